@@ -1,0 +1,5 @@
+//! Field selectors.
+
+/// A field selector.
+#[derive(Clone, Debug)]
+pub struct FieldSelector;

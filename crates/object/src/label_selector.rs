@@ -1,0 +1,5 @@
+//! Label selectors.
+
+/// A label selector.
+#[derive(Clone, Debug)]
+pub struct LabelSelector;

@@ -1,0 +1,5 @@
+//! Resource quantities.
+
+/// A quantity.
+#[derive(Clone, Debug)]
+pub struct Quantity;
