@@ -1,7 +1,13 @@
 //! Kinds are data: what resources an API server serves, and what each kind does differently.
 //!
-//! [`Resource`] describes one resource in one version, built in or custom; [`builtin`] lists those of Kubernetes 1.36.
+//! [`Resource`] describes one resource in one version, built in or custom; [`builtin`] lists those of Kubernetes 1.36;
+//! [`Registry`] is what one server serves.
 
+mod builtin;
+mod registry;
 mod resource;
+pub mod version;
 
+pub use builtin::{BuiltinVersion, builtin, builtin_versions, storage_version_hash, type_name};
+pub use registry::{CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY, Group, Registry, Version, priorities};
 pub use resource::{Resource, SchemaRef, Scope, Subresource, Verb};
