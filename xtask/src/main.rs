@@ -1,17 +1,39 @@
 //! The workspace's own chores: `cargo xtask <command>`.
 
+mod facts;
 mod facts_kinds;
 
-use std::{path::Path, process::ExitCode};
+use clap::{Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the table of built-in types out of Kubernetes' facts.
+    Facts {
+        /// The folder of facts.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/kubernetes-1.36"))]
+        from: PathBuf,
+    },
+    /// Write the tables of resources out of Kubernetes' facts.
+    FactsKinds,
+}
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let facts = root.join("../shared/kubernetes-1.36");
-    let result = match std::env::args().nth(1).as_deref() {
-        Some("facts-kinds") => facts_kinds::run(&facts, &root),
-        _ => {
-            eprintln!("usage: cargo xtask facts-kinds");
-            return ExitCode::FAILURE;
+    let result = match Arguments::parse().command {
+        Command::Facts { from } => facts::run(&from, &root),
+        Command::FactsKinds => {
+            facts_kinds::run(&root.join("../shared/kubernetes-1.36"), &root).map_err(|e| e.to_string())
         }
     };
     match result {
