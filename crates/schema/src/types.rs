@@ -1,5 +1,6 @@
 //! The schema tree: an arena of nodes ([`Types`]) and a cheap, copyable pointer into it ([`Schema`]).
 
+use object::GroupVersionKind;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -14,6 +15,8 @@ pub struct Types {
     pub nodes: Vec<Node>,
     /// Named types, such as `io.k8s.api.core.v1.Pod`.
     pub names: HashMap<Box<str>, NodeId>,
+    /// Kinds, for [`Types::by_gvk`].
+    pub kinds: HashMap<GroupVersionKind, NodeId>,
 }
 
 /// One place in a schema.
@@ -34,7 +37,7 @@ pub struct Node {
 }
 
 /// The structure of a node's values.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Shape {
     /// Any JSON at all, kept as it is (RawExtension, `x-kubernetes-preserve-unknown-fields` without properties).
     #[default]
@@ -59,7 +62,7 @@ pub enum Shape {
 }
 
 /// A named field of an object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Field {
     /// JSON name.
     pub name: Box<str>,

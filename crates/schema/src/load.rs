@@ -1,0 +1,258 @@
+//! Builds the arena of built-in types from the fact table.
+//!
+//! Nodes are shared: every `string` without attributes is one node, and a field whose type is a struct points at the
+//! struct's own node. Only a field that adds something of its own (a list type, a default) gets its own node.
+
+use crate::{
+    Field, ListType, Node, NodeId, PatchStrategy, Scalar, Shape, Types,
+    facts::{self, Entry, Line, Meaning, Table, attribute},
+};
+use object::{GroupVersion, GroupVersionKind};
+use std::collections::HashMap;
+
+/// Reads the whole table.
+pub(crate) fn builtin() -> Types {
+    let mut loader =
+        Loader { table: facts::table(), types: Types::default(), shared: HashMap::new(), copies: Vec::new() };
+    loader.name_all();
+    for entry in &loader.table.entries {
+        loader.fill(entry);
+    }
+    loader.copy();
+    loader.types.nodes.shrink_to_fit();
+    loader.types
+}
+
+struct Loader {
+    table: &'static Table,
+    types: Types,
+    /// Nodes without a name, by package, Go type and attributes.
+    shared: HashMap<(usize, &'static str, &'static str), NodeId>,
+    /// Fields that add attributes to a struct: (their node, the struct's node, the attributes).
+    copies: Vec<(NodeId, NodeId, &'static str)>,
+}
+
+/// Types that encode themselves, by key and OpenAPI name.
+const SCALARS: [(&str, &str, Scalar); 5] = [
+    ("resource.Quantity", "io.k8s.apimachinery.pkg.api.resource.Quantity", Scalar::Quantity),
+    ("meta.v1.Time", "io.k8s.apimachinery.pkg.apis.meta.v1.Time", Scalar::Time),
+    ("meta.v1.MicroTime", "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", Scalar::MicroTime),
+    ("meta.v1.Duration", "io.k8s.apimachinery.pkg.apis.meta.v1.Duration", Scalar::Duration),
+    ("intstr.IntOrString", "io.k8s.apimachinery.pkg.util.intstr.IntOrString", Scalar::IntOrString),
+];
+
+/// Types that hold any JSON, by key and OpenAPI name.
+const ANY: [(&str, &str); 2] = [
+    ("runtime.RawExtension", "io.k8s.apimachinery.pkg.runtime.RawExtension"),
+    ("meta.v1.FieldsV1", "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"),
+];
+
+/// Structs of apiextensions that stand for JSON of several shapes and decode themselves.
+const SELF_DECODED: [&str; 4] =
+    ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"];
+
+impl Loader {
+    fn add(&mut self, shape: Shape) -> NodeId {
+        self.types.nodes.push(Node { shape, ..Node::default() });
+        NodeId(self.types.nodes.len() as u32 - 1)
+    }
+
+    fn name_all(&mut self) {
+        for (_, name, scalar) in SCALARS {
+            let id = self.add(Shape::Scalar(scalar));
+            self.types.names.insert(name.into(), id);
+        }
+        for (_, name) in ANY {
+            let id = self.add(Shape::Any);
+            self.types.names.insert(name.into(), id);
+        }
+        for entry in &self.table.entries {
+            let package = &self.table.packages[entry.package];
+            let id = self.add(Shape::Any);
+            self.types.names.insert(format!("{}.{}", package.prefix, entry.name).into(), id);
+            let gv = match attribute(entry.attributes, "kind") {
+                Some(gv) => Some(gv),
+                None => package.group_version.filter(|_| entry.attributes.split(' ').any(|w| w == "kind")),
+            };
+            if let Some((group, version)) = gv.and_then(|gv| gv.split_once('/')) {
+                self.types.kinds.insert(GroupVersionKind::new(group, version, entry.name), id);
+            }
+        }
+    }
+
+    fn named(&self, entry: &Entry) -> NodeId {
+        let name = format!("{}.{}", self.table.packages[entry.package].prefix, entry.name);
+        self.types.names[name.as_str()]
+    }
+
+    fn fill(&mut self, entry: &Entry) {
+        let id = self.named(entry);
+        if SELF_DECODED.contains(&entry.name) {
+            return;
+        }
+        let mut fields = Vec::new();
+        self.collect(entry, &mut fields);
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        let node = &mut self.types.nodes[id.0 as usize];
+        node.shape = Shape::Object { fields, preserve_unknown: false, embedded_resource: false };
+        node.atomic = attribute(entry.attributes, "map") == Some("atomic");
+    }
+
+    fn collect(&mut self, entry: &Entry, fields: &mut Vec<Field>) {
+        for line in entry.lines() {
+            let embedded = || match self.table.meaning(entry.package, line.go_type.trim_start_matches('*')) {
+                Some(Meaning::Struct(inner)) => Some(inner),
+                _ => None,
+            };
+            match line.name {
+                "&" | "+" => {
+                    if let Some(inner) = embedded() {
+                        self.collect(&inner, fields);
+                    }
+                }
+                _ => fields.push(self.field(entry.package, &line)),
+            }
+        }
+    }
+
+    fn field(&mut self, package: usize, line: &Line) -> Field {
+        let node = self.node(package, line.go_type, line.attributes);
+        let pointer = line.go_type.starts_with('*');
+        // Go never takes a struct for empty; only `omitzero` leaves one out.
+        let is_struct = !pointer && self.is_struct(package, line.go_type);
+        let omit_empty = line.flags.contains('z') || (line.flags.contains('o') && !is_struct);
+        Field { name: line.name.into(), node, omit_empty, pointer }
+    }
+
+    fn is_struct(&self, package: usize, go_type: &str) -> bool {
+        let key = self.table.qualified(package, go_type);
+        SCALARS.iter().any(|(k, ..)| *k == key)
+            || ANY.iter().any(|(k, _)| *k == key)
+            || match self.table.meaning(package, go_type) {
+                Some(Meaning::Struct(_)) => true,
+                Some(Meaning::Alias(package, target)) => self.is_struct(package, target),
+                None => false,
+            }
+    }
+
+    fn node(&mut self, package: usize, go_type: &'static str, attributes: &'static str) -> NodeId {
+        if let Some(id) = self.shared.get(&(package, go_type, attributes)) {
+            return *id;
+        }
+        let id = self.make(package, go_type.trim_start_matches('*'), attributes);
+        self.shared.insert((package, go_type, attributes), id);
+        id
+    }
+
+    fn make(&mut self, package: usize, go_type: &'static str, attributes: &'static str) -> NodeId {
+        let shape = match go_type {
+            "string" => Shape::Scalar(Scalar::String),
+            "bool" => Shape::Scalar(Scalar::Bool),
+            "int32" => Shape::Scalar(Scalar::Int32),
+            "int64" => Shape::Scalar(Scalar::Int64),
+            "float64" => Shape::Scalar(Scalar::Double),
+            "[]byte" => Shape::Scalar(Scalar::Bytes),
+            "interface{}" => Shape::Any,
+            _ => {
+                if let Some(item) = go_type.strip_prefix("[]") {
+                    Shape::List(self.node(package, item, ""))
+                } else if let Some((_, value)) = go_type.strip_prefix("map[").and_then(|t| t.split_once(']'))
+                {
+                    Shape::Map(self.node(package, value, ""))
+                } else {
+                    return self.reference(package, go_type, attributes);
+                }
+            }
+        };
+        let id = self.add(shape);
+        decorate(&mut self.types.nodes[id.0 as usize], attributes);
+        id
+    }
+
+    fn reference(&mut self, package: usize, go_type: &'static str, attributes: &'static str) -> NodeId {
+        let key = self.table.qualified(package, go_type);
+        let own = SCALARS
+            .iter()
+            .map(|(k, n, _)| (k, n))
+            .chain(ANY.iter().map(|(k, n)| (k, n)))
+            .find(|(k, _)| **k == key);
+        let target = match (own, self.table.meaning(package, go_type)) {
+            (Some((_, name)), _) => self.types.names[*name],
+            (None, Some(Meaning::Struct(entry))) => self.named(&entry),
+            (None, Some(Meaning::Alias(package, target))) => return self.node(package, target, attributes),
+            (None, None) => return self.add(Shape::Any),
+        };
+        if attributes.is_empty() {
+            return target;
+        }
+        let copy = self.add(Shape::Any);
+        self.copies.push((copy, target, attributes));
+        copy
+    }
+
+    fn copy(&mut self) {
+        for (copy, of, attributes) in std::mem::take(&mut self.copies) {
+            let source = &self.types.nodes[of.0 as usize];
+            let mut node = Node { shape: source.shape.clone(), atomic: source.atomic, ..Node::default() };
+            decorate(&mut node, attributes);
+            self.types.nodes[copy.0 as usize] = node;
+        }
+    }
+}
+
+fn decorate(node: &mut Node, attributes: &str) {
+    match attribute(attributes, "list") {
+        Some("set") => node.list_type = ListType::Set,
+        Some(list) => {
+            if let Some(keys) = list.strip_prefix("map:") {
+                node.list_type = ListType::Map(keys.split(',').map(Into::into).collect());
+            }
+        }
+        None => {}
+    }
+    if let Some(map) = attribute(attributes, "map") {
+        node.atomic = map == "atomic";
+    }
+    for strategy in attribute(attributes, "patch").into_iter().flat_map(|s| s.split(',')) {
+        node.patch.merge |= strategy == "merge";
+        node.patch.retain_keys |= strategy == "retainKeys";
+    }
+    node.patch.merge_key = attribute(attributes, "key").map(Into::into);
+    node.default = attribute(attributes, "default").and_then(|json| serde_json::from_str(json).ok());
+}
+
+/// Kinds that every group version accepts, all of one type.
+const EVERYWHERE: [&str; 7] = [
+    "DeleteOptions",
+    "CreateOptions",
+    "UpdateOptions",
+    "PatchOptions",
+    "GetOptions",
+    "ListOptions",
+    "WatchEvent",
+];
+
+impl Types {
+    /// The type of a kind. `DeleteOptions` and its like are known in every group.
+    pub fn by_gvk(&self, gvk: &GroupVersionKind) -> Option<crate::Schema<'_>> {
+        if let Some(id) = self.kinds.get(gvk) {
+            return Some(self.at(*id));
+        }
+        if EVERYWHERE.contains(&gvk.kind.as_str()) {
+            return self.named(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{}", gvk.kind));
+        }
+        None
+    }
+
+    /// All kinds of a group version.
+    pub fn kinds_of<'a>(&'a self, gv: &'a GroupVersion) -> impl Iterator<Item = &'a GroupVersionKind> {
+        self.kinds.keys().filter(move |gvk| gvk.group == gv.group && gvk.version == gv.version)
+    }
+}
+
+impl PatchStrategy {
+    /// Nothing said: lists are replaced, structs merge.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
