@@ -1,1 +1,12 @@
-//! access
+//! Who is asking and may they: identities, credentials and authorization, as pure functions of values.
+//!
+//! Nothing here reads a clock, a file or a socket: callers pass the time as seconds since 1970 and objects as values.
+//! The one impurity is randomness, where keys and serial numbers are made.
+
+pub mod attributes;
+pub mod rbac;
+pub mod user;
+
+pub use attributes::{Attributes, SelectorRequirement};
+pub use rbac::{Decision, RbacIndex, RulePool};
+pub use user::UserInfo;
