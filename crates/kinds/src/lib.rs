@@ -4,6 +4,7 @@
 //! [`Registry`] is what one server serves.
 
 mod builtin;
+pub mod defaulting;
 mod registry;
 mod resource;
 pub mod version;
