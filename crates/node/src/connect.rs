@@ -1,0 +1,240 @@
+//! Answers the connect verbs of a pod: one function shows what each of them does.
+
+use crate::forward;
+use crate::kubelet::Kubelet;
+use crate::options::{ExecOptions, LogOptions};
+use crate::query::Query;
+use crate::upgrade::Upgrade;
+use crate::{container, spdy_exec, ws};
+use bytes::Bytes;
+use client::Body;
+use futures::StreamExt;
+use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use object::{ApiError, Result, meta};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A request to `pods/NAME/SUBRESOURCE`, authenticated and authorized.
+pub struct Request {
+    /// HTTP method.
+    pub method: Method,
+    /// HTTP headers.
+    pub headers: HeaderMap,
+    /// Query parameters.
+    pub query: Query,
+    /// What follows the subresource (`proxy/a/b`: `a/b`).
+    pub rest: String,
+    /// The query as sent.
+    pub raw_query: String,
+    /// Body.
+    pub body: Bytes,
+    /// The connection, when the client wants to upgrade it.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// Serves `subresource` (`log`, `exec`, `attach`, `portforward`, `proxy`) of `pod` with `kubelet`. `name` is the name
+/// part of the path, which for `proxy` may carry scheme and port (`https:web:8080`).
+///
+/// # Errors
+/// What Kubernetes answers when the options are wrong, the pod has no node yet, the client cannot be spoken to, or the
+/// kubelet refuses before the session begins.
+pub async fn pod(
+    kubelet: &Arc<dyn Kubelet>,
+    pod: &Value,
+    subresource: &str,
+    name: &str,
+    request: Request,
+) -> Result<Response<Body>> {
+    match subresource {
+        "log" => log(kubelet, pod, &request).await,
+        "exec" => session(kubelet, pod, request, Verb::Exec).await,
+        "attach" => session(kubelet, pod, request, Verb::Attach).await,
+        "portforward" => forward::serve(kubelet, pod, request).await,
+        "proxy" => proxy(kubelet, pod, name, request).await,
+        _ => Err(ApiError::NoSuchPath),
+    }
+}
+
+async fn log(kubelet: &Arc<dyn Kubelet>, pod: &Value, request: &Request) -> Result<Response<Body>> {
+    let mut options = LogOptions::parse(&request.query, meta::name(pod))?;
+    options.container = container::choose(pod, &options.container)?;
+    let body = match has_node(pod) {
+        // No node yet: nothing was written yet.
+        false => Body::Full(Bytes::new()),
+        true => Body::Stream(kubelet.logs(meta::namespace(pod), meta::name(pod), options).await?),
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Exec,
+    Attach,
+}
+
+async fn session(
+    kubelet: &Arc<dyn Kubelet>,
+    pod: &Value,
+    request: Request,
+    verb: Verb,
+) -> Result<Response<Body>> {
+    let mut options = ExecOptions::parse(&request.query)?;
+    options.container = container::choose(pod, &options.container)?;
+    require_node(pod)?;
+    if matches!(verb, Verb::Attach) {
+        options.command.clear();
+    }
+    let streams = options.streams;
+    let (namespace, name) = (meta::namespace(pod).to_owned(), meta::name(pod).to_owned());
+    let start = {
+        let kubelet = kubelet.clone();
+        async move {
+            match verb {
+                Verb::Exec => kubelet.exec(&namespace, &name, options).await,
+                Verb::Attach => kubelet.attach(&namespace, &name, options).await,
+            }
+        }
+    };
+    let (protocol, upgrade) = Protocol::negotiate(request)?;
+    match protocol {
+        Protocol::WebSocket { key, offered } => {
+            let channels = ws::Channels::choose(&offered)?;
+            // As Kubernetes' translating proxy does: refusals of the kubelet travel inside of the WebSocket.
+            upgrade.serve(move |io| async move { ws::run(io, channels, streams, start.await).await });
+            Ok(switch_to_websocket(&key, channels.protocol()))
+        }
+        Protocol::Spdy { offered } => {
+            let version = spdy_exec::Version::choose(&offered)?;
+            let session = start.await?;
+            upgrade.serve(move |io| spdy_exec::run(io, version, streams, session));
+            Ok(switch_to_spdy(version.name()))
+        }
+    }
+}
+
+async fn proxy(
+    kubelet: &Arc<dyn Kubelet>,
+    pod: &Value,
+    name: &str,
+    request: Request,
+) -> Result<Response<Body>> {
+    require_node(pod)?;
+    let port = proxy_port(pod, name)?;
+    let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
+    let mut inner = http::Request::new(request.body);
+    *inner.method_mut() = request.method;
+    *inner.headers_mut() = request.headers;
+    // A tenant's credentials for the API are none of the pod's business.
+    inner.headers_mut().remove(http::header::AUTHORIZATION);
+    *inner.uri_mut() = format!("/{}{query}", request.rest.trim_start_matches('/'))
+        .parse()
+        .map_err(|_| ApiError::BadRequest("the path to proxy to is not valid".into()))?;
+    kubelet.proxy(meta::namespace(pod), meta::name(pod), port, inner).await
+}
+
+/// `[scheme:]name[:port]`; the port may be a number or a container port's name, and is the pod's first one if absent.
+fn proxy_port(pod: &Value, name: &str) -> Result<u16> {
+    let parts: Vec<&str> = name.split(':').collect();
+    let wanted = match parts.as_slice() {
+        [_, port] => port,
+        [_, _, port] => port,
+        _ => "",
+    };
+    if let Ok(number) = wanted.parse() {
+        return Ok(number);
+    }
+    let containers = pod["spec"]["containers"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut ports = containers.iter().flat_map(|c| c["ports"].as_array().into_iter().flatten());
+    ports
+        .find(|p| wanted.is_empty() || p["name"] == wanted)
+        .and_then(|p| p["containerPort"].as_u64())
+        .and_then(|p| u16::try_from(p).ok())
+        .or(wanted.is_empty().then_some(80))
+        .ok_or_else(|| ApiError::BadRequest(format!("invalid pod request {}", object::error::quote(name))))
+}
+
+fn has_node(pod: &Value) -> bool {
+    pod["spec"]["nodeName"].as_str().is_some_and(|n| !n.is_empty())
+}
+
+/// Streams need a node to go to.
+pub(crate) fn require_node(pod: &Value) -> Result<()> {
+    match has_node(pod) {
+        true => Ok(()),
+        false => Err(ApiError::BadRequest(format!("pod {} does not have a host assigned", meta::name(pod)))),
+    }
+}
+
+/// How the client wants to stream, and the sub-protocols it offers, best first.
+pub(crate) enum Protocol {
+    WebSocket { key: String, offered: Vec<String> },
+    Spdy { offered: Vec<String> },
+}
+
+impl Protocol {
+    pub(crate) fn negotiate(request: Request) -> Result<(Self, Upgrade)> {
+        let required = || ApiError::BadRequest("Upgrade request required".into());
+        let wanted = request.headers.get(UPGRADE).and_then(|v| v.to_str().ok()).unwrap_or("");
+        let protocol = if wanted.eq_ignore_ascii_case("websocket") {
+            let key = request
+                .headers
+                .get("sec-websocket-key")
+                .and_then(|v| v.to_str().ok())
+                .ok_or_else(required)?;
+            Self::WebSocket {
+                key: key.to_owned(),
+                offered: listed(&request.headers, SEC_WEBSOCKET_PROTOCOL.as_str()),
+            }
+        } else if wanted.eq_ignore_ascii_case("SPDY/3.1") {
+            Self::Spdy { offered: listed(&request.headers, STREAM_PROTOCOL) }
+        } else {
+            return Err(required());
+        };
+        Ok((protocol, request.upgrade.ok_or_else(required)?))
+    }
+}
+
+const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
+
+fn listed(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    values.flat_map(|v| v.split(',')).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect()
+}
+
+fn switching(protocol: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+    response
+}
+
+pub(crate) fn switch_to_spdy(protocol: &'static str) -> Response<Body> {
+    let mut response = switching("SPDY/3.1");
+    response.headers_mut().insert(STREAM_PROTOCOL, HeaderValue::from_static(protocol));
+    response
+}
+
+pub(crate) fn switch_to_websocket(key: &str, protocol: &'static str) -> Response<Body> {
+    let mut response = switching("websocket");
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if !protocol.is_empty() {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
+    response
+}
+
+/// The whole text of a log stream; for tests and for callers that want no stream.
+pub async fn read_all(mut stream: client::BodyStream) -> Vec<u8> {
+    let mut out = vec![];
+    while let Some(Ok(chunk)) = stream.next().await {
+        out.extend_from_slice(&chunk);
+    }
+    out
+}
