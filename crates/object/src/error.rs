@@ -144,6 +144,10 @@ pub enum FieldErrorKind {
     TooLong,
     /// Too many items.
     TooMany,
+    /// Too few characters.
+    TooShort,
+    /// Too few items.
+    TooFew,
     /// Of the wrong JSON type.
     TypeInvalid,
     /// Our fault.
@@ -221,6 +225,24 @@ impl FieldError {
     pub fn too_many(path: &Path, actual: usize, max: usize) -> Self {
         let unit = if max == 1 { "item" } else { "items" };
         Self::new(FieldErrorKind::TooMany, path, format!("Too many: {actual}: must have at most {max} {unit}"))
+    }
+
+    /// `Too long: may not be more than N characters`.
+    pub fn too_long_characters(path: &Path, max: usize) -> Self {
+        let unit = if max == 1 { "character" } else { "characters" };
+        Self::new(FieldErrorKind::TooLong, path, format!("Too long: may not be more than {max} {unit}"))
+    }
+
+    /// `Too short: must be at least N characters`.
+    pub fn too_short(path: &Path, min: usize) -> Self {
+        let unit = if min == 1 { "character" } else { "characters" };
+        Self::new(FieldErrorKind::TooShort, path, format!("Too short: must be at least {min} {unit}"))
+    }
+
+    /// `Too few: N: must have at least M items`.
+    pub fn too_few(path: &Path, actual: usize, min: usize) -> Self {
+        let unit = if min == 1 { "item" } else { "items" };
+        Self::new(FieldErrorKind::TooFew, path, format!("Too few: {actual}: must have at least {min} {unit}"))
     }
 
     /// `Internal error: detail`.

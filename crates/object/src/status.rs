@@ -16,6 +16,8 @@ impl FieldErrorKind {
             Self::NotFound => "FieldValueNotFound",
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
+            Self::TooShort => "FieldValueTooShort",
+            Self::TooFew => "FieldValueTooFew",
             Self::TypeInvalid => "FieldValueTypeInvalid",
             Self::Internal => "InternalError",
         }
@@ -107,10 +109,10 @@ impl ApiError {
             | Self::TooManyRequests { message, .. } => message.clone(),
             Self::Invalid { kind, name, errors } => {
                 let shown: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.path, e.message)).collect();
-                match shown.as_slice() {
+                match dedup(&shown).as_slice() {
                     [] => format!("{kind} \"{name}\" is invalid"),
                     [one] => format!("{kind} \"{name}\" is invalid: {one}"),
-                    many => format!("{kind} \"{name}\" is invalid: [{}]", dedup(many).join(", ")),
+                    many => format!("{kind} \"{name}\" is invalid: [{}]", many.join(", ")),
                 }
             }
             Self::ServerTimeout { resource, verb, .. } => {
@@ -188,7 +190,94 @@ impl ApiError {
     }
 }
 
+/// The way back: what a client makes of an answer.
+impl ApiError {
+    /// Reads a `Status` object. The variant is the one that would spell the same message; a `Status` that no variant
+    /// spells (it may come from any server) is kept whole, so that [`reason`](Self::reason) and
+    /// [`message`](Self::message) always answer what was sent.
+    pub fn from_status(status: Value) -> Self {
+        let parsed = Self::variant_of(&status);
+        match parsed {
+            Some(error) if error.message() == status["message"].as_str().unwrap_or("") => error,
+            _ => Self::Status(Box::new(status)),
+        }
+    }
+
+    fn variant_of(status: &Value) -> Option<Self> {
+        let message = status["message"].as_str().unwrap_or("").to_owned();
+        let details = &status["details"];
+        let text = |field: &str| details[field].as_str().unwrap_or("").to_owned();
+        let resource = GroupResource { group: text("group"), resource: text("kind") };
+        let name = text("name");
+        let retry_after = details["retryAfterSeconds"].as_u64().unwrap_or(0) as u32;
+        Some(match status["reason"].as_str()? {
+            "BadRequest" => Self::BadRequest(message),
+            "Unauthorized" => Self::Unauthorized,
+            "Forbidden" => Self::ForbiddenMessage(message),
+            "NotFound" if resource.resource.is_empty() => Self::NoSuchPath,
+            "NotFound" => Self::NotFound { resource, name },
+            "NotAcceptable" => Self::NotAcceptable(message),
+            "AlreadyExists" => Self::AlreadyExists { resource, name },
+            "Conflict" if resource.resource.is_empty() => {
+                Self::ApplyConflict { message, causes: Cause::all_of(details) }
+            }
+            "Conflict" => {
+                let head = format!("Operation cannot be fulfilled on {resource} \"{name}\": ");
+                Self::Conflict { reason: message.strip_prefix(&head)?.to_owned(), resource, name }
+            }
+            "Expired" => Self::Expired {
+                message,
+                continue_token: status["metadata"]["continue"].as_str().map(str::to_owned),
+            },
+            "Gone" => Self::Gone(message),
+            "RequestEntityTooLarge" => Self::TooLarge(message),
+            "UnsupportedMediaType" => Self::UnsupportedMediaType(message),
+            "TooManyRequests" => Self::TooManyRequests { message, retry_after, causes: Cause::all_of(details) },
+            "Timeout" => Self::Timeout(message),
+            "ServiceUnavailable" => Self::ServiceUnavailable(message),
+            "InternalError" => Self::Internal(message.strip_prefix("Internal error occurred: ")?.to_owned()),
+            _ => return None,
+        })
+    }
+
+    /// Whether the object or path is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.reason() == "NotFound"
+    }
+
+    /// Whether an object of that name exists already.
+    pub fn is_already_exists(&self) -> bool {
+        self.reason() == "AlreadyExists"
+    }
+
+    /// Whether someone else wrote first (or a precondition failed).
+    pub fn is_conflict(&self) -> bool {
+        self.reason() == "Conflict"
+    }
+
+    /// Whether a list or watch has to start anew.
+    pub fn is_expired(&self) -> bool {
+        matches!(self.reason(), "Expired" | "Gone") || self.code() == 410
+    }
+
+    /// Whether `details.causes` holds a cause with this reason, such as `NamespaceTerminating`.
+    pub fn has_cause(&self, reason: &str) -> bool {
+        match self {
+            Self::Status(status) => {
+                status["details"]["causes"].as_array().into_iter().flatten().any(|cause| cause["reason"] == reason)
+            }
+            other => other.causes().iter().any(|cause| cause.reason == reason),
+        }
+    }
+}
+
 impl Cause {
+    fn all_of(details: &Value) -> Vec<Self> {
+        let text = |cause: &Value, field: &str| cause[field].as_str().unwrap_or("").to_owned();
+        let read = |cause| Self { reason: text(cause, "reason"), message: text(cause, "message"), field: text(cause, "field") };
+        details["causes"].as_array().into_iter().flatten().map(read).collect()
+    }
+
     fn to_json(&self) -> Value {
         let mut cause = Map::new();
         for (key, text) in [("reason", &self.reason), ("message", &self.message), ("field", &self.field)] {
