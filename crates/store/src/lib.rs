@@ -6,7 +6,15 @@
 //!
 //! Acknowledged means durable. Nothing here knows what a Kubernetes object is.
 
+#[cfg(unix)]
+pub mod embedded;
+pub mod feed;
+pub mod memory;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -47,7 +55,8 @@ pub struct Write {
     pub expect: Expect,
     /// The new value; `None` deletes.
     pub value: Option<Bytes>,
-    /// Delete the key by itself after this long (events). Counted anew with every write.
+    /// Delete the key by itself after this long (events). Counted anew with every write. The key may be seen a little
+    /// longer: until the next write or [`Store::maintain`].
     pub ttl: Option<Duration>,
 }
 
@@ -150,6 +159,13 @@ pub trait Store: Send + Sync + 'static {
     /// The revision of the last write that readers can see.
     fn revision(&self) -> Revision;
 
-    /// Forgets history at and before `revision`: older lists and watches fail from then on. Current values stay.
+    /// Forgets history before `revision`: lists at, and watches from, an older revision fail from then on. Current values
+    /// stay. Does nothing when that much was forgotten already; fails with `Future` when `revision` lies ahead.
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Does what became due with time (deletes expired keys, forgets old history, gives memory back) and says after how
+    /// long to call again; `None` until something is written. For one sweeper per process: stores have no timers.
+    fn maintain(&self) -> BoxFuture<'_, Result<Option<Duration>, StoreError>> {
+        async { Ok(None) }.boxed()
+    }
 }

@@ -1,0 +1,393 @@
+//! The embedded engine: one redb file in a folder of its own.
+//!
+//! In memory are the keys and their revisions ([`index`]); values are on disk, by revision ([`record`]), behind a small
+//! page cache. Writes that arrive during a commit share the next one ([`writer`]). A store that nobody uses has no
+//! task, thread or timer; what falls due by time is done by the next write or by [`Store::maintain`].
+
+mod backup;
+mod batch;
+mod database;
+mod disk;
+mod expiry;
+mod index;
+mod record;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::feed::{Changes, Feed, History, Limits};
+use crate::{Entry, Event, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
+use database::{Snapshot, failed, guarded};
+use disk::{Disk, LockedFile};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use index::{Index, Version};
+use parking_lot::{Mutex, RwLock};
+use record::Record;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, oneshot};
+use writer::{Job, Queue, Writer};
+
+/// The file in a store's folder.
+pub const FILE: &str = "data.redb";
+
+/// Writes that may wait at a time; further ones wait for room.
+const WAITING: usize = 8_192;
+/// Entries a list reads before it lets other tasks run.
+const LIST_CHUNK: usize = 512;
+/// Most log records and bytes a lagging watcher reads at a time.
+const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
+
+/// How a store is run. [`Options::default`] suits a virtual cluster among thousands.
+#[derive(Clone)]
+pub struct Options {
+    /// Bytes of the file's pages kept in memory (1 MiB).
+    pub cache_bytes: usize,
+    /// How long old revisions are kept (5 minutes).
+    pub history: Duration,
+    /// Recent changes kept in memory for watchers.
+    pub recent: Limits,
+    /// What time it is.
+    pub clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 1 << 20,
+            history: Duration::from_secs(300),
+            recent: Limits::default(),
+            clock: Arc::new(SystemTime::now),
+        }
+    }
+}
+
+impl Options {
+    /// Milliseconds since 1970.
+    fn now(&self) -> u64 {
+        milliseconds((self.clock)())
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A store in a folder. Dropping it closes it: watches end with [`StoreError::Closed`], writes under way finish.
+pub struct EmbeddedStore {
+    engine: Arc<Engine>,
+}
+
+struct Engine {
+    options: Options,
+    /// Where the store is, for messages.
+    place: String,
+    disk: Disk,
+    // before `writer`, so that the snapshot goes before the database closes
+    state: RwLock<State>,
+    writer: Mutex<Writer>,
+    queue: Mutex<Queue>,
+    room: Semaphore,
+    feed: Arc<Feed>,
+    /// Milliseconds since 1970 when the next key expires; `u64::MAX` for none.
+    next_expiry: AtomicU64,
+    /// The same for the next part of history that gets too old.
+    next_compaction: AtomicU64,
+}
+
+/// What readers see, all of one revision.
+struct State {
+    index: Index,
+    snapshot: Arc<Snapshot>,
+    revision: Revision,
+    compacted: Revision,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the folder `path` and makes it when there is none. Blocks on the disk.
+    ///
+    /// A last write that was cut off by a crash and never acknowledged is undone. Fails, without changing anything,
+    /// with `Locked` when another process has it open, `Corrupt` when the data is damaged, and `Io` when the folder
+    /// cannot be read and written.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Self>, StoreError> {
+        let path = path.as_ref();
+        let failed = |error| StoreError::Io(format!("{}: {error}", path.display()));
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let file = path.join(FILE);
+        let disk = Disk(Arc::new(LockedFile::open(&file)?));
+        let store = Self::on(disk, &file.display().to_string(), options)?;
+        disk::sync_folder(path).map_err(failed)?;
+        Ok(store)
+    }
+
+    /// Opens the store on a storage.
+    fn on(disk: Disk, place: &str, options: Options) -> Result<Arc<Self>, StoreError> {
+        let located = |error| locate(place, error);
+        let database = database::open(&disk, options.cache_bytes).map_err(located)?;
+        let loaded = database::load(&database).map_err(located)?;
+        let meta = loaded.meta;
+        let state = State {
+            index: loaded.index,
+            snapshot: Arc::new(loaded.snapshot),
+            revision: meta.revision,
+            compacted: meta.compacted,
+        };
+        let mut samples = VecDeque::new();
+        if meta.revision > meta.compacted {
+            samples.push_back((options.now(), meta.revision));
+        }
+        let writer =
+            Writer { database: Some(database), meta, undo: false, expiries: loaded.expiries, samples };
+        let engine = Arc::new(Engine {
+            place: place.to_owned(),
+            disk,
+            state: RwLock::new(state),
+            queue: Mutex::default(),
+            room: Semaphore::new(WAITING),
+            feed: Arc::new(Feed::new(meta.revision, options.recent)),
+            next_expiry: AtomicU64::new(u64::MAX),
+            next_compaction: AtomicU64::new(u64::MAX),
+            options,
+            writer: Mutex::new(writer),
+        });
+        engine.note_due(&engine.writer.lock());
+        Ok(Arc::new(Self { engine }))
+    }
+
+    /// Deletes the keys that are due at `now`, and says how many.
+    pub async fn expire_due(&self, now: SystemTime) -> Result<usize, StoreError> {
+        let now = milliseconds(now);
+        let mut expired = 0;
+        while self.engine.next_expiry.load(Ordering::Acquire) <= now {
+            expired += self.engine.ask(|reply| Job::Maintain(now, reply)).await?;
+        }
+        Ok(expired)
+    }
+
+    /// When the next key is due.
+    pub fn next_expiry(&self) -> Option<SystemTime> {
+        let due = self.engine.next_expiry.load(Ordering::Acquire);
+        (due != u64::MAX).then(|| UNIX_EPOCH + Duration::from_millis(due))
+    }
+
+    /// Number of watches on the store.
+    pub fn watchers(&self) -> usize {
+        self.engine.feed.watchers()
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.engine.feed.end(StoreError::Closed);
+    }
+}
+
+impl Engine {
+    /// Puts a job into the write path and waits for its answer.
+    async fn ask<T>(
+        self: &Arc<Self>,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        let _permit = self.room.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.submit(job(reply));
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads from the newest snapshot.
+    fn read<T>(&self, work: impl Fn(&Snapshot) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let snapshot = self.state.read().snapshot.clone();
+        self.read_from(snapshot, work)
+    }
+
+    /// Reads from `snapshot`, or from a newer one when a failure of the disk made it unusable in between.
+    fn read_from<T>(
+        &self,
+        snapshot: Arc<Snapshot>,
+        work: impl Fn(&Snapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match guarded(|| work(&snapshot)) {
+            Err(StoreError::Io(_)) => {
+                // the write path may hold the lock: then it is the one to open the database again
+                let newer = match self.writer.try_lock() {
+                    Some(mut writer) if Arc::ptr_eq(&snapshot, &self.state.read().snapshot) => {
+                        self.reopen(&mut writer).map(|()| self.state.read().snapshot.clone())
+                    }
+                    _ => Ok(self.state.read().snapshot.clone()),
+                };
+                newer.and_then(|newer| guarded(|| work(&newer))).map_err(|error| self.located(error))
+            }
+            result => result.map_err(|error| self.located(error)),
+        }
+    }
+
+    fn located(&self, error: StoreError) -> StoreError {
+        locate(&self.place, error)
+    }
+
+    /// Publishes when time will next demand something.
+    fn note_due(&self, writer: &Writer) {
+        self.next_expiry.store(writer.expiries.next().unwrap_or(u64::MAX), Ordering::Release);
+        let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
+        let oldest = writer.samples.front().map_or(u64::MAX, |(time, _)| time.saturating_add(history));
+        self.next_compaction.store(oldest, Ordering::Release);
+    }
+
+    /// Milliseconds since 1970 when there is something to do; `u64::MAX` for never.
+    fn due(&self) -> u64 {
+        self.next_expiry.load(Ordering::Acquire).min(self.next_compaction.load(Ordering::Acquire))
+    }
+
+    async fn listing(&self, request: ListRequest) -> Result<Listing, StoreError> {
+        let (found, revision, snapshot) = {
+            let state = self.state.read();
+            let at = request.at.unwrap_or(state.revision);
+            state.check(at)?;
+            let found = state.index.list(&request.prefix, request.after.as_deref(), request.limit, at);
+            (found, at, state.snapshot.clone())
+        };
+        let mut entries = Vec::with_capacity(found.keys.len());
+        for (number, chunk) in found.keys.chunks(LIST_CHUNK).enumerate() {
+            if number > 0 {
+                tokio::task::yield_now().await;
+            }
+            entries.extend(self.read_from(snapshot.clone(), |snapshot| values(snapshot, chunk))?);
+        }
+        Ok(Listing { entries, revision, remaining: found.remaining })
+    }
+
+    /// Some of the log after `after`.
+    fn log(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError> {
+        let (through, snapshot) = {
+            let state = self.state.read();
+            if after < state.compacted {
+                return Err(StoreError::Compacted(state.compacted));
+            }
+            (state.revision, state.snapshot.clone())
+        };
+        let end = through.0.min(after.0.saturating_add(HISTORY_CHUNK.0));
+        self.read_from(snapshot, |snapshot| {
+            let mut events = Vec::new();
+            let mut bytes = 0;
+            for item in snapshot.log.range(after.0 + 1..=end).map_err(failed)? {
+                let (revision, stored) = item.map_err(failed)?;
+                let record = Record::decode(revision.value(), stored.value())?;
+                if record.key.starts_with(prefix) {
+                    let event = event(snapshot, Revision(revision.value()), &record)?;
+                    bytes += event.value.as_ref().map_or(0, |value| value.len());
+                    events.push(event);
+                    if bytes > HISTORY_CHUNK.1 {
+                        return Ok(Changes { events, through: Revision(revision.value()) });
+                    }
+                }
+            }
+            Ok(Changes { events, through: Revision(end) })
+        })
+    }
+}
+
+/// Adds where the store is to an error.
+fn locate(place: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io(what) if !what.starts_with(place) => StoreError::Io(format!("{place}: {what}")),
+        StoreError::Corrupt(what) if !what.starts_with(place) => {
+            StoreError::Corrupt(format!("{place}: {what}"))
+        }
+        error => error,
+    }
+}
+
+fn values(snapshot: &Snapshot, keys: &[(Arc<str>, Version)]) -> Result<Vec<Entry>, StoreError> {
+    keys.iter()
+        .map(|(key, version)| Ok(version.entry(key.clone(), snapshot.value(version.revision)?)))
+        .collect()
+}
+
+/// A log record as watchers see it.
+fn event(snapshot: &Snapshot, revision: Revision, record: &Record<'_>) -> Result<Arc<Event>, StoreError> {
+    let key: Arc<str> = record.key.into();
+    let value = if record.deleted { None } else { Some(snapshot.value(revision)?) };
+    let previous = match record.previous {
+        Revision(0) => None,
+        before => {
+            let version = Version { revision: before, create: record.create };
+            Some(version.entry(key.clone(), snapshot.value(before)?))
+        }
+    };
+    Ok(Arc::new(Event { key, revision, value, previous, derived: OnceLock::new() }))
+}
+
+impl History for Engine {
+    fn changes(
+        self: Arc<Self>,
+        prefix: Arc<str>,
+        after: Revision,
+    ) -> BoxFuture<'static, Result<Changes, StoreError>> {
+        async move { self.log(&prefix, after) }.boxed()
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(Option<Entry>, Revision), StoreError>> {
+        async move {
+            let (found, revision, snapshot) = {
+                let state = self.engine.state.read();
+                let found = state.index.get(key).map(|(key, version)| (key.clone(), version));
+                (found, state.revision, state.snapshot.clone())
+            };
+            let Some((key, version)) = found else { return Ok((None, revision)) };
+            let value = self.engine.read_from(snapshot, |snapshot| snapshot.value(version.revision))?;
+            Ok((Some(version.entry(key, value)), revision))
+        }
+        .boxed()
+    }
+
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, StoreError>> {
+        self.engine.listing(request).boxed()
+    }
+
+    fn count<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<usize, StoreError>> {
+        async move { Ok(self.engine.state.read().index.count(prefix)) }.boxed()
+    }
+
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        self.engine.ask(|reply| Job::Write(write, reply)).boxed()
+    }
+
+    fn watch(&self, prefix: &str, from: Revision) -> BoxFuture<'_, Result<Box<dyn Watch>, StoreError>> {
+        let checked = self.engine.state.read().check(from);
+        let watch = checked.map(|()| {
+            let engine: Arc<dyn History> = self.engine.clone();
+            Box::new(self.engine.feed.watch(prefix, from, Arc::downgrade(&engine))) as Box<dyn Watch>
+        });
+        async move { watch }.boxed()
+    }
+
+    fn revision(&self) -> Revision {
+        self.engine.state.read().revision
+    }
+
+    fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.engine.ask(move |reply| Job::Compact(revision, reply)).boxed()
+    }
+
+    fn maintain(&self) -> BoxFuture<'_, Result<Option<Duration>, StoreError>> {
+        async move {
+            let engine = &self.engine;
+            let now = engine.options.now();
+            while engine.due() <= now {
+                engine.ask(|reply| Job::Maintain(now, reply)).await?;
+            }
+            engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
+            let due = engine.due();
+            Ok((due != u64::MAX).then(|| Duration::from_millis(due.saturating_sub(now))))
+        }
+        .boxed()
+    }
+}

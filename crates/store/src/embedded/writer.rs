@@ -1,0 +1,385 @@
+//! The write path: whoever finds no one at it drives it until no job is left; all jobs that arrive during one commit
+//! share the next. Nothing runs while no one writes.
+//!
+//! Order of each round: decide, commit durably, update what readers see, tell watchers, acknowledge.
+
+use super::batch::Batch;
+use super::database::{Meta, Snapshot, failed, guarded, open};
+use super::expiry::Expiries;
+use super::record::{LOG, Record, VALUES, encode_value};
+use super::{Engine, State};
+use crate::{Entry, Event, Revision, StoreError, Write};
+use redb::{Database, ReadableTable};
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::oneshot;
+
+/// Jobs per commit.
+const BATCH: usize = 1_024;
+/// Expired keys deleted per commit.
+const EXPIRE: usize = 512;
+/// Old log records looked at per commit while nobody waits, for versions to remove.
+const SWEEP: u64 = 512;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the write path is asked to do.
+pub(super) enum Job {
+    /// One compare-and-set.
+    Write(Write, Reply<Revision>),
+    /// Let readers go back no further than this.
+    Compact(Revision, Reply<()>),
+    /// Delete what is due at this time (milliseconds since 1970) and compact what is old; answers when all is done.
+    Maintain(u64, Reply<usize>),
+}
+
+/// Jobs that wait. Bounded by the engine's permits: who finds no room waits in `submit`.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) jobs: VecDeque<Job>,
+    pub(super) driving: bool,
+}
+
+/// What only the write path uses.
+pub(super) struct Writer {
+    /// Absent after a failure that opening again did not mend.
+    pub(super) database: Option<Database>,
+    /// As on disk.
+    pub(super) meta: Meta,
+    /// Data of failed commits that may have reached the disk is to be removed.
+    pub(super) undo: bool,
+    pub(super) expiries: Expiries,
+    /// Times and the revisions that were current then: how old history is.
+    pub(super) samples: VecDeque<(u64, Revision)>,
+}
+
+/// Marks the write path as free when its driver ends, in whatever way.
+struct Driving<'a>(&'a Engine);
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        self.0.queue.lock().driving = false;
+    }
+}
+
+/// The jobs of a round and their answers, sent when the round is over.
+#[derive(Default)]
+struct Round {
+    writes: Vec<(Reply<Revision>, Result<Revision, StoreError>)>,
+    compactions: Vec<Reply<()>>,
+    maintenance: Vec<Reply<usize>>,
+    /// Readers shall go back no further than this.
+    compacted: Revision,
+    /// Keys that expired.
+    expired: usize,
+}
+
+impl Engine {
+    /// Hands a job to the write path.
+    pub(super) fn submit(self: &Arc<Self>, job: Job) {
+        let mut queue = self.queue.lock();
+        queue.jobs.push_back(job);
+        if !queue.driving {
+            queue.driving = true;
+            let engine = self.clone();
+            tokio::task::spawn_blocking(move || engine.drive());
+        }
+    }
+
+    fn drive(&self) {
+        let driving = Driving(self);
+        let mut writer = self.writer.lock();
+        loop {
+            let mut queue = self.queue.lock();
+            if queue.jobs.is_empty() {
+                drop(queue);
+                if self.sweep(&mut writer) {
+                    continue;
+                }
+                queue = self.queue.lock();
+            }
+            if queue.jobs.is_empty() {
+                // released together with the check, so that no job is left behind
+                queue.driving = false;
+                std::mem::forget(driving);
+                return;
+            }
+            let count = queue.jobs.len().min(BATCH);
+            let jobs: Vec<_> = queue.jobs.drain(..count).collect();
+            drop(queue);
+            self.round(&mut writer, jobs);
+        }
+    }
+
+    /// One commit for all these jobs.
+    fn round(&self, writer: &mut Writer, jobs: Vec<Job>) {
+        let now = self.options.now();
+        let mut batch = Batch::after(writer.meta.revision);
+        let mut round = Round { compacted: writer.meta.compacted, ..Round::default() };
+        self.expire(writer, &mut batch, now, &mut round);
+        for job in jobs {
+            self.decide(writer, &mut batch, job, now, &mut round);
+        }
+        self.age(writer, now, batch.last(), &mut round);
+        let budget = 64 + 2 * batch.changes.len() as u64;
+        let result = self.commit(writer, &batch, round.compacted, budget);
+        self.note_due(writer);
+        round.answer(result.map_err(|error| self.located(error)));
+    }
+
+    /// Removes some of what compaction left, while nobody waits; false when nothing is left or it failed.
+    fn sweep(&self, writer: &mut Writer) -> bool {
+        let left = writer.database.is_some() && writer.meta.swept < writer.meta.compacted;
+        left && self.commit(writer, &Batch::after(writer.meta.revision), writer.meta.compacted, SWEEP).is_ok()
+    }
+
+    fn expire(&self, writer: &Writer, batch: &mut Batch, now: u64, round: &mut Round) {
+        let state = self.state.read();
+        for key in writer.expiries.due(now, EXPIRE) {
+            round.expired += usize::from(batch.delete(&state.index, key));
+        }
+    }
+
+    fn decide(&self, writer: &Writer, batch: &mut Batch, job: Job, now: u64, round: &mut Round) {
+        match job {
+            Job::Write(write, reply) => {
+                let key = write.key.clone();
+                let decided = batch.write(&self.state.read().index, write, now);
+                let answer = decided.map_err(|version| match version {
+                    None => StoreError::Conflict(None),
+                    Some(version) => {
+                        let value = match batch.value(version.revision) {
+                            Some(value) => Ok(value.clone()),
+                            None => self.read(|snapshot| snapshot.value(version.revision)),
+                        };
+                        value.map_or_else(
+                            |error| error,
+                            |value| StoreError::Conflict(Some(version.entry(key, value))),
+                        )
+                    }
+                });
+                round.writes.push((reply, answer));
+            }
+            Job::Compact(revision, reply) if revision > batch.last() => {
+                let _ = reply.send(Err(StoreError::Future(writer.meta.revision)));
+            }
+            Job::Compact(revision, reply) => {
+                round.compacted = round.compacted.max(revision);
+                round.compactions.push(reply);
+            }
+            Job::Maintain(at, reply) => {
+                let state = self.state.read();
+                for key in writer.expiries.due(at, EXPIRE) {
+                    round.expired += usize::from(batch.delete(&state.index, key));
+                }
+                round.maintenance.push(reply);
+            }
+        }
+    }
+
+    /// Notes how old history is, and lets the part that is too old go.
+    fn age(&self, writer: &mut Writer, now: u64, last: Revision, round: &mut Round) {
+        let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
+        while let Some((time, revision)) = writer.samples.front()
+            && now.saturating_sub(*time) >= history
+        {
+            round.compacted = round.compacted.max(*revision);
+            writer.samples.pop_front();
+        }
+        let stale =
+            |(time, revision): &(u64, Revision)| *revision < last && now.saturating_sub(*time) >= history / 8;
+        if last > round.compacted && writer.samples.back().is_none_or(stale) {
+            writer.samples.push_back((now, last));
+        }
+    }
+
+    /// Makes the batch durable and then visible.
+    fn commit(
+        &self,
+        writer: &mut Writer,
+        batch: &Batch,
+        compacted: Revision,
+        sweep: u64,
+    ) -> Result<(), StoreError> {
+        if writer.database.is_none() {
+            self.reopen(writer)?;
+        }
+        let sweep = sweep.min(compacted.0 - writer.meta.swept.0);
+        let meta = Meta { revision: batch.last(), compacted, swept: Revision(writer.meta.swept.0 + sweep) };
+        if batch.changes.is_empty() && meta == writer.meta && !writer.undo {
+            return Ok(());
+        }
+        let committed = guarded(|| {
+            let Some(database) = &writer.database else { return Err(StoreError::Closed) };
+            let swept = store(database, batch, writer, &meta, self.state.read().revision)?;
+            Ok((swept, Snapshot::take(database)?))
+        });
+        match committed {
+            Ok((swept, snapshot)) => {
+                writer.meta = meta;
+                writer.undo = false;
+                self.show(writer, batch, &swept, Arc::new(snapshot));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(store = self.place, %error, changes = batch.changes.len(), "commit failed");
+                // whether it reached the disk is not known: open again, hide and remove what did
+                writer.undo = true;
+                writer.database = None;
+                if let Err(error) = self.reopen(writer) {
+                    tracing::warn!(store = self.place, %error, "opening again after a failure failed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets readers and watchers see what was committed.
+    fn show(&self, writer: &mut Writer, batch: &Batch, swept: &[Arc<str>], snapshot: Arc<Snapshot>) {
+        let mut state = self.state.write();
+        let keys: Vec<_> =
+            batch.changes.iter().map(|change| state.index.apply(&change.key, change.version())).collect();
+        for key in swept {
+            state.index.prune(key, writer.meta.compacted);
+        }
+        state.compacted = writer.meta.compacted;
+        state.revision = writer.meta.revision;
+        state.snapshot = snapshot.clone();
+        drop(state);
+        for (key, change) in keys.iter().zip(&batch.changes) {
+            writer.expiries.set(key, change.expires);
+        }
+        self.feed.publish(writer.meta.revision, || events(batch, &keys, &snapshot));
+    }
+
+    /// Opens the database again after a failure. Readers go on with what they saw.
+    pub(super) fn reopen(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        writer.database = None;
+        let database = open(&self.disk, self.options.cache_bytes)?;
+        let (stored, snapshot) = guarded(|| Ok((Meta::read(&database)?, Snapshot::take(&database)?)))?;
+        let revision = self.state.read().revision;
+        if stored.revision < revision {
+            let (is, was) = (stored.revision.0, revision.0);
+            return Err(StoreError::Corrupt(format!("storage went back from revision {was} to {is}")));
+        }
+        // revisions of writes that failed are not given again
+        writer.meta.revision = writer.meta.revision.max(stored.revision);
+        writer.undo = true;
+        writer.database = Some(database);
+        self.state.write().snapshot = Arc::new(snapshot);
+        Ok(())
+    }
+}
+
+impl Round {
+    fn answer(self, result: Result<(), StoreError>) {
+        // a receiver that is gone has given up waiting
+        for (reply, answer) in self.writes {
+            let _ = reply.send(result.clone().and(answer));
+        }
+        for reply in self.compactions {
+            let _ = reply.send(result.clone());
+        }
+        for reply in self.maintenance {
+            let _ = reply.send(result.clone().map(|()| self.expired));
+        }
+    }
+}
+
+/// Writes the batch in one durable transaction and removes what compaction made superfluous; returns the keys of those.
+fn store(
+    database: &Database,
+    batch: &Batch,
+    writer: &Writer,
+    meta: &Meta,
+    visible: Revision,
+) -> Result<Vec<Arc<str>>, StoreError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    let mut swept = Vec::new();
+    {
+        let mut log = transaction.open_table(LOG).map_err(failed)?;
+        let mut values = transaction.open_table(VALUES).map_err(failed)?;
+        if writer.undo {
+            log.retain_in(visible.0 + 1.., |_, _| false).map_err(failed)?;
+            values.retain_in(visible.0 + 1.., |_, _| false).map_err(failed)?;
+        }
+        for change in &batch.changes {
+            let record = Record {
+                key: &change.key,
+                deleted: change.value.is_none(),
+                create: change.create,
+                previous: change.previous.map_or(Revision(0), |version| version.revision),
+                expires: change.expires,
+            };
+            log.insert(change.revision.0, record.encode().as_slice()).map_err(failed)?;
+            if let Some(value) = &change.value {
+                values.insert(change.revision.0, encode_value(value).as_slice()).map_err(failed)?;
+            }
+        }
+        for revision in writer.meta.swept.0 + 1..=meta.swept.0 {
+            let (key, deleted, previous) = match log.get(revision).map_err(failed)? {
+                Some(stored) => {
+                    let record = Record::decode(revision, stored.value())?;
+                    (record.key.into(), record.deleted, record.previous)
+                }
+                None => continue,
+            };
+            if previous.0 > 0 {
+                log.remove(previous.0).map_err(failed)?;
+                values.remove(previous.0).map_err(failed)?;
+            }
+            if deleted {
+                log.remove(revision).map_err(failed)?;
+            }
+            if deleted || previous.0 > 0 {
+                swept.push(key);
+            }
+        }
+        meta.write(&transaction)?;
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(swept)
+}
+
+/// The batch as watchers see it.
+fn events(batch: &Batch, keys: &[Arc<str>], snapshot: &Snapshot) -> Result<Vec<Arc<Event>>, StoreError> {
+    let event = |(change, key): (&super::batch::Change, &Arc<str>)| {
+        let previous = match change.previous {
+            None => None,
+            Some(version) => {
+                let value = match batch.value(version.revision) {
+                    Some(value) => value.clone(),
+                    None => guarded(|| snapshot.value(version.revision))?,
+                };
+                Some(version.entry(key.clone(), value))
+            }
+        };
+        Ok(Arc::new(Event {
+            key: key.clone(),
+            revision: change.revision,
+            value: change.value.clone(),
+            previous,
+            derived: OnceLock::new(),
+        }))
+    };
+    batch.changes.iter().zip(keys).map(event).collect()
+}
+
+impl super::index::Version {
+    pub(super) fn entry(self, key: Arc<str>, value: bytes::Bytes) -> Entry {
+        Entry { key, value, create_revision: self.create, mod_revision: self.revision }
+    }
+}
+
+impl State {
+    /// Fails when `at` cannot be read any more, or not yet.
+    pub(super) fn check(&self, at: Revision) -> Result<(), StoreError> {
+        if at < self.compacted {
+            Err(StoreError::Compacted(self.compacted))
+        } else if at > self.revision {
+            Err(StoreError::Future(self.revision))
+        } else {
+            Ok(())
+        }
+    }
+}
