@@ -4,9 +4,14 @@
 //! The one impurity is randomness, where keys and serial numbers are made.
 
 pub mod attributes;
+pub mod certificates;
+mod der;
+pub mod keys;
 pub mod rbac;
 pub mod user;
 
 pub use attributes::{Attributes, SelectorRequirement};
+pub use certificates::CertificateAuthority;
+pub use keys::{CryptoError, PrivateKey, PublicKey};
 pub use rbac::{Decision, RbacIndex, RulePool};
 pub use user::UserInfo;
