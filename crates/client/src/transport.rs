@@ -23,5 +23,8 @@ pub struct TransportError(pub String);
 /// Carries requests to one API server, as one identity. The request's URI is path and query only.
 pub trait Transport: Send + Sync + 'static {
     /// Sends `request` and returns the answer's head; dropping the body ends a stream.
-    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>>;
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>>;
 }

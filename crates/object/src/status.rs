@@ -99,7 +99,9 @@ impl ApiError {
             }
             Self::NotFound { resource, name } => format!("{resource} \"{name}\" not found"),
             Self::NoSuchPath => "the server could not find the requested resource".into(),
-            Self::MethodNotAllowed { resource, verb } => format!("{verb} is not supported on resources of kind \"{resource}\""),
+            Self::MethodNotAllowed { resource, verb } => {
+                format!("{verb} is not supported on resources of kind \"{resource}\"")
+            }
             Self::AlreadyExists { resource, name } => format!("{resource} \"{name}\" already exists"),
             Self::Conflict { resource, name, reason } => {
                 format!("Operation cannot be fulfilled on {resource} \"{name}\": {reason}")
@@ -116,7 +118,9 @@ impl ApiError {
                 }
             }
             Self::ServerTimeout { resource, verb, .. } => {
-                format!("The {verb} operation against {resource} could not be completed at this time, please try again.")
+                format!(
+                    "The {verb} operation against {resource} could not be completed at this time, please try again."
+                )
             }
             Self::Internal(m) => format!("Internal error occurred: {m}"),
             Self::Status(status) => status["message"].as_str().unwrap_or("").to_owned(),
@@ -137,7 +141,9 @@ impl ApiError {
         match self {
             Self::Invalid { errors, .. } => errors.iter().map(FieldError::cause).collect(),
             Self::ApplyConflict { causes, .. } | Self::TooManyRequests { causes, .. } => causes.clone(),
-            Self::Internal(m) => vec![Cause { reason: String::new(), message: m.clone(), field: String::new() }],
+            Self::Internal(m) => {
+                vec![Cause { reason: String::new(), message: m.clone(), field: String::new() }]
+            }
             _ => vec![],
         }
     }
@@ -181,7 +187,11 @@ impl ApiError {
         let details = self.details();
         let always = matches!(
             self,
-            Self::Invalid { .. } | Self::NoSuchPath | Self::Forbidden { .. } | Self::ForbiddenMessage(_) | Self::MethodNotAllowed { .. }
+            Self::Invalid { .. }
+                | Self::NoSuchPath
+                | Self::Forbidden { .. }
+                | Self::ForbiddenMessage(_)
+                | Self::MethodNotAllowed { .. }
         );
         if !details.is_empty() || always {
             status["details"] = details.into();
@@ -213,6 +223,7 @@ impl ApiError {
         Some(match status["reason"].as_str()? {
             "BadRequest" => Self::BadRequest(message),
             "Unauthorized" => Self::Unauthorized,
+            "Forbidden" if details["causes"].is_array() => return None,
             "Forbidden" => Self::ForbiddenMessage(message),
             "NotFound" if resource.resource.is_empty() => Self::NoSuchPath,
             "NotFound" => Self::NotFound { resource, name },
@@ -232,7 +243,9 @@ impl ApiError {
             "Gone" => Self::Gone(message),
             "RequestEntityTooLarge" => Self::TooLarge(message),
             "UnsupportedMediaType" => Self::UnsupportedMediaType(message),
-            "TooManyRequests" => Self::TooManyRequests { message, retry_after, causes: Cause::all_of(details) },
+            "TooManyRequests" => {
+                Self::TooManyRequests { message, retry_after, causes: Cause::all_of(details) }
+            }
             "Timeout" => Self::Timeout(message),
             "ServiceUnavailable" => Self::ServiceUnavailable(message),
             "InternalError" => Self::Internal(message.strip_prefix("Internal error occurred: ")?.to_owned()),
@@ -263,9 +276,11 @@ impl ApiError {
     /// Whether `details.causes` holds a cause with this reason, such as `NamespaceTerminating`.
     pub fn has_cause(&self, reason: &str) -> bool {
         match self {
-            Self::Status(status) => {
-                status["details"]["causes"].as_array().into_iter().flatten().any(|cause| cause["reason"] == reason)
-            }
+            Self::Status(status) => status["details"]["causes"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|cause| cause["reason"] == reason),
             other => other.causes().iter().any(|cause| cause.reason == reason),
         }
     }
@@ -274,7 +289,11 @@ impl ApiError {
 impl Cause {
     fn all_of(details: &Value) -> Vec<Self> {
         let text = |cause: &Value, field: &str| cause[field].as_str().unwrap_or("").to_owned();
-        let read = |cause| Self { reason: text(cause, "reason"), message: text(cause, "message"), field: text(cause, "field") };
+        let read = |cause| Self {
+            reason: text(cause, "reason"),
+            message: text(cause, "message"),
+            field: text(cause, "field"),
+        };
         details["causes"].as_array().into_iter().flatten().map(read).collect()
     }
 
@@ -301,4 +320,32 @@ fn name_and_kind(details: &mut Map<String, Value>, name: &str, resource: &GroupR
 fn dedup(messages: &[String]) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     messages.iter().filter(|m| seen.insert(m.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_reads_back_as_the_error_it_was() {
+        let resource = GroupResource::new("apps", "deployments");
+        for error in [
+            ApiError::NotFound { resource: resource.clone(), name: "web".into() },
+            ApiError::NoSuchPath,
+            ApiError::AlreadyExists { resource: resource.clone(), name: "web".into() },
+            ApiError::Conflict { resource, name: "web".into(), reason: "it changed".into() },
+            ApiError::Gone("too old resource version: 1 (2)".into()),
+            ApiError::Internal("disk".into()),
+        ] {
+            assert_eq!(ApiError::from_status(error.to_status()), error);
+        }
+    }
+
+    #[test]
+    fn what_no_variant_spells_is_kept_whole() {
+        let status = json!({"reason": "NotFound", "message": "of another server", "code": 404, "details": {"kind": "pods", "name": "x"}});
+        let error = ApiError::from_status(status.clone());
+        assert!(error.is_not_found());
+        assert_eq!(error.to_status(), status);
+    }
 }

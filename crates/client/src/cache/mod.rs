@@ -1,0 +1,264 @@
+//! Copies of what a server has, kept fresh by watches.
+//!
+//! A [`Cache`] tracks resources; one task ([`Reflectors::run`]) lists and watches them all. Objects are kept encoded, with a
+//! few metadata fields read out ([`Entry`]); they are parsed when a reader asks. Invariants:
+//! - a reader never sees an object go back in versions;
+//! - what this process wrote can be put in at once ([`Cache::observe`], [`Cache::forget`]), so that its own writes are seen
+//!   before the watch tells of them;
+//! - an idle cache runs nothing: no timer, no polling.
+
+mod entry;
+mod reflector;
+mod store;
+
+pub use entry::{Entry, Owner};
+pub use reflector::Reflectors;
+pub use store::{Keep, Store};
+
+use crate::client::Client;
+use object::{GroupVersionResource, meta};
+use parking_lot::{Mutex, RwLock};
+use reflector::Command;
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{mpsc, watch};
+
+/// How many parsed objects are kept at hand until [`Cache::cool`].
+const HOT_OBJECTS: usize = 4096;
+
+/// An object appeared (`old` is `None`), changed, or went (`new` is `None`).
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its resource.
+    pub gvr: Arc<GroupVersionResource>,
+    /// The copy replaced.
+    pub old: Option<Arc<Entry>>,
+    /// The copy that replaced it.
+    pub new: Option<Arc<Entry>>,
+}
+
+impl Change {
+    /// The newer of the copies.
+    pub fn entry(&self) -> &Arc<Entry> {
+        self.new.as_ref().or(self.old.as_ref()).expect("a change has an old or a new copy")
+    }
+
+    /// Both copies, the old first.
+    pub fn both(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.old.iter().chain(self.new.iter())
+    }
+
+    /// Whether the change is of this resource.
+    pub fn is(&self, gvr: &GroupVersionResource) -> bool {
+        *self.gvr == *gvr
+    }
+}
+
+/// Called for each change, on the task that made it; must be quick and must not wait.
+pub type Handler = Arc<dyn Fn(&Change) + Send + Sync>;
+
+/// Parsed objects that stay parsed for a while.
+pub(crate) struct Hot {
+    ring: Mutex<VecDeque<Arc<Value>>>,
+    size: AtomicUsize,
+}
+
+impl Hot {
+    pub(crate) fn keep(&self, value: &Arc<Value>) {
+        let mut ring = self.ring.lock();
+        if ring.len() >= HOT_OBJECTS {
+            ring.pop_front();
+        }
+        ring.push_back(value.clone());
+        self.size.store(ring.len(), Ordering::Relaxed);
+    }
+}
+
+struct Shared {
+    stores: RwLock<HashMap<GroupVersionResource, Arc<Store>>>,
+    handlers: RwLock<Vec<Handler>>,
+    hot: Arc<Hot>,
+    commands: mpsc::UnboundedSender<Command>,
+    synced: watch::Sender<u64>,
+}
+
+/// The copies of one server's objects. Cheap to clone.
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+impl Cache {
+    /// A cache of what `client` sees. Nothing happens until the [`Reflectors`] run.
+    pub fn new(client: Client) -> (Self, Reflectors) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let hot = Arc::new(Hot { ring: Mutex::default(), size: AtomicUsize::new(0) });
+        let shared = Shared {
+            stores: RwLock::default(),
+            handlers: RwLock::default(),
+            hot,
+            commands,
+            synced: watch::Sender::new(0),
+        };
+        let cache = Self { shared: Arc::new(shared) };
+        let reflectors = Reflectors::new(client, &cache, receiver);
+        (cache, reflectors)
+    }
+
+    /// A cache of no server, filled by [`observe`](Self::observe): the snapshot that tests plan from.
+    pub fn offline() -> Self {
+        let (commands, _) = mpsc::unbounded_channel();
+        let hot = Arc::new(Hot { ring: Mutex::default(), size: AtomicUsize::new(0) });
+        let shared = Shared {
+            stores: RwLock::default(),
+            handlers: RwLock::default(),
+            hot,
+            commands,
+            synced: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Starts to keep copies of a resource; once is enough, and [`Keep::Full`] wins over [`Keep::Metadata`].
+    pub fn track(&self, gvr: &GroupVersionResource, keep: Keep) -> Arc<Store> {
+        let mut stores = self.shared.stores.write();
+        if let Some(store) = stores.get(gvr) {
+            if store.widen(keep) {
+                let _ = self.shared.commands.send(Command::Start(store.clone()));
+            }
+            return store.clone();
+        }
+        let store = Arc::new(Store::new(gvr.clone(), keep, self.shared.hot.clone()));
+        stores.insert(gvr.clone(), store.clone());
+        let _ = self.shared.commands.send(Command::Start(store.clone()));
+        store
+    }
+
+    /// Forgets a resource; subscribers hear that each object went.
+    pub fn untrack(&self, gvr: &GroupVersionResource) {
+        let Some(store) = self.shared.stores.write().remove(gvr) else { return };
+        store.stop();
+        for change in store.clear() {
+            self.notify(&change);
+        }
+    }
+
+    /// The copies of a resource, if it is tracked.
+    pub fn store(&self, gvr: &GroupVersionResource) -> Option<Arc<Store>> {
+        self.shared.stores.read().get(gvr).cloned()
+    }
+
+    /// All tracked resources.
+    pub fn stores(&self) -> Vec<Arc<Store>> {
+        self.shared.stores.read().values().cloned().collect()
+    }
+
+    /// Calls `handler` at each change from now on.
+    pub fn subscribe(&self, handler: Handler) {
+        self.shared.handlers.write().push(handler);
+    }
+
+    /// Drops all handlers (they may hold this cache).
+    pub fn unsubscribe_all(&self) {
+        self.shared.handlers.write().clear();
+    }
+
+    /// Whether each of the resources has been listed. One that is not tracked has not.
+    pub fn has_synced<'a>(&self, resources: impl IntoIterator<Item = &'a GroupVersionResource>) -> bool {
+        resources.into_iter().all(|gvr| self.store(gvr).is_some_and(|store| store.has_synced()))
+    }
+
+    /// Changes each time a resource has been listed for the first time.
+    pub fn sync_events(&self) -> watch::Receiver<u64> {
+        self.shared.synced.subscribe()
+    }
+
+    /// Waits until each of the resources has been listed.
+    pub async fn wait_synced(&self, resources: &[&GroupVersionResource]) {
+        let mut events = self.sync_events();
+        while !self.has_synced(resources.iter().copied()) {
+            if events.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One object, parsed.
+    pub fn get(&self, gvr: &GroupVersionResource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.entry(gvr, namespace, name)?.value()
+    }
+
+    /// One object.
+    pub fn entry(&self, gvr: &GroupVersionResource, namespace: &str, name: &str) -> Option<Arc<Entry>> {
+        self.store(gvr)?.get(namespace, name)
+    }
+
+    /// All objects of a namespace (`""`: all), by namespace and name.
+    pub fn list(&self, gvr: &GroupVersionResource, namespace: &str) -> Vec<Arc<Entry>> {
+        self.store(gvr).map(|store| store.list(namespace)).unwrap_or_default()
+    }
+
+    /// All objects of a namespace (`""`: all), parsed; what cannot be parsed is left out.
+    pub fn values(&self, gvr: &GroupVersionResource, namespace: &str) -> Vec<Arc<Value>> {
+        self.list(gvr, namespace).iter().filter_map(|entry| entry.value()).collect()
+    }
+
+    /// All objects of a resource that name this uid among their owners.
+    pub fn owned_by(&self, gvr: &GroupVersionResource, uid: &str) -> Vec<Arc<Entry>> {
+        self.store(gvr).map(|store| store.owned_by(uid)).unwrap_or_default()
+    }
+
+    /// Puts in what a write answered, unless the watch has already told of it or of something newer.
+    pub fn observe(&self, gvr: &GroupVersionResource, object: &Value) {
+        let Some(store) = self.store(gvr) else { return };
+        let Ok(bytes) = serde_json::to_vec(object) else { return };
+        if let Some(change) = store.read(&bytes).and_then(|entry| store.put(entry, false)) {
+            self.notify(&change);
+        }
+    }
+
+    /// Takes out what a delete has removed.
+    pub fn forget(&self, gvr: &GroupVersionResource, namespace: &str, name: &str, uid: &str) {
+        if let Some(change) = self.store(gvr).and_then(|store| store.forget(namespace, name, uid)) {
+            self.notify(&change);
+        }
+    }
+
+    /// Puts in what a delete answered: the object that still waits for its finalizers or grace period, or nothing.
+    pub fn observe_delete(
+        &self,
+        gvr: &GroupVersionResource,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        answer: &Value,
+    ) {
+        let waits = meta::deletion_timestamp(answer).is_some()
+            && (meta::finalizers(answer).next().is_some()
+                || answer["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0);
+        if waits { self.observe(gvr, answer) } else { self.forget(gvr, namespace, name, uid) }
+    }
+
+    /// Drops parsed objects that nobody holds: for when there is nothing to do for a while.
+    pub fn cool(&self) {
+        if self.shared.hot.size.swap(0, Ordering::Relaxed) > 0 {
+            *self.shared.hot.ring.lock() = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn notify(&self, change: &Change) {
+        let handlers = self.shared.handlers.read().clone();
+        for handler in handlers {
+            handler(change);
+        }
+    }
+
+    pub(crate) fn notify_synced(&self) {
+        self.shared.synced.send_modify(|count| *count += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! The copies of one resource, ordered by namespace and name, indexed by owner.
+
+use super::entry::{Entry, Shape};
+use super::{Change, Hot};
+use futures::future::AbortHandle;
+use object::GroupVersionResource;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many local deletions are remembered until the watch tells of them; the oldest are forgotten first (the object may
+/// then reappear for the moment until its `DELETED` event).
+const TOMBSTONES: usize = 1024;
+
+/// How much of each object is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything but `managedFields`.
+    Full,
+    /// Names, labels, owners, finalizers.
+    Metadata,
+}
+
+type Key = (Box<str>, Box<str>);
+
+#[derive(Default)]
+struct Inner {
+    objects: BTreeMap<Key, Arc<Entry>>,
+    owners: HashMap<Box<str>, Vec<Arc<Entry>>>,
+    /// Uids removed here whose `DELETED` event is still to come.
+    tombstones: VecDeque<Box<str>>,
+    /// The newest version that the list or watch has told of.
+    version: u64,
+}
+
+/// The copies of one resource.
+pub struct Store {
+    gvr: Arc<GroupVersionResource>,
+    shape: Arc<Shape>,
+    full: AtomicBool,
+    synced: AtomicBool,
+    inner: RwLock<Inner>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+impl Store {
+    pub(super) fn new(gvr: GroupVersionResource, keep: Keep, hot: Arc<Hot>) -> Self {
+        let shape =
+            Shape { api_version: gvr.group_version().to_string(), kind: std::sync::OnceLock::new(), hot };
+        Self {
+            gvr: Arc::new(gvr),
+            shape: Arc::new(shape),
+            full: AtomicBool::new(keep == Keep::Full),
+            synced: AtomicBool::new(false),
+            inner: RwLock::default(),
+            task: Mutex::default(),
+        }
+    }
+
+    /// The resource.
+    pub fn gvr(&self) -> &Arc<GroupVersionResource> {
+        &self.gvr
+    }
+
+    /// The kind of the objects, empty as long as no answer has named it.
+    pub fn kind(&self) -> &str {
+        self.shape.kind.get().map_or("", String::as_str)
+    }
+
+    /// Whether the resource has been listed.
+    pub fn has_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// One object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
+        self.inner.read().objects.get(&(namespace.into(), name.into())).cloned()
+    }
+
+    /// All objects of a namespace, or all.
+    pub fn list(&self, namespace: &str) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read();
+        if namespace.is_empty() {
+            return inner.objects.values().cloned().collect();
+        }
+        let from: Key = (namespace.into(), "".into());
+        inner
+            .objects
+            .range(from..)
+            .take_while(|(key, _)| &*key.0 == namespace)
+            .map(|(_, entry)| entry.clone())
+            .collect()
+    }
+
+    /// The objects that name this uid among their owners.
+    pub fn owned_by(&self, uid: &str) -> Vec<Arc<Entry>> {
+        self.inner.read().owners.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.inner.read().objects.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Asks for more to be kept; answers whether the resource has to be listed again.
+    pub(super) fn widen(&self, keep: Keep) -> bool {
+        let wider = keep == Keep::Full && !self.full.swap(true, Ordering::AcqRel);
+        if wider {
+            self.synced.store(false, Ordering::Release);
+        }
+        wider
+    }
+
+    /// Reads an encoded object; one that is malformed is named in the log and passed over.
+    pub(super) fn read(&self, bytes: &[u8]) -> Option<Entry> {
+        match Entry::read(bytes, &self.shape, self.full.load(Ordering::Acquire)) {
+            Ok(entry) => Some(entry),
+            Err(error) => {
+                tracing::warn!(resource = %self.gvr.group_resource(), %error, "an object cannot be read and is passed over");
+                None
+            }
+        }
+    }
+
+    /// The kind, where a list says it and its items don't.
+    pub(super) fn name_kind(&self, kind: &str) {
+        self.shape.kind.get_or_init(|| kind.to_owned());
+    }
+
+    /// Puts in an object that the watch (or a write of our own) tells of. Older news change nothing.
+    pub(super) fn put(&self, entry: Entry, from_watch: bool) -> Option<Change> {
+        let mut inner = self.inner.write();
+        if from_watch {
+            inner.version = inner.version.max(entry.version);
+            if inner.tombstones.contains(&entry.uid) {
+                return None;
+            }
+        } else if entry.version <= inner.version {
+            return None;
+        }
+        inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr))
+    }
+
+    /// Takes out an object that the watch says is gone.
+    pub(super) fn remove(&self, last: &Entry) -> Option<Change> {
+        let mut inner = self.inner.write();
+        inner.version = inner.version.max(last.version);
+        inner.tombstones.retain(|uid| *uid != last.uid);
+        let key = (last.namespace.clone(), last.name.clone());
+        let gone = inner
+            .objects
+            .get(&key)
+            .is_some_and(|known| known.uid == last.uid || known.version < last.version);
+        if !gone {
+            return None;
+        }
+        inner.take(&key).map(|old| Change { gvr: self.gvr.clone(), old: Some(old), new: None })
+    }
+
+    /// Takes out an object that we deleted.
+    pub(super) fn forget(&self, namespace: &str, name: &str, uid: &str) -> Option<Change> {
+        let mut inner = self.inner.write();
+        let key: Key = (namespace.into(), name.into());
+        if inner.objects.get(&key).is_none_or(|known| &*known.uid != uid) {
+            return None;
+        }
+        if inner.tombstones.len() >= TOMBSTONES {
+            inner.tombstones.pop_front();
+        }
+        inner.tombstones.push_back(uid.into());
+        inner.take(&key).map(|old| Change { gvr: self.gvr.clone(), old: Some(old), new: None })
+    }
+
+    /// The watch has told of everything up to this version.
+    pub(super) fn advance(&self, version: u64) {
+        let mut inner = self.inner.write();
+        inner.version = inner.version.max(version);
+    }
+
+    /// Makes the copies be what a list at `version` says. What was put in since is kept.
+    pub(super) fn replace(&self, listed: Vec<Entry>, version: u64) -> Vec<Change> {
+        let mut inner = self.inner.write();
+        inner.version = inner.version.max(version);
+        let mut changes = vec![];
+        let present: std::collections::HashSet<Key> =
+            listed.iter().map(|entry| (entry.namespace.clone(), entry.name.clone())).collect();
+        let gone: Vec<Key> = inner
+            .objects
+            .iter()
+            .filter(|(key, entry)| entry.version <= version && !present.contains(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            if let Some(old) = inner.take(&key) {
+                changes.push(Change { gvr: self.gvr.clone(), old: Some(old), new: None });
+            }
+        }
+        for entry in listed {
+            if inner.tombstones.contains(&entry.uid) {
+                continue;
+            }
+            changes.extend(inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr)));
+        }
+        drop(inner);
+        changes
+    }
+
+    pub(super) fn set_synced(&self) -> bool {
+        !self.synced.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes out everything.
+    pub(super) fn clear(&self) -> Vec<Change> {
+        let mut inner = self.inner.write();
+        inner.owners.clear();
+        let objects = std::mem::take(&mut inner.objects);
+        objects.into_values().map(|old| Change { gvr: self.gvr.clone(), old: Some(old), new: None }).collect()
+    }
+
+    /// The task that fills this store from now on; the one before is ended.
+    pub(super) fn set_task(&self, handle: AbortHandle) {
+        if let Some(before) = self.task.lock().replace(handle) {
+            before.abort();
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+}
+
+struct Put {
+    old: Option<Arc<Entry>>,
+    new: Arc<Entry>,
+}
+
+impl Put {
+    fn of(self, gvr: &Arc<GroupVersionResource>) -> Change {
+        Change { gvr: gvr.clone(), old: self.old, new: Some(self.new) }
+    }
+}
+
+impl Inner {
+    fn put(&mut self, entry: Arc<Entry>) -> Option<Put> {
+        let key = (entry.namespace.clone(), entry.name.clone());
+        let old = match self.objects.get(&key) {
+            Some(known) if known.version > entry.version => return None,
+            // The same version again says something new only where more of it is kept now.
+            Some(known)
+                if known.version == entry.version
+                    && known.uid == entry.uid
+                    && known.is_as_full_as(&entry) =>
+            {
+                return None;
+            }
+            Some(_) => self.take(&key),
+            None => None,
+        };
+        for owner in &entry.owners {
+            self.owners.entry(owner.uid.clone()).or_default().push(entry.clone());
+        }
+        self.objects.insert(key, entry.clone());
+        Some(Put { old, new: entry })
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Arc<Entry>> {
+        let entry = self.objects.remove(key)?;
+        for owner in &entry.owners {
+            if let Some(owned) = self.owners.get_mut(&owner.uid) {
+                owned.retain(|other| !Arc::ptr_eq(other, &entry));
+                if owned.is_empty() {
+                    self.owners.remove(&owner.uid);
+                }
+            }
+        }
+        Some(entry)
+    }
+}

@@ -1,0 +1,76 @@
+use super::*;
+use object::GroupVersionResource;
+use serde_json::json;
+
+fn pods() -> GroupVersionResource {
+    GroupVersionResource::new("", "v1", "pods")
+}
+
+fn pod(name: &str, uid: &str, version: u64) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "a", "name": name, "uid": uid,
+        "resourceVersion": version.to_string(), "labels": {"x": "y"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "owner", "controller": true}]}})
+}
+
+fn entry(store: &Store, object: &Value) -> Entry {
+    store.read(&serde_json::to_vec(object).unwrap()).unwrap()
+}
+
+#[test]
+fn own_writes_are_seen_and_older_news_change_nothing() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    cache.observe(&pods(), &pod("p", "1", 5));
+    assert!(store.put(entry(&store, &pod("p", "1", 4)), true).is_none());
+    assert!(store.put(entry(&store, &pod("p", "1", 5)), true).is_none());
+    assert_eq!(store.get("a", "p").unwrap().version, 5);
+    assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_some());
+    // The watch is at 6 already: an answer that arrives late says nothing new, even of an object that is gone.
+    let last = entry(&store, &pod("p", "1", 8));
+    assert!(store.remove(&last).is_some());
+    cache.observe(&pods(), &pod("p", "1", 7));
+    assert!(store.is_empty());
+}
+
+#[test]
+fn what_we_deleted_does_not_come_back() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    cache.observe(&pods(), &pod("p", "1", 5));
+    cache.forget(&pods(), "a", "p", "1");
+    assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_none());
+    assert!(store.replace(vec![entry(&store, &pod("p", "1", 6))], 6).is_empty());
+    assert!(store.remove(&entry(&store, &pod("p", "1", 7))).is_none());
+    assert!(store.put(entry(&store, &pod("p", "2", 8)), true).is_some());
+}
+
+#[test]
+fn a_list_replaces_all_but_what_is_newer() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    for (name, version) in [("old", 3), ("kept", 4), ("new", 9)] {
+        cache.observe(&pods(), &pod(name, name, version));
+    }
+    let changes = store
+        .replace(vec![entry(&store, &pod("kept", "kept", 4)), entry(&store, &pod("more", "more", 5))], 7);
+    let told: Vec<_> = changes.iter().map(|c| (c.entry().name.to_string(), c.new.is_some())).collect();
+    assert_eq!(told, [("old".to_owned(), false), ("more".to_owned(), true)]);
+    assert_eq!(store.list("a").iter().map(|e| &*e.name).collect::<Vec<_>>(), ["kept", "more", "new"]);
+    assert_eq!(store.owned_by("owner").len(), 3);
+    assert!(store.list("b").is_empty());
+}
+
+#[test]
+fn metadata_only_until_more_is_wanted() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Metadata);
+    let mut object = pod("p", "1", 5);
+    object["spec"] = json!({"nodeName": "n"});
+    cache.observe(&pods(), &object);
+    assert_eq!(cache.get(&pods(), "a", "p").unwrap()["spec"], Value::Null);
+    cache.track(&pods(), Keep::Full);
+    assert!(!store.has_synced());
+    assert_eq!(store.replace(vec![entry(&store, &object)], 5).len(), 1);
+    assert_eq!(cache.get(&pods(), "a", "p").unwrap()["spec"]["nodeName"], "n");
+    assert_eq!(store.get("a", "p").unwrap().label("x"), Some("y"));
+}
