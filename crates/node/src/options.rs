@@ -104,11 +104,8 @@ impl LogOptions {
         let limit = query.int64("limitBytes")?;
         let since = query.int64("sinceSeconds")?;
         let since_time = query.get("sinceTime").filter(|t| !t.is_empty());
-        if let Some(text) = since_time.filter(|t| !looks_like_time(t)) {
-            let shown = object::error::quote(text);
-            return Err(ApiError::BadRequest(format!(
-                "parsing time {shown} as \"2006-01-02T15:04:05Z07:00\": cannot parse {shown} as \"2006\""
-            )));
+        if let Some(text) = since_time {
+            object::time::parse(text).map_err(ApiError::BadRequest)?;
         }
         let (stream, mut errors) = read_stream(query);
         let not_negative =
@@ -120,18 +117,12 @@ impl LogOptions {
         not_negative("tailLines", tail, 0, "must be greater than or equal to 0", &mut errors);
         not_negative("limitBytes", limit, 1, "must be greater than 0", &mut errors);
         if since.is_some() && since_time.is_some() {
-            errors.push(FieldError::forbidden(
-                &Path::root(),
-                "at most one of `sinceTime` or `sinceSeconds` may be specified",
-            ));
+            errors.push(exclusive("at most one of `sinceTime` or `sinceSeconds` may be specified"));
         } else {
             not_negative("sinceSeconds", since, 1, "must be greater than 0", &mut errors);
         }
         if stream != LogStream::All && tail.is_some() {
-            errors.push(FieldError::forbidden(
-                &Path::root(),
-                "`tailLines` and specific `stream` are mutually exclusive for now",
-            ));
+            errors.push(exclusive("`tailLines` and specific `stream` are mutually exclusive for now"));
         }
         if !errors.is_empty() {
             let kind = GroupKind { group: String::new(), kind: "PodLogOptions".into() };
@@ -166,16 +157,9 @@ fn read_stream(query: &Query) -> (LogStream, Vec<FieldError>) {
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SS…`, enough to tell a time from a slip; whoever filters reads it exactly.
-fn looks_like_time(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 20
-        && bytes[..19].iter().enumerate().all(|(i, b)| match i {
-            4 | 7 => *b == b'-',
-            10 => *b == b'T',
-            13 | 16 => *b == b':',
-            _ => b.is_ascii_digit(),
-        })
+/// An error of the options as a whole: Kubernetes gives it an empty path.
+fn exclusive(detail: &str) -> FieldError {
+    FieldError { path: String::new(), ..FieldError::forbidden(&Path::root(), detail) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! Reading a request's body whole, within bounds.
+
+use crate::limits::Limits;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use object::ApiError;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Why there is no body.
+pub(crate) enum Failure {
+    /// Answer this.
+    Answer(ApiError),
+    /// The client went away.
+    Gone,
+}
+
+/// A whole body; its bytes count against [`Limits::bodies`] until it is dropped.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads `body`. `budget` holds one permit for each of [`Limits::bodies`] bytes.
+pub(crate) async fn read<B>(body: B, limits: &Limits, budget: &Arc<Semaphore>) -> Result<Whole, Failure>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let too_large =
+        || Failure::Answer(ApiError::TooLarge(format!("Request entity too large: limit is {}", limits.body)));
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(too_large());
+    }
+    if body.is_end_stream() {
+        return Ok(Whole { bytes: Bytes::new(), permit: None });
+    }
+    let reading = async {
+        let mut body = body;
+        let mut chunks: Vec<Bytes> = vec![];
+        let (mut total, mut permit) = (0, None);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Failure::Gone)?.into_data() else { continue };
+            total += data.len();
+            if total > limits.body {
+                return Err(too_large());
+            }
+            reserve(&mut permit, data.len(), budget)?;
+            chunks.push(data);
+        }
+        Ok(Whole { bytes: join(chunks, total), permit })
+    };
+    match tokio::time::timeout(limits.body_read, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Answer(timed_out())),
+    }
+}
+
+fn reserve(
+    permit: &mut Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    budget: &Arc<Semaphore>,
+) -> Result<(), Failure> {
+    let more = budget.clone().try_acquire_many_owned(bytes as u32).map_err(|_| {
+        Failure::Answer(ApiError::TooManyRequests {
+            message: "Too many large requests at once, please try again later.".into(),
+            retry_after: 1,
+            causes: vec![],
+        })
+    })?;
+    match permit {
+        Some(permit) => permit.merge(more),
+        None => *permit = Some(more),
+    }
+    Ok(())
+}
+
+fn join(mut chunks: Vec<Bytes>, total: usize) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.remove(0);
+    }
+    let mut whole = BytesMut::with_capacity(total);
+    for chunk in chunks {
+        whole.extend_from_slice(&chunk);
+    }
+    whole.freeze()
+}
+
+fn timed_out() -> ApiError {
+    ApiError::Status(Box::new(serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Timeout", "code": 408,
+        "message": "the request's body did not arrive in time",
+    })))
+}
