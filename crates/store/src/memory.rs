@@ -222,3 +222,20 @@ impl Store for MemoryStore {
         async move { Ok(self.engine.expire(Instant::now())) }.boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn suite_with_a_large_ring() {
+        suite::run(|| async { MemoryStore::new() as Arc<dyn Store> }).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn suite_with_a_tiny_ring() {
+        let limits = Limits { events: 2, bytes: 1_000 };
+        suite::run(|| async { MemoryStore::with_recent(limits) as Arc<dyn Store> }).await;
+    }
+}

@@ -56,6 +56,11 @@ impl LockedFile {
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
+
+    /// Lets others open the file. For the end, when the database on it was closed.
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
 }
 
 impl StorageBackend for LockedFile {

@@ -79,7 +79,8 @@ fn milliseconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A store in a folder. Dropping it closes it: watches end with [`StoreError::Closed`], writes under way finish.
+/// A store in a folder. Dropping it closes it: watches end with [`StoreError::Closed`], writes under way finish (which
+/// blocks for that long), and the folder may be opened again at once.
 pub struct EmbeddedStore {
     engine: Arc<Engine>,
 }
@@ -89,7 +90,8 @@ struct Engine {
     /// Where the store is, for messages.
     place: String,
     disk: Disk,
-    // before `writer`, so that the snapshot goes before the database closes
+    /// Held until the store is dropped.
+    lock: Option<Arc<LockedFile>>,
     state: RwLock<State>,
     writer: Mutex<Writer>,
     queue: Mutex<Queue>,
@@ -120,14 +122,19 @@ impl EmbeddedStore {
         let failed = |error| StoreError::Io(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(failed)?;
         let file = path.join(FILE);
-        let disk = Disk(Arc::new(LockedFile::open(&file)?));
-        let store = Self::on(disk, &file.display().to_string(), options)?;
+        let lock = Arc::new(LockedFile::open(&file)?);
+        let store = Self::on(Disk(lock.clone()), Some(lock), &file.display().to_string(), options)?;
         disk::sync_folder(path).map_err(failed)?;
         Ok(store)
     }
 
     /// Opens the store on a storage.
-    fn on(disk: Disk, place: &str, options: Options) -> Result<Arc<Self>, StoreError> {
+    fn on(
+        disk: Disk,
+        lock: Option<Arc<LockedFile>>,
+        place: &str,
+        options: Options,
+    ) -> Result<Arc<Self>, StoreError> {
         let located = |error| locate(place, error);
         let database = database::open(&disk, options.cache_bytes).map_err(located)?;
         let loaded = database::load(&database).map_err(located)?;
@@ -147,6 +154,7 @@ impl EmbeddedStore {
         let engine = Arc::new(Engine {
             place: place.to_owned(),
             disk,
+            lock,
             state: RwLock::new(state),
             queue: Mutex::default(),
             room: Semaphore::new(WAITING),
@@ -184,7 +192,14 @@ impl EmbeddedStore {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        self.engine.feed.end(StoreError::Closed);
+        let engine = &self.engine;
+        engine.queue.lock().closed = true;
+        engine.feed.end(StoreError::Closed);
+        // waits for the driver; others who still hold the engine find the database closed
+        engine.writer.lock().database = None;
+        if let Some(Err(error)) = engine.lock.as_ref().map(|lock| lock.release()) {
+            tracing::warn!(store = engine.place, %error, "unlocking failed");
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) enum Job {
 pub(super) struct Queue {
     pub(super) jobs: VecDeque<Job>,
     pub(super) driving: bool,
+    pub(super) closed: bool,
 }
 
 /// What only the write path uses.
@@ -130,7 +131,8 @@ impl Engine {
     /// Removes some of what compaction left, while nobody waits; false when nothing is left or it failed.
     fn sweep(&self, writer: &mut Writer) -> bool {
         let left = writer.database.is_some() && writer.meta.swept < writer.meta.compacted;
-        left && self.commit(writer, &Batch::after(writer.meta.revision), writer.meta.compacted, SWEEP).is_ok()
+        left && !self.queue.lock().closed
+            && self.commit(writer, &Batch::after(writer.meta.revision), writer.meta.compacted, SWEEP).is_ok()
     }
 
     fn expire(&self, writer: &Writer, batch: &mut Batch, now: u64, round: &mut Round) {
@@ -254,6 +256,9 @@ impl Engine {
 
     /// Opens the database again after a failure. Readers go on with what they saw.
     pub(super) fn reopen(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        if self.queue.lock().closed {
+            return Err(StoreError::Closed);
+        }
         writer.database = None;
         let database = open(&self.disk, self.options.cache_bytes)?;
         let (stored, snapshot) = guarded(|| Ok((Meta::read(&database)?, Snapshot::take(&database)?)))?;
