@@ -4,6 +4,7 @@
 //! schema of a CustomResourceDefinition. Everything that walks an object by its shape (decoding, pruning, defaulting,
 //! patching, server-side apply, protobuf, printing of OpenAPI) walks this tree and never asks which of the two it is.
 
+pub mod decode;
 mod facts;
 mod load;
 mod types;
@@ -59,7 +60,8 @@ mod tests {
             .filter(|(_, id)| matches!(builtin().at(**id).node().shape, Shape::Any))
             .collect();
         assert_eq!(any.len(), known_any.len() + 4, "{any:?}");
-        let unnamed = builtin().nodes.iter().filter(|node| matches!(node.shape, Shape::Any)).count() - any.len();
+        let unnamed =
+            builtin().nodes.iter().filter(|node| matches!(node.shape, Shape::Any)).count() - any.len();
         assert_eq!(unnamed, 1, "only the cells of a Table");
         assert!(builtin().nodes.len() < 4000, "{}", builtin().nodes.len());
     }
