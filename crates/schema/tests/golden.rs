@@ -1,0 +1,89 @@
+//! What a real API server answered, decoded: nothing may change, for a server's answer is already canonical.
+//!
+//! Needs the recorded transcripts beside the project; without them the tests say so and pass.
+
+use object::{GroupVersionKind, meta};
+use schema::decode::{Strictness, decode};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+fn cases() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/cases");
+    let Ok(areas) = fs::read_dir(&folder) else {
+        eprintln!("SKIPPED: no transcripts at {}", folder.display());
+        return Vec::new();
+    };
+    let mut cases = Vec::new();
+    for area in areas.flatten() {
+        for file in fs::read_dir(area.path()).into_iter().flatten().flatten() {
+            let case = serde_json::from_slice(&fs::read(file.path()).unwrap()).unwrap();
+            cases.push((file.path().display().to_string(), case));
+        }
+    }
+    cases
+}
+
+/// Placeholders of normalized values, made values of their type again.
+fn denormalize(value: &mut Value) {
+    match value {
+        Value::String(text) if text == "<time>" => *text = "2026-01-02T03:04:05Z".into(),
+        Value::String(text) if text == "<microtime>" => *text = "2026-01-02T03:04:05.000006Z".into(),
+        Value::String(text) if text.starts_with("<gen:") || text.starts_with("<nodePort") => *value = 30000.into(),
+        Value::Array(list) => list.iter_mut().for_each(denormalize),
+        Value::Object(map) => map.values_mut().for_each(denormalize),
+        _ => {}
+    }
+}
+
+fn differences(path: &str, theirs: &Value, ours: &Value, out: &mut Vec<String>) {
+    match (theirs, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            for (key, value) in a {
+                differences(&format!("{path}.{key}"), value, b.get(key).unwrap_or(&Value::Null), out);
+                if value.is_null() && !b.contains_key(key) {
+                    out.push(format!("{path}.{key}: null in theirs, absent in ours"));
+                }
+            }
+            for key in b.keys().filter(|k| !a.contains_key(*k)) {
+                out.push(format!("{path}.{key}: only in ours: {}", b[key]));
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).for_each(|(a, b)| differences(&format!("{path}[]"), a, b, out));
+        }
+        _ if theirs != ours => out.push(format!("{path}: {theirs} became {ours}")),
+        _ => {}
+    }
+}
+
+#[test]
+fn answers_of_a_real_server_stay_as_they_are() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (file, case) in cases() {
+        for step in case["steps"].as_array().into_iter().flatten() {
+            if step.get("keep").is_some() || step.get("shape").is_some() {
+                continue;
+            }
+            let mut body = step["expect"]["body"].clone();
+            denormalize(&mut body);
+            let Some(gvk) = meta::gvk(&body) else { continue };
+            if gvk == GroupVersionKind::new("", "v1", "List") || gvk.kind == "Table" {
+                continue;
+            }
+            let Some(schema) = schema::builtin().by_gvk(&gvk) else { continue };
+            seen += 1;
+            let mut found = Vec::new();
+            match decode(schema, body.clone(), Strictness::Report) {
+                Ok(decoded) => {
+                    found.extend(decoded.strict_errors);
+                    differences("", &body, &decoded.value, &mut found);
+                }
+                Err(error) => found.push(error.0),
+            }
+            wrong.extend(found.into_iter().map(|d| format!("{file} {} {}: {d}", step["name"], gvk.kind)));
+        }
+    }
+    eprintln!("{seen} answers decoded");
+    assert!(wrong.is_empty(), "{}\n{} differences", wrong[..wrong.len().min(60)].join("\n"), wrong.len());
+}
