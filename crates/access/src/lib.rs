@@ -4,6 +4,7 @@
 //! The one impurity is randomness, where keys and serial numbers are made.
 
 pub mod attributes;
+pub mod bootstrap_policy;
 pub mod certificates;
 mod der;
 pub mod keys;
