@@ -215,6 +215,7 @@ fn decorate(node: &mut Node, attributes: &str) {
     }
     for strategy in attribute(attributes, "patch").into_iter().flat_map(|s| s.split(',')) {
         node.patch.merge |= strategy == "merge";
+        node.patch.replace |= strategy == "replace";
         node.patch.retain_keys |= strategy == "retainKeys";
     }
     node.patch.merge_key = attribute(attributes, "key").map(Into::into);

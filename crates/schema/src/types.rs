@@ -118,6 +118,8 @@ pub enum ListType {
 pub struct PatchStrategy {
     /// `merge`: lists merge instead of being replaced.
     pub merge: bool,
+    /// `replace`: maps are replaced instead of being merged.
+    pub replace: bool,
     /// `retainKeys`: keys that the patch does not list go away.
     pub retain_keys: bool,
     /// The field that tells items of a merged list of objects apart.
