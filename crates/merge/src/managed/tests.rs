@@ -1,0 +1,1 @@
+//! Transcripts of writes and who owns what after each.

@@ -1,0 +1,117 @@
+//! Whether a value is of its type, in the words of structured-merge-diff.
+
+use super::key::item_element;
+use super::types::{Form, ListOf, MapType, ScalarType, Type};
+use crate::fields::PathElement;
+use crate::go;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What is wrong with a value: path and message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TypeErrors(pub(crate) Vec<(String, String)>);
+
+impl fmt::Display for TypeErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |(path, message): &(String, String)| {
+            if path.is_empty() { message.clone() } else { format!("{path}: {message}") }
+        };
+        match self.0.as_slice() {
+            [one] => f.write_str(&line(one)),
+            many => {
+                f.write_str("errors:")?;
+                many.iter().try_for_each(|error| write!(f, "\n  {}", line(error)))
+            }
+        }
+    }
+}
+
+/// Checks `value`. Sets and keyed lists may name an item twice only if `allow_duplicates`.
+pub(crate) fn validate(ty: Type<'_>, value: &Value, allow_duplicates: bool) -> Result<(), TypeErrors> {
+    let mut check = Check { allow_duplicates, errors: vec![], path: String::new() };
+    check.value(ty, value);
+    if check.errors.is_empty() { Ok(()) } else { Err(TypeErrors(check.errors)) }
+}
+
+struct Check {
+    allow_duplicates: bool,
+    errors: Vec<(String, String)>,
+    path: String,
+}
+
+impl Check {
+    fn error(&mut self, message: String) {
+        self.errors.push((self.path.clone(), message));
+    }
+
+    fn value(&mut self, ty: Type<'_>, value: &Value) {
+        match (ty.atom_for(Some(value)).form(), value) {
+            (_, Value::Null) => {}
+            (Form::Map(map), Value::Object(object)) => self.map(&map, object),
+            (Form::List(list), Value::Array(items)) => self.list(&list, items),
+            (Form::Map(_), other) => self.error(format!("expected map, got &{{{}}}", go::plain(other))),
+            (Form::List(_), other) => self.error(format!("expected list, got &{{{}}}", go::plain(other))),
+            (Form::Scalar(scalar), other) => {
+                if let Some(message) = scalar_error(scalar, other) {
+                    self.error(message);
+                }
+            }
+        }
+    }
+
+    fn below(&mut self, step: &str, ty: Type<'_>, value: &Value) {
+        let length = self.path.len();
+        self.path.push_str(step);
+        self.value(ty, value);
+        self.path.truncate(length);
+    }
+
+    fn map(&mut self, map: &MapType<'_>, object: &Map<String, Value>) {
+        for (key, value) in object {
+            match map.child(key) {
+                Some(ty) => self.below(&format!(".{key}"), ty, value),
+                None => {
+                    self.errors.push((format!("{}.{key}", self.path), "field not declared in schema".into()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, list: &ListOf<'_>, items: &[Value]) {
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter().enumerate() {
+            let element = if list.associative {
+                match item_element(list, item) {
+                    Ok(element) => element,
+                    Err(message) => return self.error(format!("element {index}: {message}")),
+                }
+            } else {
+                PathElement::Index(index as i64)
+            };
+            let step = element.to_string();
+            if list.associative && !seen.insert(element) && !self.allow_duplicates {
+                self.error(format!("duplicate entries for key {step}"));
+            }
+            self.below(&step, list.item, item);
+        }
+    }
+}
+
+fn scalar_error(scalar: ScalarType, value: &Value) -> Option<String> {
+    match (scalar, value) {
+        (ScalarType::Numeric, Value::Number(_))
+        | (ScalarType::String, Value::String(_))
+        | (ScalarType::Boolean, Value::Bool(_))
+        | (ScalarType::Untyped, Value::Number(_) | Value::String(_) | Value::Bool(_)) => None,
+        (ScalarType::Numeric, other) => {
+            Some(format!("expected numeric (int or float), got {}", go::type_name(other)))
+        }
+        (ScalarType::String, other) => {
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::source(other)))
+        }
+        (ScalarType::Boolean, other) => Some(format!("expected boolean, got &{{{}}}", go::plain(other))),
+        (ScalarType::Untyped, other) => Some(format!("expected any scalar, got &{{{}}}", go::plain(other))),
+    }
+}
