@@ -43,7 +43,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn read(database: &Database) -> Result<Self, StoreError> {
+    pub(super) fn read(database: &impl ReadableDatabase) -> Result<Self, StoreError> {
         let read = database.begin_read().map_err(failed)?;
         let table = read.open_table(META).map_err(failed)?;
         let number = |name: &str| -> Result<u64, StoreError> {

@@ -57,6 +57,11 @@ impl LockedFile {
         }
     }
 
+    /// Empties the file.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        self.0.set_len(0)
+    }
+
     /// Lets others open the file. For the end, when the database on it was closed.
     pub(super) fn release(&self) -> io::Result<()> {
         self.0.unlock()

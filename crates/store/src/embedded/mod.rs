@@ -10,6 +10,7 @@ mod database;
 mod disk;
 mod expiry;
 mod index;
+mod inspect;
 mod record;
 #[cfg(test)]
 mod simulation;
@@ -122,10 +123,21 @@ impl EmbeddedStore {
         let failed = |error| StoreError::Io(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(failed)?;
         let file = path.join(FILE);
-        let lock = Arc::new(LockedFile::open(&file)?);
-        let store = Self::on(Disk(lock.clone()), Some(lock), &file.display().to_string(), options)?;
-        disk::sync_folder(path).map_err(failed)?;
-        Ok(store)
+        let place = file.display().to_string();
+        let on = |lock: Arc<LockedFile>| Self::on(Disk(lock.clone()), Some(lock), &place, options);
+        if !file.try_exists().map_err(failed)? {
+            // named only when it is complete: a creation that was cut off is begun anew
+            let unnamed = path.join(format!("{FILE}.new"));
+            let lock = Arc::new(LockedFile::open(&unnamed)?);
+            if !file.try_exists().map_err(failed)? {
+                lock.clear().map_err(failed)?;
+                let store = on(lock)?;
+                std::fs::rename(&unnamed, &file).map_err(failed)?;
+                disk::sync_folder(path).map_err(failed)?;
+                return Ok(store);
+            }
+        }
+        on(Arc::new(LockedFile::open(&file)?))
     }
 
     /// Opens the store on a storage.
@@ -136,6 +148,7 @@ impl EmbeddedStore {
         options: Options,
     ) -> Result<Arc<Self>, StoreError> {
         let located = |error| locate(place, error);
+        inspect::inspect(&disk).map_err(located)?;
         let database = database::open(&disk, options.cache_bytes).map_err(located)?;
         let loaded = database::load(&database).map_err(located)?;
         let meta = loaded.meta;

@@ -87,7 +87,8 @@ impl Engine {
         }
     }
 
-    fn drive(&self) {
+    /// Works until no job and nothing to sweep is left.
+    pub(super) fn drive(&self) {
         let driving = Driving(self);
         let mut writer = self.writer.lock();
         loop {
