@@ -101,26 +101,12 @@ pub fn null() -> Vec<u8> {
 
 /// Seconds since 1970 as `UTCTime`, or from 2050 on as `GeneralizedTime`, as RFC 5280 demands.
 pub fn time(seconds: i64) -> Vec<u8> {
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    let clock = format!("{month:02}{day:02}{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60);
-    if (1950..2050).contains(&year) {
-        tlv(0x17, format!("{:02}{clock}", year % 100).as_bytes())
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    if (1950..2050).contains(&time.to_zoned(jiff::tz::TimeZone::UTC).year()) {
+        tlv(0x17, time.strftime("%y%m%d%H%M%SZ").to_string().as_bytes())
     } else {
-        tlv(0x18, format!("{year:04}{clock}").as_bytes())
+        tlv(0x18, time.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes())
     }
-}
-
-/// Days since 1970 to year, month and day. Years start in March here, so that a leap day comes last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod certificates;
 mod der;
 pub mod keys;
 pub mod rbac;
+pub mod tokens;
 pub mod user;
 
 pub use attributes::{Attributes, SelectorRequirement};
@@ -16,3 +17,12 @@ pub use certificates::CertificateAuthority;
 pub use keys::{CryptoError, PrivateKey, PublicKey};
 pub use rbac::{Decision, RbacIndex, RulePool};
 pub use user::UserInfo;
+
+/// Compares secrets in a time that does not depend on where they differ.
+pub(crate) fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    let mut difference = u8::from(a.len() != b.len());
+    for (x, y) in a.iter().zip(b) {
+        difference |= x ^ y;
+    }
+    std::hint::black_box(difference) == 0
+}

@@ -14,6 +14,7 @@ pub use aggregation::{aggregated_rules, is_aggregated, reconcile_aggregation};
 pub use cover::{confirm_no_escalation, covers};
 pub use index::{RbacIndex, RoleRef, RulePool};
 pub use review::rules_review_status;
+pub(crate) use rule::quote_list;
 pub use rule::{Rule, rules_from_json, rules_to_json};
 
 /// What an authorizer says.
