@@ -133,6 +133,7 @@ fn resource(
         storage_version,
         storage_version_hash,
         custom: false,
+        definition: None,
     }
 }
 
@@ -159,7 +160,7 @@ fn storage(version: &GroupVersion, plural: &str) -> (GroupResource, GroupVersion
 }
 
 /// The schema of a built-in kind.
-fn schema_ref(gvk: &GroupVersionKind) -> SchemaRef {
+pub(crate) fn schema_ref(gvk: &GroupVersionKind) -> SchemaRef {
     SchemaRef::Builtin(schema::builtin().named(&type_name(gvk)).map_or(NodeId(0), schema::Schema::id))
 }
 

@@ -4,9 +4,15 @@
 //! [`Registry`] is what one server serves.
 
 mod builtin;
+pub mod convert;
+pub mod custom;
 pub mod defaulting;
+pub mod jsonpath;
+pub mod printing;
 mod registry;
 mod resource;
+pub mod scale;
+pub mod selectors;
 pub mod version;
 
 pub use builtin::{BuiltinVersion, builtin, builtin_versions, storage_version_hash, type_name};

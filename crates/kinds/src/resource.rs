@@ -1,5 +1,6 @@
 //! One served resource, as data.
 
+use crate::custom::CustomVersion;
 use object::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
 use schema::{NodeId, Schema, Types};
 use std::sync::Arc;
@@ -91,6 +92,8 @@ pub struct Resource {
     pub storage_version_hash: String,
     /// Set for custom resources.
     pub custom: bool,
+    /// What the definition of a custom resource says beyond this.
+    pub definition: Option<Arc<CustomVersion>>,
 }
 
 impl Resource {
