@@ -1,7 +1,8 @@
 //! JSON patch (RFC 6902), with the liberties of the library that Kubernetes uses: replacing an absent map key adds it,
 //! negative indexes count from the end, an absent value tests equal to null.
 //!
-//! Bounds: [`MAX_OPERATIONS`] operations, and [`MAX_COPIED_BYTES`] of copies all together.
+//! Bounds: [`MAX_OPERATIONS`] operations, [`MAX_COPIED_BYTES`] of copies all together, [`MAX_DEPTH`] levels in the result
+//! and [`MAX_WORK`] values looked at or moved; a patch that exceeds one of the last three is refused as one that fails.
 
 use crate::error::unprocessable;
 use object::ApiError;
@@ -13,6 +14,26 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// How many bytes (as JSON) the `copy` operations of a patch may add up to.
 pub const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 
+/// How deep the result may nest.
+pub const MAX_DEPTH: usize = 128;
+
+/// How many values all operations together may look at (to copy or move them) or shift (in lists).
+pub const MAX_WORK: usize = 50_000_000;
+
+/// What a patch has used up so far.
+#[derive(Default)]
+struct Used {
+    copied: usize,
+    work: usize,
+}
+
+impl Used {
+    fn work(&mut self, values: usize) -> Option<()> {
+        self.work = self.work.saturating_add(values);
+        (self.work <= MAX_WORK).then_some(())
+    }
+}
+
 /// Applies a JSON patch. All operations succeed, or none has an effect.
 ///
 /// # Errors
@@ -20,9 +41,9 @@ pub const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, ApiError> {
     let operations = decode(patch)?;
     let mut document = document.clone();
-    let mut copied = 0;
+    let mut used = Used::default();
     for operation in operations {
-        apply(&mut document, operation, &mut copied).ok_or_else(unprocessable)?;
+        apply(&mut document, operation, &mut used).ok_or_else(unprocessable)?;
     }
     Ok(document)
 }
@@ -68,35 +89,37 @@ pub(crate) fn json_type(value: &Value) -> &'static str {
     }
 }
 
-fn apply(document: &mut Value, operation: &Map<String, Value>, copied: &mut usize) -> Option<()> {
+fn apply(document: &mut Value, operation: &Map<String, Value>, used: &mut Used) -> Option<()> {
     let text = |field: &str| operation.get(field).and_then(Value::as_str);
     let path = text("path");
-    let value = operation.get("value").cloned().unwrap_or(Value::Null);
+    let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match text("op")? {
-        "add" => add(document, path?, value),
-        "remove" => remove(document, path?).map(drop),
+        "add" => add(document, path?, value(), used),
+        "remove" => remove(document, path?, used).map(drop),
         "replace" => {
-            let (container, key) = find(document, path?)?;
+            let (path, value) = (path?, value());
+            check_depth(path, &value, used)?;
+            let (container, key) = find(document, path)?;
             get(container, &key)?;
             set(container, &key, value)
         }
         "move" => {
-            let moved = remove(document, text("from")?)?;
-            add(document, path?, moved)
+            let moved = remove(document, text("from")?, used)?;
+            add(document, path?, moved, used)
         }
         "copy" => {
             let (container, key) = find(document, text("from")?)?;
             let source = get(container, &key)?.cloned().unwrap_or(Value::Null);
-            *copied += source.to_string().len();
-            if *copied > MAX_COPIED_BYTES {
+            used.copied += source.to_string().len();
+            if used.copied > MAX_COPIED_BYTES {
                 return None;
             }
-            add(document, path?, source)
+            add(document, path?, source, used)
         }
         "test" => {
             let (container, key) = find(document, path?)?;
             let found = get(container, &key)?.unwrap_or(&Value::Null);
-            crate::fields::value_order::equal(found, &value).then_some(())
+            crate::fields::value_order::equal(found, &value()).then_some(())
         }
         _ => None,
     }
@@ -155,12 +178,14 @@ fn set(container: &mut Value, key: &str, value: Value) -> Option<()> {
     Some(())
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
+fn add(document: &mut Value, path: &str, value: Value, used: &mut Used) -> Option<()> {
+    check_depth(path, &value, used)?;
     let (container, key) = find(document, path)?;
     match container {
         Value::Array(items) if key == "-" => items.push(value),
         Value::Array(items) => {
             let at = index(items.len() + 1, &key)?;
+            used.work(items.len() - at)?;
             items.insert(at, value);
         }
         other => set(other, &key, value)?,
@@ -168,15 +193,31 @@ fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
     Some(())
 }
 
-fn remove(document: &mut Value, path: &str) -> Option<Value> {
+fn remove(document: &mut Value, path: &str, used: &mut Used) -> Option<Value> {
     let (container, key) = find(document, path)?;
     match container {
         Value::Object(map) => map.remove(&key),
         Value::Array(items) => {
             let at = index(items.len(), &key)?;
+            used.work(items.len() - at)?;
             Some(items.remove(at))
         }
         _ => None,
+    }
+}
+
+/// Whether a value may be put at `path` without nesting too deep.
+fn check_depth(path: &str, value: &Value, used: &mut Used) -> Option<()> {
+    let room = MAX_DEPTH.checked_sub(path.matches('/').count())?;
+    fits(value, room, used)
+}
+
+fn fits(value: &Value, room: usize, used: &mut Used) -> Option<()> {
+    used.work(1)?;
+    match value {
+        Value::Object(map) => map.values().try_for_each(|value| fits(value, room.checked_sub(1)?, used)),
+        Value::Array(items) => items.iter().try_for_each(|value| fits(value, room.checked_sub(1)?, used)),
+        _ => Some(()),
     }
 }
 
@@ -243,6 +284,35 @@ mod tests {
             message(json!([{"op": "frob", "path": "/a"}])),
             "the server rejected our request due to an error in our request"
         );
+    }
+
+    #[test]
+    fn does_not_nest_for_ever() {
+        let mut path = String::new();
+        let mut patch = Vec::new();
+        for _ in 0..200 {
+            path.push_str("/a");
+            patch.push(json!({"op": "add", "path": path, "value": {}}));
+        }
+        assert_eq!(json_patch(&json!({}), &json!(patch)).unwrap_err().code(), 422);
+        patch.truncate(118);
+        assert!(json_patch(&json!({}), &json!(patch)).is_ok());
+        // What is moved counts with its own depth.
+        patch.push(json!({"op": "add", "path": "/b", "value": json!([[[[[[[[[[1]]]]]]]]]])}));
+        for (levels, accepted) in [(110, true), (118, false)] {
+            let to = format!("{}/b", &path[..levels * 2]);
+            patch.truncate(119);
+            patch.push(json!({"op": "move", "from": "/b", "path": to}));
+            patch.push(json!({"op": "test", "path": "/b", "value": null}));
+            assert_eq!(json_patch(&json!({}), &json!(patch)).is_ok(), accepted, "{levels}");
+        }
+    }
+
+    #[test]
+    fn shifts_lists_only_so_often() {
+        let document = json!({"l": vec![0; 100_000]});
+        let patch = vec![json!({"op": "add", "path": "/l/0", "value": 1}); 10_000];
+        assert_eq!(json_patch(&document, &json!(patch)).unwrap_err().code(), 422);
     }
 
     #[test]

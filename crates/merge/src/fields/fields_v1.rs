@@ -1,6 +1,7 @@
 //! FieldsV1: the JSON of a [`FieldSet`] in `metadata.managedFields`.
 
 use super::element::ElementError;
+use super::set::Entry;
 use super::{FieldSet, PathElement};
 use crate::go;
 use serde_json::{Map, Value};
@@ -65,7 +66,7 @@ fn read(value: &Value) -> Result<(FieldSet, bool), FieldsV1Error> {
         Value::Null => return Ok((FieldSet::new(), true)),
         _ => return Err(FieldsV1Error(format!("expect {{ or n, but found {value}"))),
     };
-    let mut set = FieldSet::new();
+    let mut entries = Vec::with_capacity(map.len());
     let mut member = false;
     for (key, below) in map {
         if key == "." {
@@ -75,7 +76,7 @@ fn read(value: &Value) -> Result<(FieldSet, bool), FieldsV1Error> {
         match PathElement::from_fields_v1(key) {
             Ok(element) => {
                 let (children, child) = read(below)?;
-                set.put(element, child, children);
+                entries.push(Entry { element, member: child, children });
             }
             Err(ElementError::Unknown) => {}
             Err(ElementError::Malformed(message)) => {
@@ -83,6 +84,7 @@ fn read(value: &Value) -> Result<(FieldSet, bool), FieldsV1Error> {
             }
         }
     }
+    let set = FieldSet::from_entries(entries);
     let member = member || set.is_empty();
     Ok((set, member))
 }

@@ -36,6 +36,17 @@ impl FieldSet {
         Self::of(&paths.iter().map(|names| FieldPath::of(names)).collect::<Vec<_>>())
     }
 
+    /// The set of these entries, in any order; of those for one element the last counts.
+    pub(super) fn from_entries(mut entries: Vec<Entry>) -> Self {
+        entries.retain(|entry| entry.member || !entry.children.is_empty());
+        if !entries.is_sorted_by(|a, b| a.element < b.element) {
+            entries.sort_by(|a, b| b.element.cmp(&a.element));
+            entries.reverse();
+            entries.dedup_by(|b, a| a.element == b.element);
+        }
+        Self { entries }
+    }
+
     /// No path at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -223,7 +223,7 @@ impl<'a> FieldManager<'a> {
     /// An object of the kind before anything is set.
     fn empty(&self) -> Value {
         let mut object = match self.versions.schema(&self.kind.api_version()) {
-            Some(schema) if typed::is_builtin(schema) => typed::zero(schema),
+            Some(schema) if typed::is_builtin(schema) => schema::decode::zero(schema),
             _ => Value::Object(Map::new()),
         };
         object["apiVersion"] = json!(self.kind.api_version());

@@ -4,6 +4,7 @@ use super::error::PatchError;
 use super::lookup::FieldMeta;
 use super::{DIRECTIVE, go_kind, merge_map, order};
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 /// What the items of a list are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,17 +52,21 @@ pub(super) fn merge_list(
     };
     let (original, patch) = apply_directives(original, patch, key)?;
     let mut merged = original.clone();
+    let mut places = Places::new(&merged, Some(key));
     for item in &patch {
-        let Value::Object(item) = item else {
+        let Value::Object(map) = item else {
             return Err(PatchError::bad_type("map[string]interface {}", item));
         };
-        let value = item.get(key).ok_or_else(|| PatchError::no_merge_key(item, key))?;
-        match find(&merged, key, value)? {
+        merge_value(item, key)?;
+        match places.of(item) {
             Some(at) => {
                 let old = merged[at].as_object().cloned().unwrap_or_default();
-                merged[at] = merge_map(old, item.clone(), meta.schema)?.into();
+                merged[at] = merge_map(old, map.clone(), meta.schema)?.into();
             }
-            None => merged.push(item.clone().into()),
+            None => {
+                places.add(item, merged.len());
+                merged.push(item.clone());
+            }
         }
     }
     order::sort(merged, &patch, &original, Some(key))
@@ -75,40 +80,60 @@ fn apply_directives(
 ) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut rest = Vec::with_capacity(patch.len());
     let mut replace = false;
+    let mut deleted = HashSet::new();
     for item in patch {
-        let map = item.as_object().cloned().unwrap_or_default();
-        let Some(directive) = map.get(DIRECTIVE) else {
+        let Some(directive) = item.get(DIRECTIVE) else {
             rest.push(item);
             continue;
         };
         match directive.as_str() {
             Some("delete") => {
-                let value = map.get(key).ok_or_else(|| PatchError::no_merge_key(&map, key))?;
-                while let Some(at) = find(&original, key, value)? {
-                    original.remove(at);
-                }
+                deleted.insert(merge_value(&item, key)?.to_string());
             }
             Some("replace") => replace = true,
             Some("merge") => {
                 return Err(PatchError::Other("merging lists cannot yet be specified in the patch".into()));
             }
-            _ => return Err(PatchError::bad_patch_type(directive, &map)),
+            _ => return Err(PatchError::bad_patch_type(directive, item.as_object().unwrap_or(&Map::new()))),
         }
+    }
+    if !deleted.is_empty() {
+        original.retain(|item| !item.get(key).is_some_and(|value| deleted.contains(&value.to_string())));
     }
     Ok(if replace { (rest, vec![]) } else { (original, rest) })
 }
 
-/// Where the first item with this key is.
-pub(super) fn find(items: &[Value], key: &str, value: &Value) -> Result<Option<usize>, PatchError> {
-    for (at, item) in items.iter().enumerate() {
-        let Value::Object(map) = item else {
-            return Err(PatchError::Other(format!("value for key {at} is not a map")));
-        };
-        if map.get(key) == Some(value) {
-            return Ok(Some(at));
+/// Where items are in a list: the first of those with the same merge key, or of the same values.
+pub(super) struct Places<'a> {
+    key: Option<&'a str>,
+    places: HashMap<String, usize>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(items: &[Value], key: Option<&'a str>) -> Self {
+        let mut places = Self { key, places: HashMap::with_capacity(items.len()) };
+        for (at, item) in items.iter().enumerate() {
+            places.add(item, at);
+        }
+        places
+    }
+
+    fn add(&mut self, item: &Value, at: usize) {
+        if let Some(identity) = self.identity(item) {
+            self.places.entry(identity).or_insert(at);
         }
     }
-    Ok(None)
+
+    pub(super) fn of(&self, item: &Value) -> Option<usize> {
+        self.places.get(&self.identity(item)?).copied()
+    }
+
+    fn identity(&self, item: &Value) -> Option<String> {
+        match self.key {
+            Some(key) => item.get(key).map(ToString::to_string),
+            None => Some(item.to_string()),
+        }
+    }
 }
 
 /// Items of a patch that are not deletions.
@@ -132,19 +157,9 @@ pub(super) fn merge_value<'v>(item: &'v Value, key: &str) -> Result<&'v Value, P
     map.get(key).ok_or_else(|| PatchError::no_merge_key(map, key))
 }
 
-/// Single values, each once; a later duplicate gives its place to the last value.
+/// Single values, each once.
 fn deduplicated(mut items: Vec<Value>) -> Vec<Value> {
-    let mut i = 0;
-    while i < items.len() {
-        let mut j = i + 1;
-        while j < items.len() {
-            if items[i] == items[j] {
-                items.swap_remove(j);
-            } else {
-                j += 1;
-            }
-        }
-        i += 1;
-    }
+    let mut seen = HashSet::with_capacity(items.len());
+    items.retain(|item| seen.insert(item.to_string()));
     items
 }

@@ -3,6 +3,7 @@
 //! The patch carries directives: `$patch: replace|delete` in a map or list item, `$retainKeys`,
 //! `$deleteFromPrimitiveList/<list>` and `$setElementOrder/<list>`.
 
+mod convert;
 mod error;
 mod list;
 mod lookup;
@@ -13,6 +14,7 @@ use lookup::Lookup;
 use object::ApiError;
 use schema::Schema;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -22,17 +24,21 @@ const SET_ELEMENT_ORDER: &str = "$setElementOrder";
 /// Applies a strategic merge patch to a document of a built-in type.
 ///
 /// # Errors
-/// 400 if the patch is not an object or a directive is malformed, 422 for lists of lists, a 500 without a reason for
-/// whatever else does not fit, as Kubernetes answers.
+/// 400 if the patch is not an object or a directive is malformed, 422 for lists of lists and for a result that is not of
+/// the type, a 500 without a reason for whatever else does not fit, as Kubernetes answers.
 pub fn strategic_merge_patch(schema: Schema<'_>, document: &Value, patch: &Value) -> Result<Value, ApiError> {
-    let Value::Object(patch) = patch else {
+    let Value::Object(map) = patch else {
         return Err(ApiError::BadRequest(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
             crate::json_patch::json_type(patch)
         )));
     };
     let document = document.as_object().cloned().unwrap_or_default();
-    Ok(merge_map(document, patch.clone(), Lookup::Type(schema)).map_err(PatchError::into_api_error)?.into())
+    let merged =
+        merge_map(document, map.clone(), Lookup::Type(schema)).map_err(PatchError::into_api_error)?;
+    let merged = merged.into();
+    convert::check_result(schema, &merged, patch)?;
+    Ok(merged)
 }
 
 fn merge_map(
@@ -116,7 +122,8 @@ fn delete_from_list(
             return Ok(());
         }
         list::item_kind(old, gone)?;
-        old.retain(|item| !gone.contains(item));
+        let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
+        old.retain(|item| !gone.contains(&item.to_string()));
     }
     Ok(())
 }
@@ -125,7 +132,8 @@ fn delete_from_list(
 fn retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), PatchError> {
     let Some(directive) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let keys = directive.as_array().ok_or(PatchError::BadRetainKeys)?;
-    let listed = |key: &str| keys.iter().any(|listed| listed == key);
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let listed = |key: &str| keys.contains(key);
     for (key, value) in patch.iter() {
         let directive = key.starts_with(DELETE_FROM_PRIMITIVE_LIST) || key.starts_with(SET_ELEMENT_ORDER);
         if !value.is_null() && !directive && !listed(key) {

@@ -1,7 +1,7 @@
 //! The order of merged lists: that of `$setElementOrder` before that of the patch before that of the live list.
 
 use super::error::PatchError;
-use super::list::{find, item_kind, merge_list, merge_value, without_deletions};
+use super::list::{Places, item_kind, merge_list, merge_value, without_deletions};
 use super::lookup::Lookup;
 use super::{DIRECTIVE, SET_ELEMENT_ORDER, without_directives};
 use crate::go;
@@ -88,33 +88,23 @@ pub(super) fn sort(
     live: &[Value],
     merge_key: Option<&str>,
 ) -> Result<Vec<Value>, PatchError> {
-    let mut named = Vec::new();
-    let mut others = Vec::new();
-    for item in merged {
-        let known = match merge_key {
-            Some(key) => find(order, key, merge_value(&item, key)?)?.is_some(),
-            None => order.contains(&item),
-        };
-        if known { named.push(item) } else { others.push(item) }
-    }
     if let Some(key) = merge_key {
-        for item in order.iter().chain(live) {
+        for item in merged.iter().chain(order).chain(live) {
             merge_value(item, key)?;
         }
     }
-    let place = |list: &[Value], item: &Value| match merge_key {
-        Some(key) => list.iter().position(|other| other.get(key) == item.get(key)),
-        None => list.iter().position(|other| other == item),
-    };
-    named.sort_by_key(|item| place(order, item).unwrap_or(usize::MAX));
-    others.sort_by_key(|item| place(live, item).unwrap_or(usize::MAX));
+    let (in_order, in_live) = (Places::new(order, merge_key), Places::new(live, merge_key));
+    let (mut named, mut others): (Vec<_>, Vec<_>) =
+        merged.into_iter().partition(|item| in_order.of(item).is_some());
+    named.sort_by_cached_key(|item| in_order.of(item).unwrap_or(usize::MAX));
+    others.sort_by_cached_key(|item| in_live.of(item).unwrap_or(usize::MAX));
 
     let mut out = Vec::with_capacity(named.len() + others.len());
     let mut named = named.into_iter().peekable();
     for other in others {
         // An item of the live list goes before the first named one that followed it there.
         while let Some(next) = named.peek() {
-            let before = matches!((place(live, &other), place(live, next)), (Some(a), Some(b)) if a < b);
+            let before = matches!((in_live.of(&other), in_live.of(next)), (Some(a), Some(b)) if a < b);
             if before {
                 break;
             }

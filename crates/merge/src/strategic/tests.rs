@@ -80,8 +80,14 @@ fn merges_maps_and_lists() {
         ]],
     );
     check(
-        json!({"map": {"u": ["x"], "n": {"deep": null, "k": [{"z": null}]}}}),
-        expect![[r#"map={"n":{"k":[{}]},"u":["x"]}"#]],
+        json!({"map": {"u": "x"}, "new": {"deep": null, "k": [{"z": null}]}}),
+        expect![[r#"map={"u":"x"} new={"k":[{}]}"#]],
+    );
+    check(
+        json!({"plain": null, "map": "text"}),
+        expect![[
+            r#"422  "" is invalid: patch: Invalid value: "map[map:text plain:<nil>]": cannot restore map from string"#
+        ]],
     );
 }
 

@@ -14,7 +14,6 @@ mod remove;
 mod to_set;
 mod types;
 mod validate;
-mod zero;
 
 pub(crate) use compare::{Comparison, compare};
 pub(crate) use merge::merge;
@@ -24,4 +23,3 @@ pub(crate) use remove::remove;
 pub(crate) use to_set::to_set;
 pub(crate) use types::{Type, is_builtin};
 pub(crate) use validate::validate;
-pub(crate) use zero::zero;
