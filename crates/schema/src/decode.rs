@@ -29,7 +29,7 @@ pub struct Decoded {
     /// The canonical object.
     pub value: Value,
     /// `unknown field "spec.x"`, `duplicate field "spec.y"`, in the order of the text; at most 100, none twice.
-    pub strict_errors: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// Why a text is not an object of its type, in Go's words.
@@ -49,13 +49,18 @@ impl std::error::Error for DecodeError {}
 pub enum Strictness {
     /// Unknown and duplicate fields are dropped in silence.
     Ignore,
-    /// They are reported in [`Decoded::strict_errors`].
+    /// They are told in [`Decoded::problems`]; the caller warns of them.
     #[default]
-    Report,
+    Warn,
+    /// They are told in [`Decoded::problems`]; the caller refuses them.
+    Strict,
 }
 
-/// Reads a JSON text as an object of type `schema`.
+/// Reads a JSON text as an object of type `schema`, built in or custom.
 pub fn decode_json(schema: Schema<'_>, text: &[u8], strictness: Strictness) -> Result<Decoded, DecodeError> {
+    if schema.types().custom.is_some() {
+        return crate::custom::decode_json(schema, text, strictness);
+    }
     let state = State::new(Some(schema), strictness);
     read_text(&state, Some(schema), text)
 }
@@ -68,6 +73,9 @@ pub fn decode_untyped(text: &[u8], strictness: Strictness) -> Result<Decoded, De
 
 /// Makes `value` an object of type `schema`. Duplicates cannot be seen any more; unknown fields come in sorted order.
 pub fn decode(schema: Schema<'_>, value: Value, strictness: Strictness) -> Result<Decoded, DecodeError> {
+    if schema.types().custom.is_some() {
+        return crate::custom::decode(schema, value, strictness);
+    }
     let state = State::new(Some(schema), strictness);
     let seed = At { schema: Some(schema), path: &Path::root(), state: &state };
     let result = seed.deserialize(value);
@@ -92,7 +100,7 @@ fn finish(state: &State<'_>, result: Result<Value, String>) -> Result<Decoded, D
     let value = result.map_err(DecodeError)?;
     match state.saved() {
         Some(message) => Err(DecodeError(message)),
-        None => Ok(Decoded { value, strict_errors: state.take_strict() }),
+        None => Ok(Decoded { value, problems: state.take_strict() }),
     }
 }
 

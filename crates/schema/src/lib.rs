@@ -4,11 +4,13 @@
 //! schema of a CustomResourceDefinition. Everything that walks an object by its shape (decoding, pruning, defaulting,
 //! patching, server-side apply, protobuf, printing of OpenAPI) walks this tree and never asks which of the two it is.
 
+pub mod custom;
 pub mod decode;
 mod facts;
 mod load;
 mod types;
 
+pub use decode::zero;
 pub use types::{Field, ListType, Node, NodeId, PatchStrategy, Scalar, Schema, Shape, Types};
 
 use std::sync::LazyLock;

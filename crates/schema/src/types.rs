@@ -17,6 +17,8 @@ pub struct Types {
     pub names: HashMap<Box<str>, NodeId>,
     /// Kinds, for [`Types::by_gvk`].
     pub kinds: HashMap<GroupVersionKind, NodeId>,
+    /// What a custom schema demands beyond its shape; `None` for built-in types.
+    pub(crate) custom: Option<Box<crate::custom::Custom>>,
 }
 
 /// One place in a schema.

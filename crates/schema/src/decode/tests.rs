@@ -11,7 +11,7 @@ fn decoded(name: &str, value: Value) -> Value {
 }
 
 fn refused(name: &str, text: &str) -> String {
-    decode_json(schema(name), text.as_bytes(), Strictness::Report).unwrap_err().0
+    decode_json(schema(name), text.as_bytes(), Strictness::Warn).unwrap_err().0
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn refuses_in_the_words_of_go() {
 #[test]
 fn reports_unknown_and_duplicate_fields_in_order() {
     let text = r#"{"spec":{"z":1,"containers":[{"name":"a","foo":1,"name":"b"}]},"foo":{"foo":1},"foo":2,"metadata":{"labels":{"a":"1","a":"2"}}}"#;
-    let decoded = decode_json(schema("core.v1.Pod"), text.as_bytes(), Strictness::Report).unwrap();
+    let decoded = decode_json(schema("core.v1.Pod"), text.as_bytes(), Strictness::Warn).unwrap();
     assert_eq!(
-        decoded.strict_errors,
+        decoded.problems,
         [
             r#"unknown field "spec.z""#,
             r#"unknown field "spec.containers[0].foo""#,
@@ -146,11 +146,11 @@ fn reports_unknown_and_duplicate_fields_in_order() {
     );
     assert_eq!(decoded.value["spec"]["containers"][0]["name"], "b");
     let quiet = decode_json(schema("core.v1.Pod"), text.as_bytes(), Strictness::Ignore).unwrap();
-    assert!(quiet.strict_errors.is_empty() && quiet.value == decoded.value);
+    assert!(quiet.problems.is_empty() && quiet.value == decoded.value);
     let custom =
-        decode_untyped(br#"{"spec":{"known":"a","known":"b","l":[{"x":1,"x":2}]}}"#, Strictness::Report)
+        decode_untyped(br#"{"spec":{"known":"a","known":"b","l":[{"x":1,"x":2}]}}"#, Strictness::Warn)
             .unwrap();
-    assert_eq!(custom.strict_errors, [r#"duplicate field "spec.known""#, r#"duplicate field "spec.l[0].x""#]);
+    assert_eq!(custom.problems, [r#"duplicate field "spec.known""#, r#"duplicate field "spec.l[0].x""#]);
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn takes_the_schemas_of_definitions() {
     let crd =
         builtin().named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps").unwrap();
     let text = br#"{"type":"object","nope":1,"items":{"type":"string","nope":1},"additionalProperties":true,"default":{"a":null},"enum":[null,1],"maximum":3.0}"#;
-    let decoded = decode_json(crd, text, Strictness::Report).unwrap();
-    assert_eq!(decoded.strict_errors, [r#"unknown field "nope""#]);
+    let decoded = decode_json(crd, text, Strictness::Warn).unwrap();
+    assert_eq!(decoded.problems, [r#"unknown field "nope""#]);
     assert_eq!(
         decoded.value,
         json!({"type": "object", "items": {"type": "string"}, "additionalProperties": true, "default": {"a": null}, "enum": [null, 1], "maximum": 3})
     );
     assert_eq!(
-        decode_json(crd, br#"{"additionalProperties":1}"#, Strictness::Report).unwrap_err().0,
+        decode_json(crd, br#"{"additionalProperties":1}"#, Strictness::Warn).unwrap_err().0,
         "boolean or JSON schema expected"
     );
 }

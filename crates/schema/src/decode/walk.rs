@@ -88,7 +88,7 @@ impl<'s> State<'s> {
     pub fn new(root: Option<Schema<'s>>, strictness: Strictness) -> Self {
         Self {
             root,
-            report: Cell::new(strictness == Strictness::Report),
+            report: Cell::new(strictness != Strictness::Ignore),
             strict: RefCell::default(),
             seen: RefCell::default(),
             saved: RefCell::default(),
