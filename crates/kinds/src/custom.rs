@@ -59,10 +59,10 @@ pub struct ScalePaths {
     pub label_selector: Option<String>,
 }
 
-/// The resources that a definition serves. `compile` turns an `openAPIV3Schema` into a schema.
+/// The resources that a definition serves, one per served version.
 ///
 /// Names are those accepted (`status.acceptedNames`), where there are any.
-pub fn resources(definition: &Value, mut compile: impl FnMut(&Value) -> SchemaRef) -> Vec<Arc<Resource>> {
+pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
     let spec = &definition["spec"];
     let accepted = &definition["status"]["acceptedNames"];
     let names = if text(&accepted["kind"]).is_empty() { &spec["names"] } else { accepted };
@@ -77,7 +77,8 @@ pub fn resources(definition: &Value, mut compile: impl FnMut(&Value) -> SchemaRe
             let gvr = GroupVersion::new(group, text(&version["name"])).resource(text(&names["plural"]));
             let kind = text(&names["kind"]);
             let custom = custom_version(spec, version, &gvr.group_version().kind(kind));
-            let schema = compile(&custom.open_api);
+            let compiled = schema::custom::compile(&custom.open_api);
+            let schema = SchemaRef::Custom(compiled.types, compiled.root);
             let gvk = gvr.group_version().kind(kind);
             Arc::new(Resource {
                 subresources: subresources(&custom, &gvk, &schema),
@@ -205,7 +206,6 @@ fn words(value: &Value) -> Vec<String> {
 mod tests {
     use super::*;
     use object::json;
-    use schema::NodeId;
 
     #[test]
     fn a_definition_serves_its_versions() {
@@ -220,7 +220,7 @@ mod tests {
                 {"name": "v1alpha1", "served": false, "storage": false},
             ],
         }});
-        let served = resources(&definition, |_| SchemaRef::Builtin(NodeId(0)));
+        let served = resources(&definition);
         assert_eq!(served.len(), 2);
         let v1 = &served[0];
         assert_eq!(v1.subresources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["scale", "status"]);
