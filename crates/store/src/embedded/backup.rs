@@ -5,6 +5,7 @@
 
 use super::database::{Meta, Snapshot, failed, guarded, load, open};
 use super::disk::{Disk, LockedFile, sync_folder};
+use super::overlay::Overlay;
 use super::record::{LOG, VALUES};
 use super::{EmbeddedStore, FILE, locate};
 use crate::{Revision, StoreError};
@@ -44,12 +45,12 @@ impl EmbeddedStore {
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<Revision, StoreError> {
         let (backup, path) = (backup.as_ref(), path.as_ref());
         let place = backup.display().to_string();
-        if !backup.is_file() {
-            return Err(StoreError::Io(format!("{place}: no such file")));
-        }
         let located = |error| locate(&place, error);
-        let disk = Disk(Arc::new(LockedFile::open(backup)?));
-        let database = open(&disk, CACHE).map_err(located)?;
+        let disk = Disk(Arc::new(LockedFile::read_only(backup)?));
+        super::inspect::inspect(&disk).map_err(located)?;
+        // the backup itself is not written to
+        let overlay = Overlay::on(disk).map_err(|error| located(StoreError::Io(error.to_string())))?;
+        let database = open(&Disk(Arc::new(overlay)), CACHE).map_err(located)?;
         let loaded = load(&database).map_err(located)?;
         std::fs::create_dir_all(path)
             .map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;

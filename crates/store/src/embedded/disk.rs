@@ -57,6 +57,17 @@ impl LockedFile {
         }
     }
 
+    /// Opens an existing file for reading only, beside other readers.
+    pub(super) fn read_only(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error: io::Error| StoreError::Io(format!("open {}: {error}", path.display()));
+        let file = File::open(path).map_err(failed)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
     /// Empties the file.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.0.set_len(0)

@@ -11,6 +11,7 @@ mod disk;
 mod expiry;
 mod index;
 mod inspect;
+mod overlay;
 mod record;
 #[cfg(test)]
 mod simulation;

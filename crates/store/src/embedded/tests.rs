@@ -156,3 +156,154 @@ async fn damage_is_told_and_nothing_is_destroyed() {
 async fn damage_after_a_crash_is_told_and_nothing_is_destroyed() {
     damage(true).await;
 }
+
+/// A store whose clock the test holds, in milliseconds since 1970.
+fn open_at(path: &Path, clock: &Arc<AtomicU64>) -> Arc<EmbeddedStore> {
+    let clock = clock.clone();
+    let now = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::Relaxed));
+    EmbeddedStore::open(path, Options { clock: Arc::new(now), ..Options::default() }).expect("open")
+}
+
+#[tokio::test]
+async fn keys_expire_when_they_are_due_also_after_reopening() {
+    let root = folder();
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let store = open_at(root.path(), &clock);
+    assert_eq!((store.next_expiry(), store.maintain().await), (None, Ok(None)));
+    for (key, seconds) in [("/event/1", 60), ("/event/2", 30), ("/event/3", 90)] {
+        let ttl = Some(Duration::from_secs(seconds));
+        let write = Write { key: key.into(), expect: Expect::Absent, value: Some("x".into()), ttl };
+        store.write(write).await.expect("create");
+    }
+    drop(store);
+    let store = open_at(root.path(), &clock);
+    let at = |milliseconds| UNIX_EPOCH + Duration::from_millis(milliseconds);
+    assert_eq!(store.next_expiry(), Some(at(1_030_000)));
+    assert_eq!(store.expire_due(at(1_029_999)).await, Ok(0));
+    assert_eq!(store.maintain().await, Ok(Some(Duration::from_secs(30))));
+    assert_eq!(store.expire_due(at(1_030_000)).await, Ok(1));
+    assert_eq!(store.count("/event/").await, Ok(2));
+    clock.store(1_060_000, Ordering::Relaxed);
+    create(&store, "/other", "x").await.expect("create");
+    assert_eq!(store.count("/event/").await, Ok(1), "writes do what is due");
+    assert_eq!(store.maintain().await, Ok(Some(Duration::from_secs(30))));
+    clock.store(1_090_000, Ordering::Relaxed);
+    store.maintain().await.expect("maintenance");
+    assert_eq!((store.count("").await, store.next_expiry()), (Ok(1), None));
+}
+
+#[tokio::test]
+async fn old_history_is_compacted_and_its_space_used_again() {
+    let root = folder();
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let store = open_at(root.path(), &clock);
+    let mut revisions = vec![create(&store, "/a", vec![0; 4_000]).await.expect("create")];
+    let mut sizes = Vec::new();
+    for round in 0..40u64 {
+        for _ in 0..25 {
+            clock.fetch_add(1_000, Ordering::Relaxed);
+            let expect = Expect::At(*revisions.last().expect("revisions"));
+            let value = Some(vec![round as u8; 4_000].into());
+            let write = Write { key: "/a".into(), expect, value, ttl: None };
+            revisions.push(store.write(write).await.expect("update"));
+        }
+        sizes.push(std::fs::metadata(root.path().join(FILE)).expect("the file").len());
+    }
+    let at = |seconds_ago: usize| ListRequest {
+        at: Some(revisions[1_000 - seconds_ago]),
+        ..ListRequest::default()
+    };
+    assert_eq!(
+        store.list(at(299)).await.map(|listing| listing.entries.len()),
+        Ok(1),
+        "five minutes are kept"
+    );
+    let refused = store.list(at(400)).await.err();
+    assert!(matches!(refused, Some(StoreError::Compacted(_))), "{refused:?}");
+    assert!(sizes[39] <= sizes[19] * 3 / 2, "the file grows: {sizes:?}");
+    // without further writes, maintenance does it
+    clock.fetch_add(400_000, Ordering::Relaxed);
+    let mut due = store.maintain().await.expect("maintenance");
+    while let Some(wait) = due {
+        clock.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
+        due = store.maintain().await.expect("maintenance");
+    }
+    assert!(store.list(at(1)).await.is_err());
+    assert_eq!(store.count("").await, Ok(1));
+    // the write path goes on sweeping after it answered: wait for it
+    let writer = store.engine.clone();
+    let kept = loop {
+        let swept = tokio::task::spawn_blocking({
+            let writer = writer.clone();
+            move || writer.writer.lock().meta
+        });
+        let meta = swept.await.expect("the meta data");
+        if meta.swept == meta.compacted {
+            break store.engine.state.read().snapshot.clone();
+        }
+    };
+    let left = redb::ReadableTableMetadata::len(&kept.values).expect("a length");
+    assert_eq!(left, 1, "only the current value is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_of_one_revision_and_restores_all_of_it() {
+    let root = folder();
+    let store = EmbeddedStore::open(root.path().join("store"), Options::default()).expect("open");
+    for number in 0..1_500usize {
+        create(&store, &format!("/a/{number:04}"), vec![number as u8; number % 700]).await.expect("create");
+    }
+    store.compact(Revision(100)).await.expect("compaction");
+    let churn = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..200 {
+                create(&store, &format!("/b/{number}"), "x").await.expect("create");
+            }
+        })
+    };
+    let file = root.path().join("backup");
+    let revision = store.backup(&file).await.expect("backup");
+    let again = store.backup(&file).await.err();
+    assert!(matches!(&again, Some(StoreError::Io(what)) if what.contains("exists already")), "{again:?}");
+    churn.await.expect("the writer");
+    let at = ListRequest { at: Some(revision), ..ListRequest::default() };
+    let expected = store.list(at.clone()).await.expect("list").entries;
+
+    let path = root.path().join("restored");
+    let bytes = std::fs::read(&file).expect("the backup");
+    assert_eq!(EmbeddedStore::restore(&file, &path), Ok(revision));
+    assert!(std::fs::read(&file).expect("the backup") == bytes, "the backup is only read");
+    let again = EmbeddedStore::restore(&file, &path).err();
+    assert!(matches!(&again, Some(StoreError::Io(what)) if what.contains("exists already")), "{again:?}");
+    let restored = EmbeddedStore::open(&path, Options::default()).expect("open");
+    assert_eq!(restored.revision(), revision);
+    assert!(restored.list(ListRequest::default()).await.expect("list").entries == expected);
+    let older = ListRequest { at: Some(Revision(500)), ..ListRequest::default() };
+    assert_eq!(restored.list(older).await.expect("history").entries.len(), 500);
+    let compacted = ListRequest { at: Some(Revision(99)), ..ListRequest::default() };
+    assert_eq!(restored.list(compacted).await.err(), Some(StoreError::Compacted(Revision(100))));
+    assert!(create(&restored, "/new", "x").await.is_ok_and(|new| new > revision));
+
+    let mut bytes = bytes;
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 5_000].fill(0x11);
+    let damaged = root.path().join("damaged");
+    std::fs::write(&damaged, bytes).expect("a file");
+    let refused = EmbeddedStore::restore(&damaged, root.path().join("third")).err();
+    assert!(matches!(refused, Some(StoreError::Corrupt(_))), "{refused:?}");
+    assert!(!root.path().join("third").join(FILE).exists());
+    let absent = EmbeddedStore::restore(root.path().join("absent"), root.path().join("third")).err();
+    assert!(matches!(&absent, Some(StoreError::Io(what)) if what.contains("No such file")), "{absent:?}");
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_used_is_named() {
+    let root = folder();
+    let file = root.path().join("file");
+    std::fs::write(&file, "not a folder").expect("a file");
+    let refused = EmbeddedStore::open(&file, Options::default()).err();
+    assert!(matches!(&refused, Some(StoreError::Io(what)) if what.contains("file")), "{refused:?}");
+    let refused = EmbeddedStore::open(file.join("below"), Options::default()).err();
+    assert!(matches!(&refused, Some(StoreError::Io(what)) if what.contains("below")), "{refused:?}");
+}
