@@ -1,1 +1,153 @@
-//! api
+//! The request pipeline of a virtual cluster's API server: no sockets, one path for every kind.
+//!
+//! [`Api::serve`] takes a request and answers it; [`serve`](mod@serve) shows the order of its steps. An [`Api`] is a value:
+//! it can be opened on a [`store::Store`], shared and dropped; nothing is global and an idle one runs no task.
+//! [`InProcess`] lets controllers and the syncer speak to it as clients, through the same pipeline.
+
+mod access_control;
+mod addresses;
+mod admission;
+mod authenticate;
+mod bootstrap;
+mod call;
+mod codec;
+mod definitions;
+mod documents;
+mod failure;
+mod followed;
+mod in_process;
+mod keys;
+mod managed;
+mod negotiate;
+mod pending;
+mod pipeline;
+mod query;
+mod request;
+mod respond;
+mod reviews;
+mod selection;
+mod serve;
+mod stored;
+mod strategy;
+mod subresources;
+mod table;
+mod validate;
+mod verbs;
+
+pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
+pub use in_process::InProcess;
+pub use serve::Peer;
+
+use access::impersonation::LastModes;
+use access::tokens::{TokenIssuer, TokenVerifier};
+use call::Target;
+use followed::Followed;
+use object::{ApiError, Result, Value};
+use std::sync::Arc;
+use store::{Entry, Store};
+
+/// What an API server is told when it is opened.
+pub struct Config {
+    /// Signs service-account tokens.
+    pub issuer: TokenIssuer,
+    /// Verifies them.
+    pub verifier: TokenVerifier,
+    /// `--token-auth-file`: token to user.
+    pub static_tokens: access::static_tokens::StaticTokens,
+    /// PEM of the CA that signed this cluster's serving and client certificates (`kube-root-ca.crt`).
+    pub ca_pem: String,
+    /// Where `service/kubernetes` points: the address and port clients in the cluster reach this server at.
+    pub advertise: std::net::SocketAddr,
+    /// Gives services their addresses.
+    pub addresses: Arc<dyn ServiceAddresses>,
+    /// The `kubernetes` service's address.
+    pub kubernetes_service_ip: std::net::IpAddr,
+    /// Where logs, exec and port-forward of pods go; `None` when pods run nowhere.
+    pub kubelet: Option<Arc<dyn node::Kubelet>>,
+}
+
+/// One virtual cluster's API server.
+pub struct Api {
+    store: Arc<dyn Store>,
+    config: Config,
+    access: Followed<access_control::Rules>,
+    definitions: Followed<definitions::Served>,
+    documents: documents::Cache,
+    impersonation: LastModes,
+    this: std::sync::Weak<Api>,
+}
+
+impl Api {
+    /// Opens a server on a store, and makes the objects every cluster has (default namespaces, roles, the `kubernetes`
+    /// service) where they are missing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(store: Arc<dyn Store>, config: Config) -> Result<Arc<Self>> {
+        let api = Arc::new_cyclic(|this| Self {
+            access: Followed::new(
+                store.clone(),
+                "/rbac.authorization.k8s.io/",
+                access_control::Rules::default(),
+            ),
+            definitions: Followed::new(
+                store.clone(),
+                "/apiextensions.k8s.io/",
+                definitions::Served::default(),
+            ),
+            documents: documents::Cache::default(),
+            impersonation: LastModes::default(),
+            store,
+            config,
+            this: this.clone(),
+        });
+        bootstrap::run(&api).await?;
+        Ok(api)
+    }
+
+    /// The store behind this server.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The CA that clients of this cluster trust, as PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.config.ca_pem
+    }
+
+    /// A stored object in the version `target` asks for.
+    pub(crate) fn read(&self, target: &Target, entry: &Entry) -> Result<Value> {
+        let object = stored::decode(entry)
+            .ok_or_else(|| ApiError::Internal(format!("{} cannot be decoded", entry.key)))?;
+        self.present(target, object)
+    }
+
+    /// An object of the storage version, as `target`'s version shows it.
+    pub(crate) fn present(&self, target: &Target, mut object: Value) -> Result<Value> {
+        codec::convert(&mut object, &target.resource.gvk())?;
+        if target.resource.custom {
+            codec::default_custom(&target.resource, &mut object);
+        }
+        Ok(object)
+    }
+
+    /// An object of `target`'s version in the version it is kept in.
+    pub(crate) fn to_storage(&self, target: &Target, mut object: Value) -> Result<Value> {
+        let resource = &target.resource;
+        let kind = if resource.storage_version == resource.gvr.group_version() {
+            resource.gvk()
+        } else {
+            resource.storage_version.kind(&resource.kind)
+        };
+        codec::convert(&mut object, &kind)?;
+        Ok(object)
+    }
+
+    pub(crate) fn is_internal(&self, call: &call::Call) -> bool {
+        call.headers.contains_key(in_process::MARK)
+    }
+
+    pub(crate) fn shared(&self) -> Result<Arc<Self>> {
+        self.this.upgrade().ok_or_else(|| ApiError::ServiceUnavailable("the server is shutting down".into()))
+    }
+}

@@ -1,0 +1,106 @@
+//! May they? RBAC over the roles and bindings in the store, and impersonation.
+
+use crate::Api;
+use crate::call::Call;
+use crate::followed::State;
+use access::attributes::Attributes;
+use access::rbac::{Decision, RbacIndex};
+use access::{UserInfo, impersonation};
+use object::{Result, Value};
+
+/// The access rules of this cluster.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub index: RbacIndex,
+}
+
+impl State for Rules {
+    fn apply(&mut self, key: &str, object: Option<Value>) {
+        // Keys are /rbac.authorization.k8s.io/<resource>/[<namespace>/]<name>.
+        let mut parts = key.split('/').skip(2);
+        let kind = match parts.next() {
+            Some("roles") => "Role",
+            Some("rolebindings") => "RoleBinding",
+            Some("clusterroles") => "ClusterRole",
+            Some("clusterrolebindings") => "ClusterRoleBinding",
+            _ => return,
+        };
+        let rest: Vec<&str> = parts.collect();
+        let (namespace, name) = match rest.as_slice() {
+            [name] => ("", *name),
+            [namespace, name] => (*namespace, *name),
+            _ => return,
+        };
+        match object {
+            Some(object) => self.index.upsert(kind, &object),
+            None => self.index.remove(kind, namespace, name),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.index = RbacIndex::default();
+    }
+}
+
+/// Whether `attributes` are allowed.
+pub(crate) async fn decide(api: &Api, attributes: &Attributes) -> Result<Decision> {
+    Ok(api.access.read().await?.state.decide(attributes))
+}
+
+impl Rules {
+    fn decide(&self, attributes: &Attributes) -> Decision {
+        if attributes.user.is_privileged() {
+            return Decision::Allow(String::new());
+        }
+        self.index.authorize(attributes)
+    }
+}
+
+/// Refuses a request that its user may not make.
+pub(crate) async fn authorize(api: &Api, call: &Call) -> Result<()> {
+    check(api, &attributes(call)).await
+}
+
+async fn check(api: &Api, attributes: &Attributes) -> Result<()> {
+    match decide(api, attributes).await? {
+        Decision::Allow(_) => Ok(()),
+        Decision::NoOpinion(reason) => Err(attributes.forbidden(&reason)),
+    }
+}
+
+fn attributes(call: &Call) -> Attributes {
+    match &call.info.resource {
+        None => Attributes::path(call.user.clone(), call.info.verb, &call.info.path),
+        Some(at) => {
+            let name = if at.name.is_empty() { named_by_selector(call) } else { at.name.clone() };
+            let mut attributes = Attributes::resource(
+                call.user.clone(),
+                call.info.verb,
+                &at.group,
+                &at.resource,
+                &at.namespace,
+                &name,
+            );
+            attributes.api_version = at.version.clone();
+            attributes.subresource = at.subresource.clone();
+            attributes.path = call.info.path.clone();
+            attributes
+        }
+    }
+}
+
+/// A list or watch of one name is a question about that name.
+fn named_by_selector(call: &Call) -> String {
+    let selector = object::FieldSelector::parse(call.query.get("fieldSelector"));
+    selector.ok().and_then(|s| s.requires_exact_match("metadata.name").map(str::to_owned)).unwrap_or_default()
+}
+
+/// The user to act as: the authenticated one, or whom the impersonation headers name if that is allowed.
+pub(crate) async fn impersonated(api: &Api, call: &Call) -> Result<UserInfo> {
+    let headers = call.headers.iter().filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?)));
+    let Some(wanted) = impersonation::wanted_user(headers)? else { return Ok(call.user.clone()) };
+    let rules = api.access.read().await?;
+    let authorize = |attributes: &Attributes| rules.state.decide(attributes);
+    let (user, _) = impersonation::impersonate(&wanted, &attributes(call), &api.impersonation, &authorize)?;
+    Ok(user)
+}

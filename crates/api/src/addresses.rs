@@ -1,0 +1,322 @@
+//! Cluster IPs and node ports: handed out once, remembered in the store.
+//!
+//! A stand-alone control plane allocates from its own range ([`LocalAddresses`]); inside of a host, the host allocates
+//! and the syncer implements [`ServiceAddresses`].
+
+use futures::future::BoxFuture;
+use object::{ApiError, FieldError, GroupKind, Path, Result, Value, json, meta};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use store::{Expect, Store, StoreError, Write};
+
+/// What one assignment took; given back when the service is not stored after all.
+#[derive(Default, Debug)]
+pub struct Assigned {
+    keys: Vec<String>,
+}
+
+/// Who gives services their addresses.
+pub trait ServiceAddresses: Send + Sync {
+    /// Fills in cluster IPs, IP families and node ports of a service about to be stored (over `old`, if any).
+    fn assign<'a>(
+        &'a self,
+        service: &'a mut Value,
+        old: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Assigned>>;
+
+    /// Gives back what [`assign`](Self::assign) took: the service was not stored.
+    fn undo<'a>(&'a self, service: &'a Value, assigned: Assigned) -> BoxFuture<'a, ()>;
+
+    /// The service is gone.
+    fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()>;
+}
+
+/// An IPv4 range, such as `10.96.0.0/16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    base: u32,
+    bits: u32,
+}
+
+impl Cidr {
+    /// Reads `a.b.c.d/bits`; at least 8 addresses, host bits zero.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let base = u32::from(address.parse::<Ipv4Addr>().ok()?);
+        let bits: u32 = bits.parse().ok().filter(|b| (8..=29).contains(b))?;
+        (base & ((1u32 << (32 - bits)) - 1) == 0).then_some(Self { base, bits })
+    }
+
+    fn size(self) -> u32 {
+        1 << (32 - self.bits)
+    }
+
+    /// The `n`th address: 1 is the API's own.
+    pub fn nth(self, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.base + n)
+    }
+
+    fn contains(self, address: Ipv4Addr) -> bool {
+        u32::from(address).wrapping_sub(self.base) < self.size()
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.base), self.bits)
+    }
+}
+
+/// Allocates from a range of its own; every address is an `IPAddress` object, so two servers on one store never give the same.
+pub struct LocalAddresses {
+    store: Arc<dyn Store>,
+    cidr: Cidr,
+}
+
+const NODE_PORTS: std::ops::RangeInclusive<i64> = 30000..=32767;
+const TRIES: u32 = 4096;
+
+impl LocalAddresses {
+    /// Allocates from `cidr`.
+    pub fn new(store: Arc<dyn Store>, cidr: Cidr) -> Self {
+        Self { store, cidr }
+    }
+
+    async fn take(&self, key: &str, value: &Value) -> Result<bool> {
+        let value = crate::stored::encode(value);
+        let write = Write { key: key.into(), expect: Expect::Absent, value: Some(value), ttl: None };
+        match self.store.write(write).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict(_)) => Ok(false),
+            Err(e) => Err(crate::failure::store(e)),
+        }
+    }
+
+    async fn drop_key(&self, key: &str) {
+        if let Ok((Some(entry), _)) = self.store.get(key).await {
+            let write =
+                Write { key: entry.key, expect: Expect::At(entry.mod_revision), value: None, ttl: None };
+            if let Err(error) = self.store.write(write).await {
+                tracing::warn!(key, %error, "an address was not given back");
+            }
+        }
+    }
+
+    async fn address(&self, service: &Value, assigned: &mut Assigned) -> Result<Ipv4Addr> {
+        let wanted = service["spec"]["clusterIP"].as_str().filter(|a| !a.is_empty());
+        if let Some(wanted) = wanted {
+            let address: Option<Ipv4Addr> = wanted.parse().ok();
+            let taken = match address.filter(|a| self.cidr.contains(*a)) {
+                None => {
+                    let range = format!(
+                        "the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {}",
+                        self.cidr
+                    );
+                    return Err(refuse_ip(
+                        service,
+                        wanted,
+                        &format!("failed to allocate IP {wanted}: {range}"),
+                    ));
+                }
+                Some(address) => self.take_address(service, address, assigned).await?.then_some(address),
+            };
+            return taken.ok_or_else(|| {
+                refuse_ip(
+                    service,
+                    wanted,
+                    &format!("failed to allocate IP {wanted}: provided IP is already allocated"),
+                )
+            });
+        }
+        // Addresses below are left for services that ask for theirs (as Kubernetes does).
+        let low = (self.cidr.size() / 16).clamp(16, 256).min(self.cidr.size() / 2);
+        for _ in 0..TRIES {
+            let address = self.cidr.nth(rand::random_range(low..self.cidr.size() - 1));
+            if self.take_address(service, address, assigned).await? {
+                return Ok(address);
+            }
+        }
+        Err(ApiError::Internal("failed to allocate a serviceIP: range is full".into()))
+    }
+
+    async fn take_address(
+        &self,
+        service: &Value,
+        address: Ipv4Addr,
+        assigned: &mut Assigned,
+    ) -> Result<bool> {
+        let key = address_key(&address.to_string());
+        let object = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
+            "metadata": {
+                "name": address.to_string(), "uid": uuid::Uuid::new_v4().to_string(),
+                "creationTimestamp": object::time::format(object::time::now()),
+                "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"},
+            },
+            "spec": {"parentRef": {
+                "group": "", "resource": "services", "namespace": meta::namespace(service), "name": meta::name(service),
+            }},
+        });
+        let taken = self.take(&key, &object).await?;
+        if taken {
+            assigned.keys.push(key);
+        }
+        Ok(taken)
+    }
+
+    async fn node_port(
+        &self,
+        service: &Value,
+        wanted: Option<i64>,
+        index: usize,
+        assigned: &mut Assigned,
+    ) -> Result<i64> {
+        let tries = if wanted.is_some() { 1 } else { TRIES };
+        for _ in 0..tries {
+            let port = wanted.unwrap_or_else(|| rand::random_range(NODE_PORTS));
+            let path = Path::new("spec.ports").index(index).field("nodePort");
+            if !NODE_PORTS.contains(&port) {
+                let detail =
+                    "provided port is not in the valid range. The range of valid ports is 30000-32767";
+                return Err(invalid(service, FieldError::invalid(&path, &port.into(), detail)));
+            }
+            let key = port_key(port);
+            let owner = format!("{}/{}", meta::namespace(service), meta::name(service));
+            if self
+                .take(
+                    &key,
+                    &json!({"apiVersion": "joey.dev/v1", "kind": "NodePort", "metadata": {"name": owner}}),
+                )
+                .await?
+            {
+                assigned.keys.push(key);
+                return Ok(port);
+            }
+            if wanted.is_some() {
+                return Err(invalid(
+                    service,
+                    FieldError::invalid(&path, &port.into(), "provided port is already allocated"),
+                ));
+            }
+        }
+        Err(ApiError::Internal("failed to allocate a nodePort: range is full".into()))
+    }
+
+    async fn assign_all(
+        &self,
+        service: &mut Value,
+        old: Option<&Value>,
+        assigned: &mut Assigned,
+    ) -> Result<()> {
+        let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
+        if kind == "ExternalName" {
+            return Ok(());
+        }
+        let families = json!(["IPv4"]);
+        if service["spec"]["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+            service["spec"]["ipFamilies"] = families;
+        }
+        if service["spec"]["ipFamilyPolicy"].is_null() {
+            service["spec"]["ipFamilyPolicy"] = "SingleStack".into();
+        }
+        if service["spec"]["clusterIP"] == "None" {
+            service["spec"]["clusterIPs"] = json!(["None"]);
+            return Ok(());
+        }
+        let had =
+            old.map(|o| &o["spec"]["clusterIP"]).filter(|ip| ip.as_str().is_some_and(|ip| !ip.is_empty()));
+        if had.is_none() || had != Some(&service["spec"]["clusterIP"]) {
+            let address = self.address(service, assigned).await?.to_string();
+            service["spec"]["clusterIP"] = address.clone().into();
+            service["spec"]["clusterIPs"] = json!([address]);
+        }
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer")
+            && service["spec"]["allocateLoadBalancerNodePorts"] != false
+        {
+            self.assign_ports(service, old, assigned).await?;
+        }
+        Ok(())
+    }
+
+    async fn assign_ports(
+        &self,
+        service: &mut Value,
+        old: Option<&Value>,
+        assigned: &mut Assigned,
+    ) -> Result<()> {
+        let held = old.map(node_ports).unwrap_or_default();
+        let count = service["spec"]["ports"].as_array().map_or(0, Vec::len);
+        for index in 0..count {
+            let wanted = service["spec"]["ports"][index]["nodePort"].as_i64().filter(|p| *p != 0);
+            if wanted.is_some_and(|w| held.contains(&w)) {
+                continue;
+            }
+            let port = self.node_port(service, wanted, index, assigned).await?;
+            service["spec"]["ports"][index]["nodePort"] = port.into();
+        }
+        Ok(())
+    }
+}
+
+fn address_key(address: &str) -> String {
+    format!("/networking.k8s.io/ipaddresses/{address}")
+}
+
+fn port_key(port: i64) -> String {
+    format!("/joey/nodeports/{port}")
+}
+
+fn node_ports(service: &Value) -> Vec<i64> {
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    ports.filter_map(|p| p["nodePort"].as_i64()).filter(|p| *p != 0).collect()
+}
+
+fn refuse_ip(service: &Value, wanted: &str, detail: &str) -> ApiError {
+    let path = Path::new("spec.clusterIPs");
+    invalid(service, FieldError::invalid_shown(&path, &format!("[{}]", object::error::quote(wanted)), detail))
+}
+
+fn invalid(service: &Value, error: FieldError) -> ApiError {
+    let kind = GroupKind { group: String::new(), kind: "Service".into() };
+    ApiError::Invalid { kind, name: meta::name(service).into(), errors: vec![error] }
+}
+
+impl ServiceAddresses for LocalAddresses {
+    fn assign<'a>(
+        &'a self,
+        service: &'a mut Value,
+        old: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Assigned>> {
+        Box::pin(async move {
+            let mut assigned = Assigned::default();
+            match self.assign_all(service, old, &mut assigned).await {
+                Ok(()) => Ok(assigned),
+                Err(error) => {
+                    self.undo(service, assigned).await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Value, assigned: Assigned) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for key in assigned.keys {
+                self.drop_key(&key).await;
+            }
+        })
+    }
+
+    fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let addresses =
+                service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            for address in addresses.filter(|a| *a != "None") {
+                self.drop_key(&address_key(address)).await;
+            }
+            for port in node_ports(service) {
+                self.drop_key(&port_key(port)).await;
+            }
+        })
+    }
+}

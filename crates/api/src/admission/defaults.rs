@@ -1,0 +1,143 @@
+//! Plugins that fill in what the cluster decides: tolerations, priority, default classes, protection finalizers.
+
+use super::is;
+use crate::pipeline::Write;
+use crate::{failure, stored};
+use object::{ApiError, Result, Value, json, meta};
+use store::ListRequest;
+
+/// DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or unreachable.
+pub(super) fn tolerations(write: &Write<'_>, pod: &mut Value) {
+    if !is(write, "", "pods") {
+        return;
+    }
+    let mut all = pod["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let covers = |t: &Value| {
+            let effect = t["effect"].as_str().unwrap_or("");
+            (t["key"] == key || t["key"].as_str().unwrap_or("").is_empty())
+                && matches!(effect, "" | "NoExecute")
+        };
+        if !all.iter().any(covers) {
+            all.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
+        }
+    }
+    pod["spec"]["tolerations"] = all.into();
+}
+
+async fn all(write: &Write<'_>, prefix: &str) -> Result<Vec<Value>> {
+    let request = ListRequest { prefix: prefix.into(), ..Default::default() };
+    let listing = write.call.api.store.list(request).await.map_err(failure::store)?;
+    Ok(listing.entries.iter().filter_map(stored::decode).collect())
+}
+
+/// Priority: the class's number, or the default class's, or 0.
+pub(super) async fn priority(write: &Write<'_>, pod: &mut Value) -> Result<()> {
+    if !is(write, "", "pods") {
+        return Ok(());
+    }
+    let classes = all(write, "/scheduling.k8s.io/priorityclasses/").await?;
+    let name = pod["spec"]["priorityClassName"].as_str().unwrap_or("").to_owned();
+    let class =
+        if name.is_empty() {
+            classes.iter().filter(|c| c["globalDefault"] == true).min_by_key(|c| c["value"].as_i64())
+        } else {
+            let found = classes.iter().find(|c| meta::name(c) == name);
+            Some(found.ok_or_else(|| {
+                refused(write, pod, &format!("no PriorityClass with name {name} was found"))
+            })?)
+        };
+    let value = class.map_or(0, |c| c["value"].as_i64().unwrap_or(0));
+    let policy =
+        class.and_then(|c| c["preemptionPolicy"].as_str()).unwrap_or("PreemptLowerPriority").to_owned();
+    if let Some(asked) = pod["spec"]["priority"].as_i64().filter(|p| *p != value) {
+        let _ = asked;
+        return Err(refused(
+            write,
+            pod,
+            "the integer value of priority must not be provided in pod spec; priority admission controller computed \
+             {value} from the given PriorityClass name"
+                .replace("{value}", &value.to_string())
+                .as_str(),
+        ));
+    }
+    if let Some(class) = class.filter(|_| name.is_empty()) {
+        pod["spec"]["priorityClassName"] = meta::name(class).into();
+    }
+    pod["spec"]["priority"] = value.into();
+    if pod["spec"]["preemptionPolicy"].is_null() {
+        pod["spec"]["preemptionPolicy"] = policy.into();
+    }
+    Ok(())
+}
+
+fn refused(write: &Write<'_>, object: &Value, reason: &str) -> ApiError {
+    ApiError::Forbidden {
+        resource: write.target.group_resource(),
+        name: meta::name(object).into(),
+        reason: reason.into(),
+    }
+}
+
+/// DefaultStorageClass: a claim without a class gets the default one.
+pub(super) async fn storage_class(write: &Write<'_>, claim: &mut Value) -> Result<()> {
+    let unset = claim["spec"]["storageClassName"].is_null()
+        && meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").is_none();
+    if !is(write, "", "persistentvolumeclaims") || !unset {
+        return Ok(());
+    }
+    let class = default_class(
+        write,
+        "/storage.k8s.io/storageclasses/",
+        "storageclass.kubernetes.io/is-default-class",
+    )
+    .await?;
+    match class {
+        Some(name) => claim["spec"]["storageClassName"] = name.into(),
+        None => drop(claim["spec"].as_object_mut().and_then(|s| s.remove("storageClassName"))),
+    }
+    Ok(())
+}
+
+/// The newest class that the annotation marks as default.
+async fn default_class(write: &Write<'_>, prefix: &str, annotation: &str) -> Result<Option<String>> {
+    let mut classes = all(write, prefix).await?;
+    classes.retain(|c| meta::annotation(c, annotation) == Some("true"));
+    classes.sort_by(|a, b| {
+        (meta::creation_timestamp(b), meta::name(a)).cmp(&(meta::creation_timestamp(a), meta::name(b)))
+    });
+    Ok(classes.first().map(|c| meta::name(c).to_owned()))
+}
+
+/// DefaultIngressClass.
+pub(super) async fn ingress_class(write: &Write<'_>, ingress: &mut Value) -> Result<()> {
+    if !is(write, "networking.k8s.io", "ingresses")
+        || ingress["spec"].get("ingressClassName").is_some_and(|c| !c.is_null())
+        || meta::annotation(ingress, "kubernetes.io/ingress.class").is_some()
+    {
+        return Ok(());
+    }
+    let marks = "ingressclass.kubernetes.io/is-default-class";
+    if let Some(name) = default_class(write, "/networking.k8s.io/ingressclasses/", marks).await? {
+        ingress["spec"]["ingressClassName"] = name.into();
+    }
+    Ok(())
+}
+
+/// StorageObjectInUseProtection: volumes and claims stay while they are used.
+pub(super) fn protection_finalizers(write: &Write<'_>, object: &mut Value) {
+    let finalizer = if is(write, "", "persistentvolumes") {
+        "kubernetes.io/pv-protection"
+    } else if is(write, "", "persistentvolumeclaims") {
+        "kubernetes.io/pvc-protection"
+    } else {
+        return;
+    };
+    let mut all: Vec<Value> = meta::finalizers(object).map(Value::from).collect();
+    if !all.iter().any(|f| f == finalizer) {
+        all.push(finalizer.into());
+        meta::set(object, "finalizers", all);
+    }
+}

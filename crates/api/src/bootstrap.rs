@@ -1,0 +1,153 @@
+//! The objects every cluster has, made when they are missing: namespaces, roles, the `kubernetes` service, priority classes,
+//! flow control. Written in one go, so that a new cluster costs one durable commit or two.
+
+use crate::{Api, failure, stored};
+use access::bootstrap_policy::{self, Reconcile};
+use futures::future::try_join_all;
+use object::{Result, Value, json, meta};
+use std::collections::HashMap;
+use store::{Entry, Expect, ListRequest, StoreError, Write};
+
+pub(crate) async fn run(api: &Api) -> Result<()> {
+    let listing = api
+        .store()
+        .list(ListRequest { prefix: "/".into(), ..Default::default() })
+        .await
+        .map_err(failure::store)?;
+    let present: HashMap<&str, &Entry> = listing.entries.iter().map(|e| (&*e.key, e)).collect();
+    let now = object::time::format(object::time::now());
+    let wanted = simple(api).into_iter().map(|(key, object)| (key, object, false));
+    let roles = bootstrap_policy::objects().iter().map(|object| (role_key(object), object.clone(), true));
+    let mut writes = Vec::new();
+    for (key, mut object, reconciled) in wanted.chain(roles) {
+        match present.get(key.as_str()) {
+            None => {
+                meta::set(&mut object, "uid", uuid::Uuid::new_v4().to_string());
+                meta::set(&mut object, "creationTimestamp", now.clone());
+                writes.push(Write {
+                    key: key.into(),
+                    expect: Expect::Absent,
+                    value: Some(stored::encode(&object)),
+                    ttl: None,
+                });
+            }
+            Some(entry) if reconciled => {
+                let existing = stored::decode(entry);
+                let changed = bootstrap_policy::reconcile(existing.as_ref(), &object);
+                if let Some(
+                    Reconcile::Create(changed) | Reconcile::Update(changed) | Reconcile::Recreate(changed),
+                ) = changed
+                {
+                    let value = Some(stored::encode(&changed));
+                    writes.push(Write {
+                        key: key.into(),
+                        expect: Expect::At(entry.mod_revision),
+                        value,
+                        ttl: None,
+                    });
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    try_join_all(writes.into_iter().map(|w| async {
+        match api.store().write(w).await {
+            // Another server on the same store was quicker.
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(failure::store(error)),
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
+fn role_key(object: &Value) -> String {
+    let resource = match object["kind"].as_str() {
+        Some("ClusterRole") => "clusterroles",
+        Some("ClusterRoleBinding") => "clusterrolebindings",
+        Some("Role") => "roles",
+        _ => "rolebindings",
+    };
+    match meta::namespace(object) {
+        "" => format!("/rbac.authorization.k8s.io/{resource}/{}", meta::name(object)),
+        namespace => format!("/rbac.authorization.k8s.io/{resource}/{namespace}/{}", meta::name(object)),
+    }
+}
+
+fn simple(api: &Api) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        all.push((format!("/core/namespaces/{name}"), namespace(name)));
+    }
+    for (name, value, description) in [
+        (
+            "system-cluster-critical",
+            2_000_000_000_i64,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+        (
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+    ] {
+        let class = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name, "generation": 1},
+            "value": value, "description": description, "preemptionPolicy": "PreemptLowerPriority",
+        });
+        all.push((format!("/scheduling.k8s.io/priorityclasses/{name}"), class));
+    }
+    all.extend(kubernetes_service(api));
+    all.push((
+        "/core/configmaps/kube-system/extension-apiserver-authentication".into(),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+            "data": {"client-ca-file": api.config.ca_pem},
+        }),
+    ));
+    all
+}
+
+fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+    })
+}
+
+/// The service clients in the cluster find the API by, and where it leads.
+fn kubernetes_service(api: &Api) -> Vec<(String, Value)> {
+    let address = api.config.kubernetes_service_ip.to_string();
+    let advertised = api.config.advertise;
+    let family = if advertised.is_ipv6() { "IPv6" } else { "IPv4" };
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": advertised.port()}],
+            "clusterIP": address, "clusterIPs": [address], "type": "ClusterIP", "sessionAffinity": "None",
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+        },
+        "status": {"loadBalancer": {}},
+    });
+    let ports = json!([{"name": "https", "port": advertised.port(), "protocol": "TCP"}]);
+    let endpoints = json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": advertised.ip().to_string()}], "ports": ports}],
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "namespace": "default", "generation": 1, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": family,
+        "endpoints": [{"addresses": [advertised.ip().to_string()], "conditions": {"ready": true}}],
+        "ports": ports,
+    });
+    vec![
+        ("/core/services/default/kubernetes".into(), service),
+        ("/core/endpoints/default/kubernetes".into(), endpoints),
+        ("/discovery.k8s.io/endpointslices/default/kubernetes".into(), slice),
+    ]
+}

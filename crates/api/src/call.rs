@@ -1,0 +1,93 @@
+//! One request under way: who asks for what, of which resource, and the warnings gathered so far.
+
+use crate::Api;
+use crate::negotiate::{self, Accepted, Offer};
+use crate::query::Query;
+use crate::request::{RequestInfo, ResourcePath};
+use access::UserInfo;
+use bytes::Bytes;
+use http::HeaderMap;
+use jiff::Timestamp;
+use kinds::{Resource, Subresource};
+use object::{ApiError, GroupResource, Result};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A request that was read but not yet answered.
+pub(crate) struct Call {
+    pub api: Arc<Api>,
+    pub info: RequestInfo,
+    pub query: Query,
+    pub raw_query: String,
+    pub headers: HeaderMap,
+    pub method: http::Method,
+    pub body: Bytes,
+    /// The connection, when the client wants to take it over.
+    pub upgrade: Option<node::Upgrade>,
+    pub user: UserInfo,
+    pub now: Timestamp,
+    /// Text of `Warning` headers; a set in order.
+    pub warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// A resource as a request names it.
+pub(crate) struct Target {
+    pub resource: Arc<Resource>,
+    pub at: ResourcePath,
+}
+
+impl Target {
+    pub fn group_resource(&self) -> GroupResource {
+        self.resource.group_resource()
+    }
+
+    pub fn subresource(&self) -> Option<&Subresource> {
+        self.resource.subresource(&self.at.subresource)
+    }
+
+    pub fn not_found(&self) -> ApiError {
+        ApiError::NotFound { resource: self.group_resource(), name: self.at.name.clone() }
+    }
+
+    /// The resource as access rules name it: `pods` or `pods/exec`.
+    pub fn key(&self) -> String {
+        crate::keys::key(&self.resource, &self.at.namespace, &self.at.name)
+    }
+}
+
+impl Call {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
+    }
+
+    /// The raw query string.
+    pub fn query_text(&self) -> String {
+        self.raw_query.clone()
+    }
+
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    pub fn accept(&self, target: &Target, stream: bool) -> Result<Accepted> {
+        let offer = Offer { protobuf: !target.resource.custom, shapes: true, stream };
+        negotiate::accept(&self.headers, offer)
+    }
+
+    /// Pretty-printed JSON was asked for, or a person seems to look.
+    pub fn pretty(&self) -> bool {
+        if self.query.has("pretty") {
+            return self.query.flag("pretty");
+        }
+        let agent = self.header("user-agent");
+        ["curl", "Wget", "Mozilla/5.0"].iter().any(|p| agent.starts_with(p))
+    }
+
+    pub fn dry_run(&self) -> bool {
+        self.query.all("dryRun").any(|v| v == "All")
+    }
+}

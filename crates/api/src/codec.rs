@@ -1,0 +1,334 @@
+//! Bodies in and objects out: media types, kinds, options. What a field may hold is the `schema` crate's business.
+
+use crate::call::{Call, Target};
+use crate::negotiate::{self, Media};
+use crate::verbs::delete::{Options, options_from};
+use bytes::Bytes;
+use kinds::{Resource, SchemaRef};
+use object::{ApiError, FieldError, GroupKind, GroupVersionKind, Path, Result, Value, json, meta};
+use schema::decode::{self, Decoded, Strictness};
+
+/// The object in a request's body, decoded, checked against its kind and defaulted, in the version of `resource`.
+pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> Result<Value> {
+    let media = negotiate::content_type(&call.headers, !resource.custom)?;
+    let expected = expected_kind(target, resource);
+    let decoded = match media {
+        Media::Json => {
+            let head: TypeMeta = serde_json::from_slice(&call.body).unwrap_or_default();
+            check_kind(&head, &expected)?;
+            let decoded =
+                decode::decode_json(schema_of(target, resource).get(), &call.body, strictness(call));
+            decoded.map_err(|e| unhandled(&expected, &e.0))?
+        }
+        Media::Yaml | Media::Protobuf => {
+            let value = parse(media, &call.body, &expected)?;
+            let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
+            check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected)?;
+            decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?
+        }
+    };
+    finish(call, resource, &expected, decoded)
+}
+
+/// As [`decode_body`], for an object that a patch made.
+pub(crate) fn decode_value(call: &Call, target: &Target, resource: &Resource, value: Value) -> Result<Value> {
+    let expected = expected_kind(target, resource);
+    let mut value = value;
+    if value.is_object() {
+        meta::set_gvk(&mut value, &expected);
+    }
+    let decoded = decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?;
+    finish(call, resource, &expected, decoded)
+}
+
+fn decode_parsed(
+    call: &Call,
+    target: &Target,
+    resource: &Resource,
+    value: Value,
+) -> std::result::Result<Decoded, decode::DecodeError> {
+    decode::decode(schema_of(target, resource).get(), value, strictness(call))
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TypeMeta {
+    api_version: String,
+    kind: String,
+}
+
+fn expected_kind(target: &Target, resource: &Resource) -> GroupVersionKind {
+    target.subresource().map_or_else(|| resource.gvk(), |s| s.gvk.clone())
+}
+
+fn schema_of(target: &Target, resource: &Resource) -> SchemaRef {
+    match target.subresource().and_then(|s| s.schema.clone()) {
+        Some(schema) => schema,
+        None => resource.schema.clone(),
+    }
+}
+
+fn unhandled(expected: &GroupVersionKind, why: &str) -> ApiError {
+    ApiError::BadRequest(decode::cannot_be_handled(&expected.kind, &expected.version, &expected.kind, why))
+}
+
+/// Reports or refuses what strict decoding found, and fills in defaults.
+fn finish(call: &Call, resource: &Resource, expected: &GroupVersionKind, decoded: Decoded) -> Result<Value> {
+    let Decoded { mut value, problems } = decoded;
+    meta::set_gvk(&mut value, expected);
+    match call.query.get("fieldValidation") {
+        _ if problems.is_empty() => {}
+        "Ignore" => {}
+        "" | "Warn" => problems.iter().for_each(|e| call.warn(e.clone())),
+        _ => return Err(unhandled(expected, &decode::strict_decoding_error(&problems))),
+    }
+    if resource.custom {
+        default_custom(resource, &mut value);
+    } else {
+        kinds::defaulting::default(expected, &mut value);
+    }
+    Ok(value)
+}
+
+fn strictness(call: &Call) -> Strictness {
+    match call.query.get("fieldValidation") {
+        "Ignore" => Strictness::Ignore,
+        "" | "Warn" => Strictness::Warn,
+        _ => Strictness::Strict,
+    }
+}
+
+/// The body as a JSON value, not yet checked against anything.
+fn parse(media: Media, body: &Bytes, expected: &GroupVersionKind) -> Result<Value> {
+    let malformed = |e: String| unhandled(expected, &e);
+    match media {
+        Media::Json => serde_json::from_slice(body).map_err(|e| malformed(e.to_string())),
+        Media::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|e| malformed(e.to_string()))?;
+            serde_saphyr::from_str(text).map_err(|e| malformed(format!("error converting YAML to JSON: {e}")))
+        }
+        Media::Protobuf => crate::pending::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
+    }
+}
+
+fn check_kind(head: &TypeMeta, expected: &GroupVersionKind) -> Result<()> {
+    let TypeMeta { api_version, kind } = head;
+    let unhandled = |what: String| {
+        Err(ApiError::BadRequest(format!(
+            "{kind} in version \"{}\" cannot be handled as a {}: {what}",
+            api_version.rsplit('/').next().unwrap_or(""),
+            expected.kind
+        )))
+    };
+    if (!kind.is_empty() && *kind != expected.kind)
+        || (!api_version.is_empty() && *api_version != expected.api_version())
+    {
+        let got = object::GroupVersion::parse(api_version).unwrap_or_default().kind(kind);
+        if *kind == expected.kind || schema::builtin().by_gvk(&got).is_some() {
+            return Err(ApiError::BadRequest(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({})",
+                expected.api_version()
+            )));
+        }
+        return unhandled(format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        ));
+    }
+    Ok(())
+}
+
+/// The options every write takes in its query.
+pub(crate) fn check_options(call: &Call, kind: &str) -> Result<()> {
+    let mut errors = Vec::new();
+    dry_run_errors(call.query.all("dryRun"), &mut errors);
+    let manager = call.query.get("fieldManager");
+    if manager.len() > 128 {
+        errors.push(FieldError::too_long(&Path::new("fieldManager"), 128));
+    }
+    if let Some(c) = manager.chars().find(|c| c.is_control()) {
+        let detail = format!("should only contain printable characters (invalid character: {:?})", c);
+        errors.push(FieldError::invalid(&Path::new("fieldManager"), &manager.into(), &detail));
+    }
+    let validation = call.query.get("fieldValidation");
+    if !matches!(validation, "" | "Ignore" | "Warn" | "Strict") {
+        let known = ["Ignore", "Strict", "Warn"];
+        errors.push(FieldError::not_supported(&Path::new("fieldValidation"), &validation.into(), &known));
+    }
+    if kind == "PatchOptions"
+        && call.query.has("force")
+        && !call.header("content-type").starts_with("application/apply-patch")
+    {
+        errors.push(FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
+    }
+    refuse_options(kind, errors)
+}
+
+fn dry_run_errors<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) {
+    let all: Vec<&str> = values.collect();
+    if all.iter().any(|v| *v != "All") {
+        errors.push(FieldError::not_supported(&Path::new("dryRun"), &json!(all), &["All"]));
+    }
+}
+
+fn refuse_options(kind: &str, errors: Vec<FieldError>) -> Result<()> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let kind = GroupKind { group: "meta.k8s.io".into(), kind: kind.into() };
+    Err(ApiError::Invalid { kind, name: String::new(), errors })
+}
+
+pub(crate) fn invalid_patch_options(field: &str, detail: &str) -> ApiError {
+    let kind = GroupKind { group: "meta.k8s.io".into(), kind: "PatchOptions".into() };
+    let errors = vec![FieldError::required(&Path::new(field), detail)];
+    ApiError::Invalid { kind, name: String::new(), errors }
+}
+
+/// DeleteOptions: from the body if there is one, else from the query.
+pub(crate) fn delete_options(call: &Call) -> Result<Options> {
+    let mut body = if call.body.is_empty() {
+        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
+        if let Some(grace) = call.query.int64("gracePeriodSeconds")? {
+            body["gracePeriodSeconds"] = grace.into();
+        }
+        if call.query.has("propagationPolicy") {
+            body["propagationPolicy"] = call.query.get("propagationPolicy").into();
+        }
+        if call.query.has("orphanDependents") {
+            body["orphanDependents"] = call.query.flag("orphanDependents").into();
+        }
+        body
+    } else {
+        let media = negotiate::content_type(&call.headers, true)?;
+        let expected = GroupVersionKind::new("", "v1", "DeleteOptions");
+        parse(media, &call.body, &expected)?
+    };
+    if body["dryRun"].as_array().is_none_or(Vec::is_empty) {
+        let dry_run: Vec<&str> = call.query.all("dryRun").collect();
+        body["dryRun"] = json!(dry_run);
+    }
+    let mut errors = Vec::new();
+    let policy = &body["propagationPolicy"];
+    if !policy.is_null() && !body["orphanDependents"].is_null() {
+        let detail = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(FieldError::invalid(&Path::new("propagationPolicy"), policy, detail));
+    }
+    let known = ["Background", "Foreground", "Orphan"];
+    if policy.as_str().is_some_and(|p| !known.contains(&p)) {
+        errors.push(FieldError::not_supported(&Path::new("propagationPolicy"), policy, &known));
+    }
+    dry_run_errors(body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str), &mut errors);
+    refuse_options("DeleteOptions", errors)?;
+    Ok(options_from(&body))
+}
+
+/// The object's namespace and name must be those of the path.
+pub(crate) fn match_path(target: &Target, object: &mut Value) -> Result<()> {
+    let at = &target.at;
+    if target.resource.namespaced() {
+        let namespace = meta::namespace(object);
+        if namespace.is_empty() {
+            meta::set(object, "namespace", at.namespace.clone());
+        } else if namespace != at.namespace {
+            return Err(ApiError::BadRequest(
+                "the namespace of the provided object does not match the namespace sent on the request"
+                    .into(),
+            ));
+        }
+    } else {
+        meta::unset(object, "namespace");
+    }
+    if at.name.is_empty() {
+        return Ok(());
+    }
+    let name = meta::name(object);
+    if name.is_empty() && !at.subresource.is_empty() {
+        meta::set(object, "name", at.name.clone());
+        return Ok(());
+    }
+    if name != at.name {
+        return Err(ApiError::BadRequest(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            at.name
+        )));
+    }
+    Ok(())
+}
+
+/// Owner references that stand twice are written once, with a warning.
+pub(crate) fn dedup_owner_references(call: &Call, object: &mut Value) {
+    let references = meta::owner_references(object);
+    let mut kept: Vec<Value> = Vec::with_capacity(references.len());
+    for reference in references {
+        if kept.contains(reference) {
+            call.warn(format!(
+                ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+                 reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+                reference["uid"].as_str().unwrap_or("")
+            ));
+        } else {
+            kept.push(reference.clone());
+        }
+    }
+    if kept.len() != references.len() {
+        meta::set(object, "ownerReferences", kept);
+    }
+}
+
+/// Makes `object` one of `kind`, which serves the same objects.
+pub(crate) fn convert(object: &mut Value, kind: &GroupVersionKind) -> Result<()> {
+    let same = object["apiVersion"].as_str() == Some(&kind.api_version())
+        && object["kind"].as_str() == Some(&kind.kind);
+    if same {
+        return Ok(());
+    }
+    let from = meta::gvk(object).ok_or_else(|| ApiError::Internal("object without a kind".into()))?;
+    let to = kind.group_version();
+    *object = kinds::convert::convert(object.take(), &from.group_version(), &to);
+    meta::set_gvk(object, kind);
+    Ok(())
+}
+
+/// Defaults of a custom resource, by its structural schema.
+pub(crate) fn default_custom(resource: &Resource, object: &mut Value) {
+    schema::custom::default(resource.schema.get(), object);
+}
+
+/// A patch body must be JSON.
+pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
+    serde_json::from_slice(body).map_err(|e| ApiError::BadRequest(format!("error decoding patch: {e}")))
+}
+
+/// The configuration of a server-side apply: YAML, of the path's kind.
+pub(crate) fn apply_config(call: &Call, target: &Target) -> Result<Value> {
+    let text = std::str::from_utf8(&call.body).map_err(|e| ApiError::BadRequest(e.to_string()))?;
+    let value: Value = serde_json::from_str(text)
+        .or_else(|_| serde_saphyr::from_str(text))
+        .map_err(|e| ApiError::BadRequest(format!("error decoding YAML: {e}")))?;
+    let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
+    check_kind(
+        &TypeMeta { api_version: text("apiVersion"), kind: text("kind") },
+        &expected_kind(target, &target.resource),
+    )?;
+    Ok(value)
+}
+
+/// The object of a bookmark: nothing but its kind and resourceVersion.
+pub(crate) fn bookmark(target: &Target, mut object: Value) -> Value {
+    if !target.resource.custom
+        && let Some(metadata) = object["metadata"].as_object_mut()
+    {
+        metadata.remove("creationTimestamp");
+    }
+    object
+}
+
+/// Any built-in object in the protobuf envelope.
+pub(crate) fn encode_protobuf(value: &Value) -> Result<Vec<u8>> {
+    crate::pending::proto::encode_envelope(value).map_err(|e| ApiError::NotAcceptable(e.to_string()))
+}
+
+/// A length-delimited watch frame.
+pub(crate) fn protobuf_frame(kind: &str, object: &Value) -> Bytes {
+    crate::pending::proto::watch_frame(kind, object).map(Bytes::from).unwrap_or_default()
+}

@@ -1,0 +1,246 @@
+//! CustomResourceDefinitions: accepted, established and served at once, and cleaned up after.
+//!
+//! What is served follows the definitions in the store ([`Served`]); the status conditions that clients wait for are written
+//! by [`settle`] right after a definition is created, changed or deleted.
+
+use crate::call::{Call, Target};
+use crate::followed::State;
+use crate::strategy::DEFINITION_FINALIZER;
+use crate::{Api, failure, keys, stored};
+use kinds::{Registry, Resource};
+use object::{Result, Value, json, meta};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{Expect, ListRequest, StoreError, Write};
+
+/// The kinds this server serves: built-in ones and those of established definitions.
+pub(crate) struct Served {
+    registry: Arc<Registry>,
+    /// The resources each definition added, by its name.
+    added: BTreeMap<String, Vec<Arc<Resource>>>,
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self { registry: Arc::new(Registry::builtin()), added: BTreeMap::new() }
+    }
+}
+
+impl State for Served {
+    fn apply(&mut self, key: &str, object: Option<Value>) {
+        let name = key.rsplit('/').next().unwrap_or("").to_owned();
+        let wanted = object
+            .as_ref()
+            .filter(|d| is_true(d, "Established"))
+            .map(kinds::custom::resources)
+            .unwrap_or_default();
+        let had = self.added.remove(&name).unwrap_or_default();
+        if had.is_empty() && wanted.is_empty() {
+            return;
+        }
+        let registry = Arc::make_mut(&mut self.registry);
+        for resource in had {
+            registry.remove(&resource.gvr);
+        }
+        let added: Vec<_> = wanted.into_iter().filter(|r| registry.insert(r.clone())).collect();
+        if !added.is_empty() {
+            self.added.insert(name, added);
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Api {
+    /// The kinds served now.
+    pub(crate) async fn registry(&self) -> Result<Arc<Registry>> {
+        Ok(self.definitions.read().await?.state.registry.clone())
+    }
+}
+
+fn is_true(definition: &Value, condition: &str) -> bool {
+    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|c| c["type"] == condition && c["status"] == "True")
+}
+
+pub(crate) fn is_definition(target: &Target) -> bool {
+    target.resource.storage.group == "apiextensions.k8s.io"
+}
+
+/// Brings a definition's status up to date after a write, and removes it when it is being deleted and nothing of it is left.
+pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
+    let key = format!("/apiextensions.k8s.io/customresourcedefinitions/{name}");
+    for _ in 0..16 {
+        let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
+        let Some(entry) = entry else { return Ok(()) };
+        let Some(definition) = stored::decode(&entry) else { return Ok(()) };
+        let value = if meta::deletion_timestamp(&definition).is_some() {
+            if !remove_objects(call, &definition).await? {
+                return Ok(());
+            }
+            let mut rest = definition.clone();
+            let finalizers: Vec<Value> =
+                meta::finalizers(&rest).filter(|f| *f != DEFINITION_FINALIZER).map(Value::from).collect();
+            let last = finalizers.is_empty();
+            meta::set(&mut rest, "finalizers", finalizers);
+            (!last).then(|| stored::encode(&rest))
+        } else {
+            let accepted = accept(call, &definition).await?;
+            Some(stored::encode(&accepted))
+        };
+        if value.as_ref() == Some(&entry.value) {
+            return Ok(());
+        }
+        match call
+            .api
+            .store
+            .write(Write { key: entry.key, expect: Expect::At(entry.mod_revision), value, ttl: None })
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(failure::store(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The definition with its names accepted, or refused because another one has them.
+async fn accept(call: &Call, definition: &Value) -> Result<Value> {
+    let mut definition = definition.clone();
+    let listing = call
+        .api
+        .store
+        .list(ListRequest { prefix: "/apiextensions.k8s.io/".into(), ..Default::default() })
+        .await;
+    let others: Vec<Value> =
+        listing.map_err(failure::store)?.entries.iter().filter_map(stored::decode).collect();
+    let conflict = names_conflict(&definition, &others);
+    let now = object::time::format(call.now);
+    let names = definition["spec"]["names"].clone();
+    match conflict {
+        None => {
+            definition["status"]["acceptedNames"] = names;
+            set_condition(&mut definition, &now, "NamesAccepted", true, "NoConflicts", "no conflicts found");
+            set_condition(
+                &mut definition,
+                &now,
+                "Established",
+                true,
+                "InitialNamesAccepted",
+                "the initial names have been accepted",
+            );
+        }
+        Some((reason, message)) => {
+            set_condition(&mut definition, &now, "NamesAccepted", false, reason, &message);
+            if !is_true(&definition, "Established") {
+                set_condition(
+                    &mut definition,
+                    &now,
+                    "Established",
+                    false,
+                    "NotAccepted",
+                    "not all names are accepted",
+                );
+            }
+        }
+    }
+    Ok(definition)
+}
+
+fn names_conflict(definition: &Value, others: &[Value]) -> Option<(&'static str, String)> {
+    let group = &definition["spec"]["group"];
+    let rivals =
+        others.iter().filter(|o| meta::name(o) != meta::name(definition) && &o["spec"]["group"] == group);
+    let accepted: Vec<&Value> = rivals.map(|o| &o["status"]["acceptedNames"]).collect();
+    let names = &definition["spec"]["names"];
+    let taken = |word: &Value, fields: &[&str]| {
+        word.is_string()
+            && accepted.iter().any(|a| {
+                fields.iter().any(|f| &a[*f] == word || a[*f].as_array().is_some_and(|l| l.contains(word)))
+            })
+    };
+    let words = ["plural", "singular", "shortNames"];
+    let checks = [
+        ("plural", "PluralConflict", &words[..]),
+        ("singular", "SingularConflict", &words[..]),
+        ("kind", "KindConflict", &["kind", "listKind"][..]),
+        ("listKind", "ListKindConflict", &["kind", "listKind"][..]),
+    ];
+    checks
+        .into_iter()
+        .find(|(field, _, fields)| taken(&names[*field], fields))
+        .map(|(field, reason, _)| (reason, format!("{} is already in use", names[field])))
+}
+
+fn set_condition(definition: &mut Value, now: &str, kind: &str, holds: bool, reason: &str, message: &str) {
+    let status = if holds { "True" } else { "False" };
+    let conditions = &mut definition["status"]["conditions"];
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    let Some(list) = conditions.as_array_mut() else { return };
+    let condition = json!({"type": kind, "status": status, "lastTransitionTime": now, "reason": reason, "message": message});
+    match list.iter_mut().find(|c| c["type"] == kind) {
+        Some(held) if held["status"] == status => {
+            held["reason"] = reason.into();
+            held["message"] = message.into();
+        }
+        Some(held) => *held = condition,
+        None => list.push(condition),
+    }
+}
+
+/// Deletes the objects of a definition; whether none is left.
+async fn remove_objects(call: &Call, definition: &Value) -> Result<bool> {
+    let resources = kinds::custom::resources(definition);
+    let Some(resource) = resources.first() else { return Ok(true) };
+    let prefix = keys::prefix(resource, "");
+    let listing = call
+        .api
+        .store
+        .list(ListRequest { prefix: prefix.clone(), ..Default::default() })
+        .await
+        .map_err(failure::store)?;
+    for entry in listing.entries {
+        let Some(object) = stored::decode(&entry) else { continue };
+        let at = crate::request::ResourcePath {
+            group: resource.gvr.group.clone(),
+            version: resource.gvr.version.clone(),
+            resource: resource.gvr.resource.clone(),
+            namespace: meta::namespace(&object).to_owned(),
+            name: meta::name(&object).to_owned(),
+            ..Default::default()
+        };
+        let target = Target { resource: resource.clone(), at };
+        let options = Default::default();
+        if let Err(error) = Box::pin(crate::verbs::delete::delete_object(call, &target, &options)).await {
+            tracing::warn!(key = %entry.key, %error, "object of a deleted definition stays for now");
+        }
+    }
+    Ok(call.api.store.count(&prefix).await.map_err(failure::store)? == 0)
+}
+
+/// After a custom object is gone: its definition may be waiting for that.
+pub(crate) async fn object_removed(call: &Call, target: &Target) {
+    if !target.resource.custom {
+        return;
+    }
+    let name = target.resource.group_resource().to_string();
+    let key = format!("/apiextensions.k8s.io/customresourcedefinitions/{name}");
+    let waiting = match call.api.store.get(&key).await {
+        Ok((Some(entry), _)) => {
+            stored::decode(&entry).is_some_and(|d| meta::deletion_timestamp(&d).is_some())
+        }
+        _ => false,
+    };
+    let left = call.api.store.count(&keys::prefix(&target.resource, "")).await.unwrap_or(1);
+    if waiting
+        && left == 0
+        && let Err(error) = Box::pin(settle(call, &name)).await
+    {
+        tracing::warn!(name, %error, "definition was not removed");
+    }
+}

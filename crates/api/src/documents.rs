@@ -1,0 +1,127 @@
+//! Everything that is not a resource: discovery, OpenAPI, health, version, keys.
+
+use crate::call::Call;
+use crate::pending::Documents;
+use crate::respond::{self, Answer};
+use crate::serve::not_allowed;
+use access::tokens;
+use kinds::Registry;
+use object::{ApiError, Result, json};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// The documents of the registry last asked about.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<Option<(Arc<Registry>, Arc<Documents>)>>);
+
+impl Cache {
+    fn of(&self, registry: Arc<Registry>) -> Arc<Documents> {
+        let mut held = self.0.lock();
+        match &*held {
+            Some((known, documents)) if Arc::ptr_eq(known, &registry) => documents.clone(),
+            _ => {
+                let documents = Arc::new(Documents::new(registry.clone()));
+                *held = Some((registry, documents.clone()));
+                documents
+            }
+        }
+    }
+}
+
+pub(crate) async fn answer(call: &Call) -> Result<Answer> {
+    let path = call.info.path.as_str();
+    let known = health(path).is_some() || matches!(path, "/version" | "/version/" | "/metrics");
+    if call.method != http::Method::GET {
+        return Err(if known || path.starts_with("/api") { not_allowed() } else { ApiError::NoSuchPath });
+    }
+    if let Some(text) = health(path) {
+        return Ok(respond::bytes(200, "text/plain; charset=utf-8", text_of(text, call, path)));
+    }
+    match path.trim_end_matches('/') {
+        "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
+        "/metrics" => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", "")),
+        "/openid/v1/jwks" => Ok(respond::bytes(
+            200,
+            "application/jwk-set+json",
+            tokens::jwks(&call.api.config.verifier.keys).to_string(),
+        )),
+        "/.well-known/openid-configuration" => {
+            Ok(respond::bytes(200, "application/json", openid_configuration(call).to_string()))
+        }
+        _ => document(call).await,
+    }
+}
+
+fn openid_configuration(call: &Call) -> object::Value {
+    let verifier = &call.api.config.verifier;
+    let issuer = verifier.issuers.first().map_or("", String::as_str);
+    let address = call.api.config.advertise;
+    tokens::openid_configuration(issuer, &format!("https://{address}/openid/v1/jwks"), &verifier.keys)
+}
+
+async fn document(call: &Call) -> Result<Answer> {
+    let documents = call.api.documents.of(call.api.registry().await?);
+    let Some(document) = documents.get(&call.info.path, &call.headers, &call.query_text())? else {
+        return Ok(page_not_found());
+    };
+    let mut answer = respond::bytes(document.code, &document.content_type, document.body);
+    for (name, value) in document.headers {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
+        {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    Ok(answer)
+}
+
+/// A path that looks like a resource's but is not served.
+pub(crate) async fn answer_unknown(call: &Call) -> Result<Answer> {
+    let Some(at) = &call.info.resource else { return Ok(page_not_found()) };
+    let registry = call.api.registry().await?;
+    if !at.group.is_empty() && registry.group(&at.group).is_none() {
+        return Ok(page_not_found());
+    }
+    // The collection of a namespaced resource without its namespace can only be listed.
+    let collection = registry
+        .get(&at.group, &at.version, &at.resource)
+        .is_some_and(|r| r.namespaced() && !at.in_namespace);
+    if collection && at.name.is_empty() && call.method != http::Method::GET {
+        return Err(not_allowed());
+    }
+    Err(ApiError::NoSuchPath)
+}
+
+fn page_not_found() -> Answer {
+    respond::bytes(404, "text/plain; charset=utf-8", "404 page not found\n")
+}
+
+fn health(path: &str) -> Option<&str> {
+    let mut parts = path.trim_matches('/').splitn(2, '/');
+    let name = parts.next().filter(|n| matches!(*n, "healthz" | "livez" | "readyz"))?;
+    match parts.next() {
+        None => Some(name),
+        Some(check) if CHECKS.contains(&check) => Some(check),
+        Some(_) => None,
+    }
+}
+
+/// What `?verbose` lists. All of it is this one process and its store, which answered.
+const CHECKS: [&str; 4] = ["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers"];
+
+fn text_of(name: &str, call: &Call, path: &str) -> String {
+    if !call.query.has("verbose") || CHECKS.contains(&name) {
+        return "ok".into();
+    }
+    let root = path.trim_matches('/');
+    let lines: String = CHECKS.iter().map(|c| format!("[+]{c} ok\n")).collect();
+    format!("{lines}{root} check passed\n")
+}
+
+fn version() -> object::Value {
+    json!({
+        "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35", "gitVersion": format!("v1.36.2+joey.{}", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "rust",
+        "compiler": "rustc", "platform": "linux/amd64",
+    })
+}

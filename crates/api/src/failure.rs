@@ -1,0 +1,44 @@
+//! The one place that turns store errors into API errors.
+
+use object::{ApiError, Cause, Result, Value, json};
+use store::{Revision, StoreError};
+
+/// What a client is told of a store failure. Conflicts are handled where they arise.
+pub(crate) fn store(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Compacted(oldest) => ApiError::Expired {
+            message: format!(
+                "The resourceVersion for the provided watch is too old. (oldest is {})",
+                oldest.0
+            ),
+            continue_token: None,
+        },
+        StoreError::Future(current) => too_large(None, current),
+        StoreError::Conflict(_) => ApiError::Internal("unexpected conflict".into()),
+        StoreError::Io(_) | StoreError::Closed | StoreError::Locked(_) | StoreError::Corrupt(_) => {
+            tracing::error!(%error, "store failed");
+            ApiError::Internal(error.to_string())
+        }
+    }
+}
+
+/// Refuses a resourceVersion that lies ahead of the store.
+pub(crate) fn check_future(wanted: Revision, current: Revision) -> Result<()> {
+    if wanted > current { Err(too_large(Some(wanted), current)) } else { Ok(()) }
+}
+
+fn too_large(wanted: Option<Revision>, current: Revision) -> ApiError {
+    let wanted = wanted.map_or(current.0 + 1, |w| w.0);
+    let message = format!("Too large resource version: {wanted}, current: {}", current.0);
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    let status: Value = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": format!("Timeout: {message}"),
+        "reason": "Timeout", "code": 504,
+        "details": {"causes": [{"reason": cause.reason, "message": cause.message}], "retryAfterSeconds": 1},
+    });
+    ApiError::Status(Box::new(status))
+}

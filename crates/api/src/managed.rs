@@ -1,0 +1,70 @@
+//! Who owns which field: the `merge` crate's managed fields, fed with what the request says.
+
+use crate::call::{Call, Target};
+use crate::pipeline::Write;
+use kinds::Resource;
+use merge::{FieldFilter, FieldManager, ManagerInfo, SingleVersion};
+use object::{Result, Value};
+
+/// Gives the fields that changed to the request's manager.
+pub(crate) fn on_update(write: &Write<'_>, object: &mut Value) {
+    let manager = manager_name(write.call);
+    manage(write.call, write.target, &manager, |fields, info| fields.update(write.old, object, info));
+}
+
+/// Managed fields of an object that is answered but never stored.
+pub(crate) fn on_token(call: &Call, target: &Target, object: &mut Value) {
+    let manager = manager_name(call);
+    manage(call, target, &manager, |fields, info| fields.update(None, object, info));
+}
+
+/// The live object with an applied configuration merged in.
+pub(crate) fn apply(
+    call: &Call,
+    target: &Target,
+    live: Option<&Value>,
+    config: &Value,
+    force: bool,
+) -> Result<Value> {
+    let manager = manager_name(call);
+    manage(call, target, &manager, |fields, info| fields.apply(live, config, info, force))
+}
+
+fn manager_name(call: &Call) -> String {
+    merge::default_manager_name(call.query.get("fieldManager"), call.header("user-agent"))
+}
+
+fn manage<T>(
+    call: &Call,
+    target: &Target,
+    manager: &str,
+    then: impl FnOnce(&FieldManager<'_>, ManagerInfo<'_>) -> T,
+) -> T {
+    let resource = &target.resource;
+    let subresource = target.subresource();
+    let kind = subresource.map_or_else(|| resource.gvk(), |s| s.gvk.clone());
+    let schema = subresource.and_then(|s| s.schema.as_ref()).unwrap_or(&resource.schema);
+    let api_version = kind.api_version();
+    let versions = SingleVersion {
+        api_version: &api_version,
+        schema: Some(schema.get()),
+        filter: filter(resource, &target.at.subresource),
+    };
+    let time = object::time::format(call.now);
+    let fields = FieldManager { kind: &kind, subresource: &target.at.subresource, versions: &versions };
+    then(&fields, ManagerInfo { manager, time: &time })
+}
+
+/// What writes through an endpoint cannot change, and so cannot own.
+fn filter(resource: &Resource, subresource: &str) -> FieldFilter {
+    match subresource {
+        "status" => FieldFilter::exclude(&[&["spec"], &["metadata", "labels"], &["metadata", "annotations"]]),
+        "" if resource.subresource("status").is_some() => FieldFilter::exclude(&[&["status"]]),
+        _ => FieldFilter::none(),
+    }
+}
+
+/// When nothing but the times of managers changed, nothing changed.
+pub(crate) fn settle(object: &mut Value, old: &Value) {
+    merge::ignore_timestamps(old, object);
+}

@@ -1,0 +1,159 @@
+//! Content negotiation: which media type and which shape a client gets, and which one it sent.
+
+use http::HeaderMap;
+use object::{ApiError, Result};
+
+/// The encodings objects travel in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/json`
+    Json,
+    /// `application/yaml`
+    Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
+}
+
+impl Media {
+    /// The media type's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "application/json" => Some(Self::Json),
+            "application/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
+            _ => None,
+        }
+    }
+}
+
+/// What is made of objects before they are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As they are.
+    Whole,
+    /// `as=Table`
+    Table,
+    /// `as=PartialObjectMetadata` (of one object)
+    Partial,
+    /// `as=PartialObjectMetadataList`
+    PartialList,
+}
+
+/// What the client accepts best of what can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The encoding.
+    pub media: Media,
+    /// The transformation.
+    pub shape: Shape,
+}
+
+/// Which encodings an answer may be had in.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// Built-in kinds can be had as protobuf.
+    pub protobuf: bool,
+    /// Tables and partial metadata can be had.
+    pub shapes: bool,
+    /// A watch: no YAML.
+    pub stream: bool,
+}
+
+impl Offer {
+    fn names(self) -> String {
+        let mut names = vec!["application/json"];
+        if !self.stream {
+            names.push("application/yaml");
+        }
+        if self.protobuf {
+            names.push("application/vnd.kubernetes.protobuf");
+        }
+        names.join(", ")
+    }
+}
+
+/// Chooses by the `Accept` headers.
+///
+/// # Errors
+/// `NotAcceptable` when nothing accepted can be served.
+pub fn accept(headers: &HeaderMap, offer: Offer) -> Result<Accepted> {
+    let header: Vec<&str> =
+        headers.get_all(http::header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let header = header.join(",");
+    if header.trim().is_empty() {
+        return Ok(Accepted { media: Media::Json, shape: Shape::Whole });
+    }
+    let mut clauses: Vec<Clause> = header.split(',').map(Clause::parse).collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses.iter().find_map(|c| c.accepts(offer)).ok_or_else(|| {
+        ApiError::NotAcceptable(format!("only the following media types are accepted: {}", offer.names()))
+    })
+}
+
+struct Clause<'a> {
+    name: &'a str,
+    quality: f64,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let parameters: Vec<_> = parts.filter_map(|p| p.split_once('=')).collect();
+        let quality =
+            parameters.iter().find(|(k, _)| *k == "q").and_then(|(_, q)| q.parse().ok()).unwrap_or(1.0);
+        Self { name, quality, parameters }
+    }
+
+    fn parameter(&self, name: &str) -> &'a str {
+        self.parameters.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| v)
+    }
+
+    fn accepts(&self, offer: Offer) -> Option<Accepted> {
+        let media = match self.name {
+            "*/*" | "application/*" => Media::Json,
+            name => Media::parse(name)?,
+        };
+        if (media == Media::Protobuf && !offer.protobuf) || (media == Media::Yaml && offer.stream) {
+            return None;
+        }
+        let known = self.parameter("g") == "meta.k8s.io" && matches!(self.parameter("v"), "v1" | "v1beta1");
+        let shape = match self.parameter("as") {
+            "" => Shape::Whole,
+            _ if !offer.shapes || !known => return None,
+            "Table" if media != Media::Protobuf => Shape::Table,
+            "PartialObjectMetadata" => Shape::Partial,
+            "PartialObjectMetadataList" => Shape::PartialList,
+            _ => return None,
+        };
+        Some(Accepted { media, shape })
+    }
+}
+
+/// The media type of a request's body; absent means JSON.
+///
+/// # Errors
+/// `UnsupportedMediaType` when it cannot be decoded.
+pub fn content_type(headers: &HeaderMap, protobuf: bool) -> Result<Media> {
+    let header = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let name = header.split(';').next().unwrap_or("").trim();
+    let refused = || {
+        let names = Offer { protobuf, shapes: false, stream: false }.names();
+        ApiError::UnsupportedMediaType(format!(
+            "the body of the request was in an unknown format - accepted media types include: {names}"
+        ))
+    };
+    match name {
+        "" | "*/*" => Ok(Media::Json),
+        name => Media::parse(name).filter(|m| protobuf || *m != Media::Protobuf).ok_or_else(refused),
+    }
+}

@@ -1,0 +1,120 @@
+//! What happens to an object between the request and the store, in Kubernetes' order:
+//!
+//! create: managed fields → mutating admission → prepare → validate → validating admission
+//! update: managed fields → mutating admission → prepare → validate → validating admission
+//!
+//! Objects come in decoded and defaulted, in the version of the request; they leave in the version of the store.
+
+use crate::admission::{self, Operation};
+use crate::call::{Call, Target};
+use crate::{codec, managed, strategy, validate};
+use object::{ApiError, Result, Value, meta};
+
+pub(crate) use crate::strategy::allocate;
+
+/// A change on its way to the store.
+pub(crate) struct Write<'a> {
+    pub call: &'a Call,
+    pub target: &'a Target,
+    /// What is stored now, in the version of the request; `None` when creating.
+    pub old: Option<&'a Value>,
+}
+
+/// Who owns the changed fields.
+pub(crate) enum Manage<'a> {
+    /// Changed fields go to the request's manager.
+    Update,
+    /// The transformation was a server-side apply and settled ownership itself.
+    Applied,
+    /// Nobody: the server changes its own bookkeeping.
+    Nobody,
+    #[allow(dead_code)]
+    Named(&'a str),
+}
+
+/// From a decoded new object to the one to store.
+pub(crate) async fn admit_create(write: &Write<'_>, mut object: Value) -> Result<Value> {
+    let (call, target) = (write.call, write.target);
+    codec::dedup_owner_references(call, &mut object);
+    clear_system_fields(&mut object);
+    managed::on_update(write, &mut object);
+    admission::mutate(write, Operation::Create, &mut object).await?;
+    fill_system_fields(write, &mut object);
+    let mut object = call.api.to_storage(target, object)?;
+    strategy::prepare_create(write, &mut object);
+    validate::create(write, &object).await?;
+    admission::validate(write, Operation::Create, &object).await?;
+    Ok(object)
+}
+
+/// From a transformed object to the one to store in place of `write.old`.
+pub(crate) async fn admit_update(write: &Write<'_>, manage: &Manage<'_>, mut object: Value) -> Result<Value> {
+    let (call, target) = (write.call, write.target);
+    let Some(old) = write.old else { return Err(ApiError::Internal("update without an old object".into())) };
+    codec::dedup_owner_references(call, &mut object);
+    keep_system_fields(&mut object, old);
+    if let Manage::Update | Manage::Named(_) = manage {
+        managed::on_update(write, &mut object);
+    }
+    admission::mutate(write, Operation::Update, &mut object).await?;
+    let mut object = call.api.to_storage(target, object)?;
+    let old_stored = call.api.to_storage(target, old.clone())?;
+    strategy::prepare_update(write, &mut object, &old_stored);
+    managed::settle(&mut object, &old_stored);
+    validate::update(write, &object, &old_stored).await?;
+    admission::validate(write, Operation::Update, &object).await?;
+    Ok(object)
+}
+
+/// May this object be deleted?
+pub(crate) async fn admit_delete(call: &Call, target: &Target, object: &Value) -> Result<()> {
+    let write = Write { call, target, old: Some(object) };
+    admission::validate(&write, Operation::Delete, object).await
+}
+
+/// Fields that only the server sets are not taken from clients.
+fn clear_system_fields(object: &mut Value) {
+    for field in [
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        meta::unset(object, field);
+    }
+}
+
+fn fill_system_fields(write: &Write<'_>, object: &mut Value) {
+    meta::set(object, "uid", uuid::Uuid::new_v4().to_string());
+    meta::set(object, "creationTimestamp", object::time::format(write.call.now));
+    if meta::name(object).is_empty() && !meta::generate_name(object).is_empty() {
+        let name = generate_name(meta::generate_name(object));
+        meta::set(object, "name", name);
+    }
+}
+
+/// Kubernetes' generated names: the base, cut to fit, and five characters without vowels.
+pub(crate) fn generate_name(base: &str) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    const MAX_BASE: usize = 63 - 5;
+    let mut end = base.len().min(MAX_BASE);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    let suffix: String = (0..5).map(|_| ALPHABET[rand::random_range(0..ALPHABET.len())] as char).collect();
+    format!("{}{suffix}", &base[..end])
+}
+
+/// What an update cannot change comes from the old object, so that leaving it out is no change.
+fn keep_system_fields(object: &mut Value, old: &Value) {
+    for field in ["uid", "creationTimestamp", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let given = object["metadata"].get(field).is_some();
+        match old["metadata"].get(field) {
+            Some(kept) if !given || field.starts_with("deletion") => meta::set(object, field, kept.clone()),
+            None if field.starts_with("deletion") => meta::unset(object, field),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Answers: objects, lists and errors in the encoding and shape the client accepts.
+
+use crate::call::{Call, Target};
+use crate::negotiate::{Accepted, Media, Shape};
+use crate::stored::Stored;
+use bytes::Bytes;
+use client::Body;
+use http::{HeaderValue, Response, header};
+use object::{ApiError, Map, Result, Value, json, meta};
+use store::{Entry, Revision};
+
+/// An answer to a request.
+pub(crate) type Answer = Response<Body>;
+
+/// An object on its way out: as stored, or as a value.
+pub(crate) enum Outgoing {
+    Stored(Entry),
+    Value(Value),
+}
+
+impl From<Value> for Outgoing {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+/// What a list says of itself.
+#[derive(Default)]
+pub(crate) struct ListMeta {
+    pub revision: Revision,
+    pub continue_token: Option<String>,
+    pub remaining: Option<usize>,
+}
+
+impl ListMeta {
+    fn to_json(&self) -> Value {
+        let mut metadata = Map::new();
+        metadata.insert("resourceVersion".into(), self.revision.0.to_string().into());
+        if let Some(token) = &self.continue_token {
+            metadata.insert("continue".into(), token.clone().into());
+        }
+        if let Some(remaining) = self.remaining {
+            metadata.insert("remainingItemCount".into(), remaining.into());
+        }
+        metadata.into()
+    }
+}
+
+/// A complete answer of raw bytes.
+pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Body::Full(body.into()));
+    *answer.status_mut() =
+        http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        answer.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    answer
+}
+
+/// An object of `target`'s kind.
+pub(crate) fn object(call: &Call, target: &Target, code: u16, object: Outgoing) -> Result<Answer> {
+    let accepted = call.accept(target, false)?;
+    if let (Outgoing::Stored(entry), Accepted { media: Media::Json, shape: Shape::Whole }) =
+        (&object, accepted)
+        && let Some(stored) = served_as_stored(target, &entry.value)
+        && !call.pretty()
+    {
+        let mut out = Vec::with_capacity(stored.len() + 128);
+        stored.append_object(&mut out, entry.mod_revision);
+        return Ok(bytes(code, Media::Json.name(), out));
+    }
+    let value = match object {
+        Outgoing::Value(value) => value,
+        Outgoing::Stored(entry) => call.api.read(target, &entry)?,
+    };
+    let shaped = match accepted.shape {
+        Shape::Whole => value,
+        Shape::Table => crate::table::of_object(call, target, &value)?,
+        Shape::Partial => partial(value),
+        Shape::PartialList => return Err(not_acceptable_list()),
+    };
+    Ok(bytes(code, accepted.media.name(), encode(call, target, accepted, &shaped)?))
+}
+
+fn not_acceptable_list() -> ApiError {
+    ApiError::NotAcceptable(
+        "you requested PartialObjectMetadataList, but the requested object is not a list (*unstructured.Unstructured)".into(),
+    )
+}
+
+/// The stored form, if it can be sent without conversion.
+pub(crate) fn served_as_stored<'a>(target: &Target, value: &'a [u8]) -> Option<Stored<'a>> {
+    let stored = Stored::new(value)?;
+    let gvr = &target.resource.gvr;
+    let same = match stored.api_version.split_once('/') {
+        Some((group, version)) => group == gvr.group && version == gvr.version,
+        None => gvr.group.is_empty() && stored.api_version == gvr.version,
+    };
+    same.then_some(stored)
+}
+
+/// A list of `target`'s kind.
+pub(crate) fn list(
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+    entries: Vec<Entry>,
+    about: &ListMeta,
+) -> Result<Answer> {
+    let plain = accepted == Accepted { media: Media::Json, shape: Shape::Whole } && !call.pretty();
+    if plain && entries.iter().all(|e| served_as_stored(target, &e.value).is_some()) {
+        return Ok(bytes(200, Media::Json.name(), plain_list(target, &entries, about)));
+    }
+    let values = entries.iter().map(|e| call.api.read(target, e)).collect::<Result<Vec<_>>>()?;
+    list_of_values(call, target, accepted, values, about)
+}
+
+/// As [`list`], of parsed objects.
+pub(crate) fn list_of_values(
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+    mut values: Vec<Value>,
+    about: &ListMeta,
+) -> Result<Answer> {
+    let list = match accepted.shape {
+        Shape::Table => crate::table::of_list(call, target, &values, about.to_json())?,
+        Shape::Partial => {
+            return Err(ApiError::NotAcceptable(
+                "you requested PartialObjectMetadata, but the requested object is a list".into(),
+            ));
+        }
+        Shape::PartialList => json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": about.to_json(),
+            "items": values.into_iter().map(partial).collect::<Vec<_>>(),
+        }),
+        Shape::Whole => {
+            if !target.resource.custom {
+                values.iter_mut().for_each(untype);
+            }
+            json!({
+                "kind": target.resource.list_kind, "apiVersion": target.resource.gvr.group_version().to_string(),
+                "metadata": about.to_json(), "items": values,
+            })
+        }
+    };
+    Ok(bytes(200, accepted.media.name(), encode(call, target, accepted, &list)?))
+}
+
+fn untype(value: &mut Value) {
+    if let Some(map) = value.as_object_mut() {
+        map.remove("kind");
+        map.remove("apiVersion");
+    }
+}
+
+/// Encoded objects are copied into the list as they are.
+fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
+    let size: usize = entries.iter().map(|e| e.value.len() + 64).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    let api_version = target.resource.gvr.group_version().to_string();
+    let head =
+        json!({"kind": target.resource.list_kind, "apiVersion": api_version, "metadata": about.to_json()})
+            .to_string();
+    out.extend_from_slice(head.trim_end_matches('}').as_bytes());
+    // The metadata object that ends `head` was closed too.
+    out.extend_from_slice(b"},\"items\":[");
+    for (i, entry) in entries.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        if let Some(stored) = Stored::new(&entry.value) {
+            if target.resource.custom {
+                stored.append_object(&mut out, entry.mod_revision);
+            } else {
+                stored.append_untyped(&mut out, entry.mod_revision);
+            }
+        }
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// `PartialObjectMetadata` of an object.
+pub(crate) fn partial(mut object: Value) -> Value {
+    let metadata = object["metadata"].take();
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+}
+
+/// Encodes any value (object, list, table, status).
+pub(crate) fn encode(call: &Call, target: &Target, accepted: Accepted, value: &Value) -> Result<Vec<u8>> {
+    match accepted.media {
+        Media::Json => Ok(json_text(call, value)),
+        Media::Yaml => yaml_text(value),
+        Media::Protobuf => {
+            let _ = target;
+            crate::codec::encode_protobuf(value)
+        }
+    }
+}
+
+fn json_text(call: &Call, value: &Value) -> Vec<u8> {
+    let text = if call.pretty() { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    text.unwrap_or_default()
+}
+
+fn yaml_text(value: &Value) -> Result<Vec<u8>> {
+    serde_saphyr::to_string(value).map(String::into_bytes).map_err(|e| ApiError::Internal(e.to_string()))
+}
+
+/// The `Status` of a successful deletion.
+pub(crate) fn deleted_status(target: &Target, object: &Value) -> Value {
+    let group = &target.resource.gvr.group;
+    let mut details =
+        json!({"name": meta::name(object), "kind": target.resource.gvr.resource, "uid": meta::uid(object)});
+    if !group.is_empty() {
+        details["group"] = group.clone().into();
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
+
+/// An error as its `Status`, in an encoding the client takes.
+pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError) -> Answer {
+    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, stream: false };
+    let media = crate::negotiate::accept(headers, offer).map_or(Media::Json, |a| a.media);
+    let status = error.to_status();
+    let body = match media {
+        Media::Json => serde_json::to_vec(&status).unwrap_or_default(),
+        Media::Yaml => yaml_text(&status).unwrap_or_default(),
+        Media::Protobuf => crate::codec::encode_protobuf(&status).unwrap_or_default(),
+    };
+    let mut answer = bytes(error.code(), media.name(), body);
+    if let Some(seconds) = error.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
+}

@@ -1,0 +1,139 @@
+//! The order of every request: read → who are you → on whose behalf → may you → answer.
+
+use crate::call::{Call, Target};
+use crate::query::Query;
+use crate::request::{RequestInfo, ResourcePath};
+use crate::respond::{self, Answer};
+use crate::{Api, access_control, authenticate, documents, subresources, verbs};
+use access::UserInfo;
+use bytes::Bytes;
+use client::Body;
+use http::{HeaderValue, Method, Request, Response};
+use object::{ApiError, Result};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Set for callers inside this process, who need no credentials.
+    pub user: Option<UserInfo>,
+    /// The DER of the client certificate, verified by the TLS layer against this cluster's CA.
+    pub certificate: Option<Arc<[u8]>>,
+}
+
+impl Api {
+    /// Answers one request. Never fails: what goes wrong is a `Status`.
+    pub async fn serve(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let upgrade = node::Upgrade::take(&mut parts.extensions);
+        let accept = parts.headers.clone();
+        let query = Query::parse(parts.uri.query().unwrap_or(""));
+        let api = match self.shared() {
+            Ok(api) => api,
+            Err(error) => return respond::error(&accept, &error),
+        };
+        let mut call = Call {
+            api,
+            raw_query: parts.uri.query().unwrap_or("").to_owned(),
+            info: RequestInfo::new(&parts.method, parts.uri.path(), &query),
+            query,
+            headers: parts.headers,
+            method: parts.method,
+            body,
+            upgrade,
+            user: UserInfo::anonymous(),
+            now: object::time::now(),
+            warnings: Arc::new(Mutex::new(Vec::new())),
+        };
+        let warnings = call.warnings.clone();
+        let answer = self.authorized(&mut call, &peer).await;
+        let answer = match answer {
+            Ok(()) => route(call).await,
+            Err(error) => Err(error),
+        };
+        let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
+        for text in warnings.lock().iter() {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+                answer.headers_mut().append(http::header::WARNING, value);
+            }
+        }
+        answer
+    }
+
+    async fn authorized(&self, call: &mut Call, peer: &Peer) -> Result<()> {
+        call.user = authenticate::user(self, call, peer).await?;
+        call.user = access_control::impersonated(self, call).await?;
+        access_control::authorize(self, call).await
+    }
+}
+
+/// Finds who answers.
+async fn route(call: Call) -> Result<Answer> {
+    let Some(at) = call.info.resource.clone() else {
+        return documents::answer(&call).await;
+    };
+    let Some(target) = find(&call, at).await? else {
+        return documents::answer_unknown(&call).await;
+    };
+    if !target.at.subresource.is_empty() {
+        return subresources::answer(call, target).await;
+    }
+    answer(call, target).await
+}
+
+/// The resource that a path names, if it is served.
+async fn find(call: &Call, at: ResourcePath) -> Result<Option<Target>> {
+    let registry = call.api.registry().await?;
+    let Some(resource) = registry.get(&at.group, &at.version, &at.resource).cloned() else { return Ok(None) };
+    // Objects of namespaces need one; a collection may span all; what has no namespace may not be asked for in one.
+    let fits = if resource.namespaced() {
+        at.in_namespace || at.name.is_empty()
+    } else {
+        !at.in_namespace || at.resource == "namespaces"
+    };
+    let known = at.subresource.is_empty() || resource.subresource(&at.subresource).is_some();
+    Ok((fits && known).then_some(Target { resource, at }))
+}
+
+/// The verbs on objects and collections.
+async fn answer(call: Call, mut target: Target) -> Result<Answer> {
+    use kinds::Verb;
+    let named = !target.at.name.is_empty();
+    let verb = match (&call.method, named) {
+        (&Method::GET, true) => Verb::Get,
+        (&Method::GET, false) => Verb::List,
+        (&Method::POST, false) => Verb::Create,
+        (&Method::PUT, true) => Verb::Update,
+        (&Method::PATCH, true) => Verb::Patch,
+        (&Method::DELETE, true) => Verb::Delete,
+        (&Method::DELETE, false) => Verb::DeleteCollection,
+        _ => return Err(not_allowed()),
+    };
+    let everywhere = target.resource.namespaced() && !target.at.in_namespace;
+    if !target.resource.verbs.contains(&verb) || (everywhere && verb != Verb::List) {
+        return Err(not_allowed());
+    }
+    if let Some(virtual_kind) = crate::reviews::answer(&call, &target).await {
+        return virtual_kind;
+    }
+    match verb {
+        Verb::Get => verbs::get::get(&call, &target).await,
+        Verb::List | Verb::Watch if call.info.verb == "watch" => verbs::watch::watch(call, target).await,
+        Verb::List | Verb::Watch => verbs::list::list(&call, &target).await,
+        Verb::Create => verbs::create::create(&call, &mut target).await,
+        Verb::Update => verbs::update::update(&call, &mut target).await,
+        Verb::Patch => verbs::patch::patch(&call, &mut target).await,
+        Verb::Delete => verbs::delete::delete(&call, &target).await,
+        Verb::DeleteCollection => verbs::delete::delete_collection(&call, &target).await,
+    }
+}
+
+/// 405 of a method that a path does not have.
+pub(crate) fn not_allowed() -> ApiError {
+    ApiError::Status(Box::new(object::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "details": {},
+        "message": "the server does not allow this method on the requested resource", "reason": "MethodNotAllowed", "code": 405,
+    })))
+}

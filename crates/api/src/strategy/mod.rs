@@ -1,0 +1,130 @@
+//! What kinds do differently on their way to the store. [`of`] is the table; a kind whose behaviour does not fit a column has
+//! a small file of its own, named after it.
+
+mod custom_resource_definition;
+mod namespace;
+mod pod;
+mod rules;
+mod service;
+mod workload;
+
+use crate::call::{Call, Target};
+use crate::definitions;
+use crate::pipeline::Write;
+use object::{Result, Value, meta};
+
+pub(crate) use rules::{Generation, Rules, of};
+pub(crate) use service::Allocation;
+
+/// Fills in and takes away what clients do not decide, before validation of a new object.
+pub(crate) fn prepare_create(write: &Write<'_>, object: &mut Value) {
+    let rules = of(&write.target.resource);
+    if let Generation::Counted(_) = rules.generation {
+        meta::set(object, "generation", 1);
+    }
+    if rules.resets_status && write.target.resource.subresource("status").is_some() {
+        reset_status(write, object);
+    }
+    if let Some(prepare) = rules.prepare_create {
+        prepare(write.call, object);
+    }
+}
+
+/// As [`prepare_create`], for a change of the object itself or of one of its subresources.
+pub(crate) fn prepare_update(write: &Write<'_>, object: &mut Value, old: &Value) {
+    let target = write.target;
+    let rules = of(&target.resource);
+    match target.at.subresource.as_str() {
+        "status" => keep_all_but_status(object, old, rules),
+        _ => {
+            if target.resource.subresource("status").is_some() && rules.resets_status {
+                copy_field(object, old, "status");
+            }
+        }
+    }
+    meta::set(object, "generation", meta::generation(old));
+    if rules.generation.changed(object, old) {
+        meta::set(object, "generation", meta::generation(old) + 1);
+    } else if meta::generation(old) == 0 {
+        meta::unset(object, "generation");
+    }
+    if let Some(prepare) = rules.prepare_update {
+        prepare(write.call, &target.at.subresource, object, old);
+    }
+}
+
+/// A status update changes the status; of the metadata only what [`rules`] lets through.
+fn keep_all_but_status(object: &mut Value, old: &Value, rules: &Rules) {
+    let status = object["status"].take();
+    let metadata = object["metadata"].take();
+    let mut kept = old.clone();
+    if status.is_null() {
+        if let Some(map) = kept.as_object_mut() {
+            map.remove("status");
+        }
+    } else {
+        kept["status"] = status;
+    }
+    kept["metadata"] = metadata;
+    if rules.status_keeps_metadata {
+        for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
+            match old["metadata"].get(field) {
+                Some(value) => meta::set(&mut kept, field, value.clone()),
+                None => meta::unset(&mut kept, field),
+            }
+        }
+    }
+    *object = kept;
+}
+
+pub(crate) fn copy_field(object: &mut Value, from: &Value, field: &str) {
+    let Some(map) = object.as_object_mut() else { return };
+    match from.get(field) {
+        Some(value) => map.insert(field.to_owned(), value.clone()),
+        None => map.remove(field),
+    };
+}
+
+fn reset_status(write: &Write<'_>, object: &mut Value) {
+    let zero = write.target.resource.schema.get().field("status").map(schema::decode::zero);
+    if let Some(map) = object.as_object_mut() {
+        match zero.filter(|_| !write.target.resource.custom) {
+            Some(zero) => map.insert("status".into(), zero),
+            None => map.remove("status"),
+        };
+    }
+}
+
+/// Takes addresses and ports for an object about to be stored.
+pub(crate) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Allocation> {
+    service::allocate(write, object).await
+}
+
+/// What an object is about to hold on to, as its deletion begins.
+pub(crate) fn prepare_delete(call: &Call, target: &Target, object: &mut Value) {
+    if definitions::is_definition(target) {
+        custom_resource_definition::prepare_delete(call, object);
+    }
+    if object["kind"] == "Namespace" {
+        object["status"]["phase"] = "Terminating".into();
+    }
+}
+
+/// What follows from a write that is stored.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn after_write(call: &Call, target: &Target) -> Result<()> {
+    if definitions::is_definition(target) {
+        return definitions::settle(call, &target.at.name).await;
+    }
+    Ok(())
+}
+
+/// Gives back what an object held that is gone.
+pub(crate) async fn after_delete(call: &Call, target: &Target, object: &Value) {
+    service::release(call, target, object).await;
+    definitions::object_removed(call, target).await;
+}
+
+pub(crate) use custom_resource_definition::FINALIZER as DEFINITION_FINALIZER;

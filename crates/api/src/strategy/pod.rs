@@ -1,0 +1,69 @@
+//! Pods: quality of service, graceful deletion, and which parts of them each subresource may change.
+
+use crate::call::Call;
+use object::{Quantity, Value, json};
+
+pub(super) fn prepare_create(_: &Call, object: &mut Value) {
+    let class = qos_class(object);
+    object["status"] = json!({"phase": "Pending", "qosClass": class});
+    if object["spec"]["schedulingGates"].as_array().is_some_and(|g| !g.is_empty()) {
+        object["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": null,
+        }]);
+    }
+}
+
+pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
+    if subresource == "status" {
+        let class = &old["status"]["qosClass"];
+        if object["status"].is_object() && !class.is_null() {
+            object["status"]["qosClass"] = class.clone();
+        }
+    }
+}
+
+/// The seconds a pod may take to end: nothing for one that never started or has ended.
+pub(super) fn grace(pod: &Value, asked: Option<i64>) -> i64 {
+    let default = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    let period = asked.unwrap_or(default);
+    let scheduled = pod["spec"]["nodeName"].as_str().is_some_and(|n| !n.is_empty());
+    let ended = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    if !scheduled || ended {
+        return 0;
+    }
+    // Older objects may hold negative periods; they mean "at once, but not by force".
+    if period < 0 { 1 } else { period }
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort`, by requests and limits of CPU and memory.
+pub(crate) fn qos_class(pod: &Value) -> &'static str {
+    let spec = &pod["spec"];
+    if let Some(resources) = spec.get("resources").filter(|r| r.is_object()) {
+        return class_of(std::iter::once(resources));
+    }
+    let lists = [&spec["containers"], &spec["initContainers"]];
+    class_of(lists.into_iter().flat_map(|l| l.as_array().into_iter().flatten()).map(|c| &c["resources"]))
+}
+
+fn class_of<'a>(all: impl Iterator<Item = &'a Value>) -> &'static str {
+    let (mut guaranteed, mut any, mut seen) = (true, false, false);
+    for resources in all {
+        seen = true;
+        for name in ["cpu", "memory"] {
+            let (request, limit) = (amount(&resources["requests"][name]), amount(&resources["limits"][name]));
+            any |= request.is_some() || limit.is_some();
+            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+        }
+    }
+    match (any, guaranteed && seen) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+fn amount(value: &Value) -> Option<Quantity> {
+    Quantity::parse(value.as_str()?).ok().filter(|q| q.milli_value() > 0)
+}

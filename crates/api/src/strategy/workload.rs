@@ -1,0 +1,49 @@
+//! Small preparations of workload, node and volume objects.
+
+use crate::call::Call;
+use object::{Value, json, meta};
+
+pub(super) fn volume_create(call: &Call, object: &mut Value) {
+    object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": object::time::format(call.now)});
+}
+
+pub(super) fn claim_create(_: &Call, object: &mut Value) {
+    object["status"] = json!({"phase": "Pending"});
+}
+
+/// A node's status changes through its subresource only.
+pub(super) fn node_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
+    if subresource.is_empty() {
+        super::copy_field(object, old, "status");
+    }
+}
+
+/// A job without a selector of its own gets one by its uid, and pods that carry it.
+pub(super) fn job_create(_: &Call, object: &mut Value) {
+    if object["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (name, uid) = (meta::name(object).to_owned(), meta::uid(object).to_owned());
+    let pairs = [
+        ("job-name", &name),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("batch.kubernetes.io/controller-uid", &uid),
+    ];
+    for (key, value) in pairs {
+        let labels = meta::child_mut(&mut object["spec"]["template"], "metadata");
+        let labels = labels.entry("labels").or_insert_with(|| json!({}));
+        if labels.get(key).is_none() {
+            labels[key] = value.clone().into();
+        }
+    }
+    object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.into();
+}
+
+/// A deployment's controller also acts on its annotations, so a change of those counts like one of the spec.
+pub(super) fn deployment_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
+    let annotations = |o: &Value| o["metadata"]["annotations"].clone();
+    if subresource.is_empty() && object["spec"] == old["spec"] && annotations(object) != annotations(old) {
+        meta::set(object, "generation", meta::generation(old) + 1);
+    }
+}

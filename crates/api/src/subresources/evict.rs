@@ -1,0 +1,122 @@
+//! Eviction: a deletion that disruption budgets may refuse.
+
+use crate::call::{Call, Target};
+use crate::respond::{self, Answer};
+use crate::verbs::delete::{self, options_from};
+use crate::{codec, failure, stored};
+use object::{ApiError, Cause, LabelSelector, Result, Value, json, meta};
+use store::{Entry, Expect, ListRequest, StoreError};
+
+pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
+    codec::check_options(call, "CreateOptions")?;
+    let mut eviction = codec::decode_body(call, target, &target.resource)?;
+    codec::match_path(target, &mut eviction)?;
+    let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
+    let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
+    if !is_free(&pod) {
+        take_budget(call, target, &pod).await?;
+    }
+    let mut options = options_from(&eviction["deleteOptions"]);
+    options.dry_run |= call.dry_run();
+    delete::delete_object(call, target, &options).await?;
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    let accepted = call.accept(target, false)?;
+    Ok(respond::bytes(201, accepted.media.name(), respond::encode(call, target, accepted, &status)?))
+}
+
+/// A pod that has ended, never started or is going away disrupts nothing.
+fn is_free(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"))
+        || meta::deletion_timestamp(pod).is_some()
+}
+
+async fn take_budget(call: &Call, target: &Target, pod: &Value) -> Result<()> {
+    let prefix = format!("/policy/poddisruptionbudgets/{}/", target.at.namespace);
+    for _ in 0..16 {
+        let listing = call
+            .api
+            .store
+            .list(ListRequest { prefix: prefix.clone(), ..Default::default() })
+            .await
+            .map_err(failure::store)?;
+        let budgets: Vec<(Entry, Value)> = listing
+            .entries
+            .into_iter()
+            .filter_map(|e| stored::decode(&e).map(|b| (e, b)))
+            .filter(|(_, b)| {
+                LabelSelector::from_object(&b["spec"]["selector"]).is_ok_and(|s| s.matches_object(pod))
+            })
+            .collect();
+        let (entry, budget) = match budgets.as_slice() {
+            [] => return Ok(()),
+            [one] => one,
+            _ => return Err(ApiError::Internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.".into())),
+        };
+        if !is_ready(pod) && unhealthy_may_go(budget) {
+            return Ok(());
+        }
+        let taken = disrupt(call, budget, pod)?;
+        if call.dry_run() {
+            return Ok(());
+        }
+        let write = store::Write {
+            key: entry.key.clone(),
+            expect: Expect::At(entry.mod_revision),
+            value: Some(stored::encode(&taken)),
+            ttl: None,
+        };
+        match call.api.store.write(write).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(failure::store(error)),
+        }
+    }
+    Err(ApiError::TooManyRequests {
+        message: "couldn't update the disruption budget".into(),
+        retry_after: 10,
+        causes: vec![],
+    })
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+fn unhealthy_may_go(budget: &Value) -> bool {
+    let status = &budget["status"];
+    match budget["spec"]["unhealthyPodEvictionPolicy"].as_str() {
+        Some("AlwaysAllow") => true,
+        _ => {
+            status["currentHealthy"].as_i64() >= status["desiredHealthy"].as_i64()
+                && status["desiredHealthy"].as_i64().unwrap_or(0) > 0
+        }
+    }
+}
+
+fn disrupt(call: &Call, budget: &Value, pod: &Value) -> Result<Value> {
+    let refuse = |retry_after, detail: String| {
+        let cause = Cause { reason: "DisruptionBudget".into(), message: detail, field: String::new() };
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.".into();
+        Err(ApiError::TooManyRequests { message, retry_after, causes: vec![cause] })
+    };
+    let name = meta::name(budget);
+    let status = &budget["status"];
+    if status["observedGeneration"].as_i64().unwrap_or(0) < meta::generation(budget) {
+        return refuse(10, format!("The disruption budget {name} is still being processed by the server."));
+    }
+    let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
+    if allowed <= 0 {
+        let (desired, current) =
+            (status["desiredHealthy"].as_i64().unwrap_or(0), status["currentHealthy"].as_i64().unwrap_or(0));
+        return refuse(
+            0,
+            format!("The disruption budget {name} needs {desired} healthy pods and has {current} currently"),
+        );
+    }
+    let mut budget = budget.clone();
+    budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
+    budget["status"]["disruptedPods"][meta::name(pod)] = object::time::format(call.now).into();
+    Ok(budget)
+}

@@ -1,0 +1,58 @@
+//! TokenRequest: a short-lived token of a service account, bound to a pod, secret or node if asked.
+
+use crate::call::{Call, Target};
+use crate::respond::{self, Answer};
+use crate::{codec, failure, stored};
+use access::tokens::{BoundObject, TokenRequest};
+use object::{ApiError, GroupResource, Result, Value, meta};
+
+/// Tokens live a year at most, whatever is asked for.
+const MAX_SECONDS: i64 = 365 * 24 * 3600;
+
+pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
+    codec::check_options(call, "CreateOptions")?;
+    let account = get(call, target.key()).await?.ok_or_else(|| target.not_found())?;
+    let body = codec::decode_body(call, target, &target.resource)?;
+    let config = &call.api.config;
+    let audiences = &config.verifier.api_audiences;
+    let request =
+        TokenRequest::read(body, meta::namespace(&account), meta::name(&account), audiences, MAX_SECONDS)?;
+    if let Some(warning) = &request.warning {
+        call.warn(warning.clone());
+    }
+    let wanted = request.bound_object()?;
+    let bound = match &wanted {
+        None => None,
+        Some(wanted) => Some((wanted, bound_object(call, &account, wanted).await?)),
+    };
+    let node = match &bound {
+        Some((wanted, pod)) if wanted.resource == "pods" => {
+            let name = pod["spec"]["nodeName"].as_str().unwrap_or("");
+            get(call, format!("/core/nodes/{name}")).await?
+        }
+        _ => None,
+    };
+    let bound = bound.as_ref().map(|(wanted, object)| (*wanted, object));
+    let mut granted =
+        request.grant(&config.issuer, audiences, &account, bound, node.as_ref(), call.now.as_second())?;
+    crate::managed::on_token(call, target, &mut granted);
+    let accepted = call.accept(target, false)?;
+    Ok(respond::bytes(201, accepted.media.name(), respond::encode(call, target, accepted, &granted)?))
+}
+
+async fn get(call: &Call, key: String) -> Result<Option<Value>> {
+    let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
+    Ok(entry.as_ref().and_then(stored::decode))
+}
+
+async fn bound_object(call: &Call, account: &Value, wanted: &BoundObject) -> Result<Value> {
+    let key = match wanted.resource {
+        "nodes" => format!("/core/nodes/{}", wanted.name),
+        resource => format!("/core/{resource}/{}/{}", meta::namespace(account), wanted.name),
+    };
+    let missing = || ApiError::NotFound {
+        resource: GroupResource::new("", wanted.resource),
+        name: wanted.name.clone(),
+    };
+    get(call, key).await?.ok_or_else(missing)
+}

@@ -1,0 +1,360 @@
+//! WATCH: changes as they happen, as frames of JSON or protobuf.
+//!
+//! The common frame (whole object, JSON, no conversion) is encoded once per event and shared by all its watchers; everything
+//! else is derived per watcher. A watcher holds a cursor into the store's feed and costs no task of its own: the connection
+//! that reads the stream drives it.
+
+use crate::call::{Call, Target};
+use crate::codec;
+use crate::negotiate::{Accepted, Media, Shape};
+use crate::respond::{self, Answer, partial};
+use crate::selection::Selection;
+use crate::stored::Stored;
+use crate::{failure, keys, table};
+use bytes::Bytes;
+use client::Body;
+use http::{HeaderValue, header};
+use object::{ApiError, Result, Value, json, meta};
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use store::{Entry, Event, ListRequest, Revision, StoreError, Watch};
+use tokio::time::Instant;
+
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
+    let accepted = call.accept(&target, true)?;
+    let selection = Selection::new(&call, &target)?;
+    let start = Start::new(&call)?;
+    let prefix = keys::prefix(&target.resource, &target.at.namespace);
+    let store = call.api.store.clone();
+
+    let mut pending = VecDeque::new();
+    let from = match start {
+        Start::After(revision) => revision,
+        Start::Now { .. } => store.revision(),
+        Start::Existing { .. } => {
+            let listing = store
+                .list(ListRequest { prefix: prefix.clone(), ..Default::default() })
+                .await
+                .map_err(failure::store)?;
+            pending.extend(listing.entries);
+            listing.revision
+        }
+    };
+    let watch = store.watch(&prefix, from).await.map_err(|e| match e {
+        StoreError::Compacted(oldest) => too_old(from, oldest),
+        e => failure::store(e),
+    })?;
+    let bookmarks = call.query.flag("allowWatchBookmarks");
+    let marks_end = matches!(start, Start::Existing { marks_end: true } | Start::Now { marks_end: true });
+    let deadline = Instant::now() + timeout(&call)?;
+    let watcher = Watcher {
+        initial_end: (marks_end && bookmarks).then_some(from),
+        next_bookmark: (bookmarks && !call.api.is_internal(&call)).then(|| Instant::now() + BOOKMARK_EVERY),
+        bookmarked: from,
+        first_table: true,
+        over: false,
+        call,
+        target,
+        accepted,
+        selection,
+        pending,
+        watch,
+        deadline,
+    };
+    let media = match accepted.media {
+        Media::Json | Media::Yaml => "application/json",
+        Media::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+    };
+    let mut answer = respond::bytes(200, media, Bytes::new());
+    answer.headers_mut().remove(header::CONTENT_LENGTH);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    let stream =
+        futures::stream::unfold(watcher, |mut w| async move { w.frame().await.map(|frame| (Ok(frame), w)) });
+    *answer.body_mut() = Body::Stream(Box::pin(stream));
+    Ok(answer)
+}
+
+fn too_old(from: Revision, oldest: Revision) -> ApiError {
+    ApiError::Expired {
+        message: format!("too old resource version: {} ({})", from.0, oldest.0),
+        continue_token: None,
+    }
+}
+
+/// `timeoutSeconds`, or between 30 and 60 minutes.
+fn timeout(call: &Call) -> Result<Duration> {
+    let asked = call.query.int64("timeoutSeconds")?.filter(|s| *s > 0);
+    Ok(Duration::from_secs(asked.map_or_else(|| rand::random_range(1800..3600), |s| s as u64)))
+}
+
+enum Start {
+    /// Changes after a revision.
+    After(Revision),
+    /// Only what happens from now on.
+    Now { marks_end: bool },
+    /// What is there first, then changes.
+    Existing { marks_end: bool },
+}
+
+impl Start {
+    fn new(call: &Call) -> Result<Self> {
+        let version = call.query.get("resourceVersion");
+        let matching = call.query.get("resourceVersionMatch");
+        let wanted = super::list::parse_version(version)?;
+        let options_error = |field: &str, detail: &str| ApiError::Invalid {
+            kind: object::GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() },
+            name: String::new(),
+            errors: vec![object::FieldError::forbidden(&object::Path::new(field), detail)],
+        };
+        if !call.query.has("sendInitialEvents") {
+            if !matching.is_empty() {
+                let detail =
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                return Err(options_error("resourceVersionMatch", detail));
+            }
+            return Ok(if wanted == 0 {
+                Self::Existing { marks_end: false }
+            } else {
+                Self::After(Revision(wanted))
+            });
+        }
+        if matching != "NotOlderThan" {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            return Err(options_error("resourceVersionMatch", detail));
+        }
+        failure::check_future(Revision(wanted), call.api.store.revision())?;
+        Ok(match (call.query.flag("sendInitialEvents"), wanted) {
+            (true, _) => Self::Existing { marks_end: true },
+            (false, 0) => Self::Now { marks_end: false },
+            (false, after) => Self::After(Revision(after)),
+        })
+    }
+}
+
+struct Watcher {
+    call: Call,
+    target: Target,
+    accepted: Accepted,
+    selection: Selection,
+    /// Existing objects that are still to be sent as ADDED.
+    pending: VecDeque<Entry>,
+    /// Send the bookmark that ends the initial events, at this revision.
+    initial_end: Option<Revision>,
+    watch: Box<dyn Watch>,
+    deadline: Instant,
+    next_bookmark: Option<Instant>,
+    bookmarked: Revision,
+    first_table: bool,
+    over: bool,
+}
+
+/// What frames are derived from, once per event.
+struct Derived {
+    new: OnceLock<Option<Arc<Value>>>,
+    old: OnceLock<Option<Arc<Value>>>,
+    frame: OnceLock<Option<Bytes>>,
+}
+
+fn derived(event: &Event) -> Arc<Derived> {
+    let any = event.derived.get_or_init(|| {
+        Arc::new(Derived { new: OnceLock::new(), old: OnceLock::new(), frame: OnceLock::new() })
+    });
+    any.clone().downcast().unwrap_or_else(|_| {
+        Arc::new(Derived { new: OnceLock::new(), old: OnceLock::new(), frame: OnceLock::new() })
+    })
+}
+
+impl Watcher {
+    /// The next frame, or the end.
+    async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            if self.over {
+                return None;
+            }
+            if let Some(entry) = self.pending.pop_front() {
+                if let Some(frame) = self.existing(&entry) {
+                    return Some(frame);
+                }
+                continue;
+            }
+            if let Some(revision) = self.initial_end.take() {
+                return Some(self.bookmark(revision, true));
+            }
+            let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
+            let next = tokio::select! {
+                biased;
+                next = self.watch.next() => Some(next),
+                () = tokio::time::sleep_until(wake) => None,
+            };
+            let frame = match next {
+                Some(Ok(event)) => self.change(&event),
+                Some(Err(error)) => {
+                    self.over = true;
+                    Some(self.failed(error))
+                }
+                None => self.woken(),
+            };
+            if frame.is_some() {
+                return frame;
+            }
+        }
+    }
+
+    fn woken(&mut self) -> Option<Bytes> {
+        let now = Instant::now();
+        if now >= self.deadline {
+            self.over = true;
+            // A last bookmark lets the client go on from here.
+            let position = self.watch.position();
+            return (self.next_bookmark.is_some() && position > self.bookmarked)
+                .then(|| self.bookmark(position, false));
+        }
+        self.next_bookmark = Some(now + BOOKMARK_EVERY);
+        let position = self.watch.position();
+        Some(self.bookmark(position, false))
+    }
+
+    fn existing(&mut self, entry: &Entry) -> Option<Bytes> {
+        if self.plain()
+            && self.selection.is_everything()
+            && let Some(stored) = respond::served_as_stored(&self.target, &entry.value)
+        {
+            return Some(json_frame("ADDED", stored, entry.mod_revision));
+        }
+        let object = self.read(entry)?;
+        self.selection.matches(&self.target, &object).then(|| self.encode("ADDED", (*object).clone()))
+    }
+
+    fn plain(&self) -> bool {
+        self.accepted == Accepted { media: Media::Json, shape: Shape::Whole }
+    }
+
+    /// Parsed and converted; what cannot be read is passed over so that it never stalls the watch.
+    fn read(&self, entry: &Entry) -> Option<Arc<Value>> {
+        match self.call.api.read(&self.target, entry) {
+            Ok(object) => Some(Arc::new(object)),
+            Err(error) => {
+                tracing::warn!(key = %entry.key, %error, "object cannot be read; left out of the watch");
+                None
+            }
+        }
+    }
+
+    fn change(&mut self, event: &Event) -> Option<Bytes> {
+        let derived = derived(event);
+        if self.plain() && self.selection.is_everything() && self.as_stored(event) {
+            return derived.frame.get_or_init(|| shared_frame(event)).clone();
+        }
+        let new = || {
+            let entry = Entry {
+                key: event.key.clone(),
+                value: event.value.clone()?,
+                create_revision: event.revision,
+                mod_revision: event.revision,
+            };
+            self.read(&entry)
+        };
+        // The last state of a deleted object is shown with the revision of its deletion.
+        let old = || {
+            let previous = event.previous.clone()?;
+            self.read(&Entry { mod_revision: event.revision, ..previous })
+        };
+        let shareable = self.as_stored(event);
+        let (new, old) = if shareable {
+            (derived.new.get_or_init(new).clone(), derived.old.get_or_init(old).clone())
+        } else {
+            (new(), old())
+        };
+        let shown = |object: &Option<Arc<Value>>| {
+            object.as_ref().is_some_and(|o| self.selection.matches(&self.target, o))
+        };
+        let (kind, object) = match (shown(&old), shown(&new)) {
+            (false, false) => return None,
+            (false, true) => ("ADDED", new),
+            (true, true) => ("MODIFIED", new),
+            (true, false) => ("DELETED", old),
+        };
+        object.map(|o| self.encode(kind, (*o).clone()))
+    }
+
+    fn as_stored(&self, event: &Event) -> bool {
+        let value = event.value.as_ref().or(event.previous.as_ref().map(|p| &p.value));
+        value.is_some_and(|v| respond::served_as_stored(&self.target, v).is_some())
+    }
+
+    fn encode(&mut self, kind: &str, object: Value) -> Bytes {
+        let shaped = match self.accepted.shape {
+            Shape::Whole => object,
+            Shape::Partial | Shape::PartialList => partial(object),
+            Shape::Table => {
+                let with_columns = std::mem::take(&mut self.first_table);
+                match table::of_event(&self.call, &self.target, &object, with_columns) {
+                    Ok(table) => table,
+                    Err(error) => error.to_status(),
+                }
+            }
+        };
+        self.pack(kind, &shaped)
+    }
+
+    fn pack(&self, kind: &str, object: &Value) -> Bytes {
+        match self.accepted.media {
+            Media::Protobuf => codec::protobuf_frame(kind, object),
+            _ => {
+                let mut text = json!({"type": kind, "object": object}).to_string().into_bytes();
+                text.push(b'\n');
+                text.into()
+            }
+        }
+    }
+
+    fn bookmark(&mut self, revision: Revision, ends_initial: bool) -> Bytes {
+        self.bookmarked = revision;
+        let mut object = json!({
+            "kind": self.target.resource.kind, "apiVersion": self.target.resource.gvr.group_version().to_string(),
+            "metadata": {"resourceVersion": revision.0.to_string(), "creationTimestamp": null},
+        });
+        if ends_initial {
+            meta::set_annotation(&mut object, "k8s.io/initial-events-end", "true");
+        }
+        if self.accepted.shape == Shape::Table {
+            return self.encode("BOOKMARK", object);
+        }
+        let mut object = codec::bookmark(&self.target, object);
+        if self.accepted.shape != Shape::Whole {
+            object = partial(object);
+        }
+        self.pack("BOOKMARK", &object)
+    }
+
+    fn failed(&self, error: StoreError) -> Bytes {
+        let error = match error {
+            StoreError::Compacted(oldest) => too_old(self.watch.position(), oldest),
+            other => failure::store(other),
+        };
+        self.pack("ERROR", &error.to_status())
+    }
+}
+
+fn shared_frame(event: &Event) -> Option<Bytes> {
+    let (kind, value) = match (&event.value, &event.previous) {
+        (Some(value), None) => ("ADDED", value),
+        (Some(value), Some(_)) => ("MODIFIED", value),
+        (None, Some(previous)) => ("DELETED", &previous.value),
+        (None, None) => return None,
+    };
+    Some(json_frame(kind, Stored::new(value)?, event.revision))
+}
+
+fn json_frame(kind: &str, stored: Stored<'_>, revision: Revision) -> Bytes {
+    let mut out = Vec::with_capacity(stored.len() + 128);
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    stored.append_object(&mut out, revision);
+    out.extend_from_slice(b"}\n");
+    out.into()
+}

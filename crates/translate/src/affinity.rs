@@ -1,0 +1,73 @@
+//! Affinity and topology spread: selectors that meant one virtual cluster's pods must not match anybody else's on the host.
+
+use crate::pod::PodContext;
+use crate::{Cluster, marks};
+use object::{LabelSelector, Map, Value, json};
+
+pub(crate) fn add(
+    cluster: &Cluster,
+    namespace: &str,
+    spec: &Value,
+    context: &PodContext,
+    out: &mut Map<String, Value>,
+) {
+    if let Some(affinity) = spec.get("affinity").filter(|a| a.is_object()) {
+        let mut affinity = affinity.clone();
+        for kind in ["podAffinity", "podAntiAffinity"] {
+            terms(&mut affinity, kind, |term| narrow(cluster, namespace, context, term));
+        }
+        out.insert("affinity".into(), affinity);
+    }
+    if let Some(list) = spec["topologySpreadConstraints"].as_array() {
+        let narrowed = list.iter().cloned().map(|mut constraint| {
+            restrict(cluster, &[namespace.to_owned()], &mut constraint);
+            constraint
+        });
+        out.insert("topologySpreadConstraints".into(), narrowed.collect::<Vec<_>>().into());
+    }
+}
+
+fn terms(affinity: &mut Value, kind: &str, change: impl Fn(&mut Value)) {
+    let Some(holder) = affinity.get_mut(kind) else { return };
+    if let Some(list) =
+        holder.get_mut("requiredDuringSchedulingIgnoredDuringExecution").and_then(Value::as_array_mut)
+    {
+        list.iter_mut().for_each(&change);
+    }
+    let preferred =
+        holder.get_mut("preferredDuringSchedulingIgnoredDuringExecution").and_then(Value::as_array_mut);
+    for weighted in preferred.into_iter().flatten() {
+        change(&mut weighted["podAffinityTerm"]);
+    }
+}
+
+/// Virtual namespaces become labels: on the host all of them are one namespace.
+fn narrow(cluster: &Cluster, namespace: &str, context: &PodContext, term: &mut Value) {
+    let listed =
+        term["namespaces"].as_array().into_iter().flatten().filter_map(|n| n.as_str().map(str::to_owned));
+    let mut namespaces: Vec<String> = listed.collect();
+    let by_selector = term.get("namespaceSelector").filter(|s| s.is_object());
+    if let Some(selector) = by_selector.and_then(|s| LabelSelector::from_object(s).ok()) {
+        let matching = context
+            .namespaces
+            .iter()
+            .filter(|(_, labels)| selector.matches(|k| labels.get(k).map(String::as_str)));
+        namespaces.extend(matching.map(|(name, _)| name.clone()));
+    } else if namespaces.is_empty() {
+        namespaces.push(namespace.to_owned());
+    }
+    if let Some(map) = term.as_object_mut() {
+        map.remove("namespaces");
+        map.remove("namespaceSelector");
+    }
+    restrict(cluster, &namespaces, term);
+}
+
+fn restrict(cluster: &Cluster, namespaces: &[String], holder: &mut Value) {
+    // An absent selector matches nothing and stays that way.
+    let Some(selector) = holder.get_mut("labelSelector").filter(|s| s.is_object()) else { return };
+    let mut expressions = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
+    expressions.push(json!({"key": marks::CLUSTER, "operator": "In", "values": [cluster.name]}));
+    expressions.push(json!({"key": marks::NAMESPACE, "operator": "In", "values": namespaces}));
+    selector["matchExpressions"] = expressions.into();
+}
