@@ -1,1 +1,18 @@
-//! controllers
+//! What kube-controller-manager does, for one cluster.
+//!
+//! A controller is a [`plan::Controller`]: which changes concern which keys, and a pure plan for a key. One driver carries all
+//! plans out. Nothing here knows whose API it is: the [`client::Client`] leads to a virtual cluster in this process or to any
+//! Kubernetes.
+
+mod common;
+mod driver;
+mod namespace;
+pub mod plan;
+pub mod resources;
+mod root_ca;
+mod service_account;
+mod start;
+mod workloads;
+
+pub use driver::{Clock, Shell};
+pub use start::{Controllers, Handle, NAMES, Options, Which};

@@ -1,0 +1,183 @@
+//! Which controllers there are, and how they start and stop.
+
+use crate::driver::{Clock, Driver};
+use crate::plan::Controller;
+use client::{Cache, Client};
+use tokio::task::JoinHandle;
+
+/// Which controllers run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Those named (see [`NAMES`]).
+    List(Vec<String>),
+}
+
+impl Which {
+    /// Reads `--controllers`: `all`, `none`, or names joined by commas, where `*` is all and `-name` takes one out.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "all" | "*" => return Ok(Self::All),
+            "none" | "" => return Ok(Self::None),
+            _ => {}
+        }
+        let words: Vec<_> = text.split(',').map(str::trim).collect();
+        for word in &words {
+            let name = word.strip_prefix('-').unwrap_or(word);
+            if name != "*" && !NAMES.contains(&name) {
+                return Err(format!("{name:?} is not in the list of known controllers"));
+            }
+        }
+        let all = words.contains(&"*") || words.iter().all(|word| word.starts_with('-'));
+        let wanted = |name: &&&str| {
+            !words.iter().any(|word| word.strip_prefix('-') == Some(**name)) && (all || words.contains(*name))
+        };
+        Ok(Self::List(NAMES.iter().filter(wanted).map(|name| (*name).to_owned()).collect()))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::List(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
+}
+
+/// How the controllers of one cluster run.
+#[derive(Clone)]
+pub struct Options {
+    /// Which of them.
+    pub which: Which,
+    /// The time.
+    pub clock: Clock,
+    /// What every namespace's `kube-root-ca.crt` says (PEM); without it none is published.
+    pub root_ca: Option<String>,
+    /// Signs certificate requests: the CA's certificate and private key (PEM); without it none is signed.
+    pub signing_ca: Option<SigningCa>,
+}
+
+/// A certificate authority.
+#[derive(Clone)]
+pub struct SigningCa {
+    /// PEM.
+    pub certificate: String,
+    /// PEM.
+    pub key: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { which: Which::All, clock: Clock::wall(), root_ca: None, signing_ca: None }
+    }
+}
+
+/// Starts controllers.
+pub struct Controllers;
+
+/// Running controllers; dropping it stops them.
+pub struct Handle {
+    cache: Cache,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Controllers {
+    /// Starts controllers on the current tokio runtime.
+    pub fn start(client: Client, options: Options) -> Handle {
+        let (cache, reflectors) = Cache::new(client.with_user_agent("kube-controller-manager/v1.36.0"));
+        let controllers: Vec<_> =
+            all(&options).into_iter().filter(|controller| options.which.wants(controller.name())).collect();
+        if controllers.is_empty() {
+            return Handle { cache, tasks: vec![] };
+        }
+        let client = client.with_user_agent("kube-controller-manager/v1.36.0");
+        let (driver, writer) = Driver::new(client, cache.clone(), options.clock.clone(), controllers);
+        let tasks = vec![
+            tokio::spawn(reflectors.run()),
+            tokio::spawn(async move {
+                tokio::join!(driver.run(), writer.run());
+            }),
+        ];
+        Handle { cache, tasks }
+    }
+}
+
+impl Handle {
+    /// The copies that the controllers work from.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Stops, and waits until nothing runs any more.
+    pub async fn stop(mut self) {
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.cache.unsubscribe_all();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The controllers there are, as `--controllers` names them.
+pub const NAMES: &[&str] = &[
+    "namespace-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+    "replicaset-controller",
+    "replicationcontroller-controller",
+    "deployment-controller",
+    "endpoints-controller",
+    "endpointslice-controller",
+];
+
+fn all(options: &Options) -> Vec<Box<dyn Controller>> {
+    use crate::workloads::{deployment, replica_set};
+    let mut all: Vec<Box<dyn Controller>> = vec![
+        Box::new(crate::namespace::NamespaceController),
+        Box::new(crate::service_account::ServiceAccountController),
+        Box::new(replica_set::ReplicaSetController::replica_sets()),
+        Box::new(replica_set::ReplicaSetController::replication_controllers()),
+        Box::new(deployment::DeploymentController),
+    ];
+    if let Some(root_ca) = &options.root_ca {
+        all.push(Box::new(crate::root_ca::RootCaPublisher::new(root_ca.clone())));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_controller_has_a_name_in_the_list() {
+        let options = Options { root_ca: Some(String::new()), ..Options::default() };
+        for controller in all(&options) {
+            assert!(NAMES.contains(&controller.name()), "{}", controller.name());
+        }
+    }
+
+    #[test]
+    fn names_can_be_chosen_and_taken_out() {
+        assert_eq!(Which::parse("all"), Ok(Which::All));
+        assert_eq!(
+            Which::parse("namespace-controller"),
+            Ok(Which::List(vec!["namespace-controller".into()]))
+        );
+        let Ok(Which::List(most)) = Which::parse("*,-namespace-controller") else { panic!() };
+        assert_eq!(most.len(), NAMES.len() - 1);
+        assert!(Which::parse("nope").is_err());
+    }
+}
