@@ -35,7 +35,8 @@ pub struct PrivateKey {
 }
 
 enum Pair {
-    P256(Box<EcdsaKeyPair>),
+    /// For certificates (ASN.1 signatures) and for tokens (fixed width).
+    P256(Box<(EcdsaKeyPair, EcdsaKeyPair)>),
     Rsa(Box<rsa::KeyPair>),
 }
 
@@ -76,7 +77,11 @@ impl PrivateKey {
     fn from_pkcs8(pkcs8: Vec<u8>) -> Result<Self, CryptoError> {
         let random = SystemRandom::new();
         let pair = match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8, &random) {
-            Ok(pair) => Pair::P256(Box::new(pair)),
+            Ok(pair) => {
+                let fixed = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random)
+                    .map_err(|e| error(format!("cannot use the key: {e}")))?;
+                Pair::P256(Box::new((pair, fixed)))
+            }
             Err(_) => match rsa::KeyPair::from_pkcs8(&pkcs8) {
                 Ok(pair) => Pair::Rsa(Box::new(pair)),
                 Err(e) => return Err(error(format!("private key is neither ECDSA P-256 nor RSA: {e}"))),
@@ -98,7 +103,7 @@ impl PrivateKey {
     /// The public half as `SubjectPublicKeyInfo` DER.
     pub fn public_key_info(&self) -> Vec<u8> {
         match &self.pair {
-            Pair::P256(pair) => p256_public_key_info(pair.public_key().as_ref()),
+            Pair::P256(pair) => p256_public_key_info(pair.0.public_key().as_ref()),
             Pair::Rsa(pair) => {
                 let algorithm = der::sequence(&[&der::oid(der::OID_RSA_ENCRYPTION), &der::null()]);
                 der::sequence(&[&algorithm, &der::bit_string(pair.public().as_ref())])
@@ -109,7 +114,7 @@ impl PrivateKey {
     /// The public half, for verification.
     pub fn public_key(&self) -> PublicKey {
         match &self.pair {
-            Pair::P256(pair) => PublicKey::p256(pair.public_key().as_ref().to_vec()),
+            Pair::P256(pair) => PublicKey::p256(pair.0.public_key().as_ref().to_vec()),
             Pair::Rsa(pair) => {
                 let public = rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 PublicKey::rsa(public.n, public.e)
@@ -121,7 +126,8 @@ impl PrivateKey {
     pub(crate) fn sign_certificate(&self, message: &[u8]) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
         match &self.pair {
             Pair::P256(pair) => {
-                let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| error("cannot sign"))?;
+                let signature =
+                    pair.0.sign(&SystemRandom::new(), message).map_err(|_| error("cannot sign"))?;
                 Ok((der::sequence(&[&der::oid(der::OID_ECDSA_SHA256)]), signature.as_ref().to_vec()))
             }
             Pair::Rsa(pair) => {
@@ -141,12 +147,11 @@ impl PrivateKey {
 
     /// A JWT's signature (`ES256`: two numbers of fixed width; `RS256`: PKCS#1).
     pub(crate) fn sign_token(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let random = SystemRandom::new();
         match &self.pair {
-            Pair::P256(_) => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8, &random)
-                    .map_err(|e| error(format!("cannot use the key: {e}")))?;
-                Ok(pair.sign(&random, message).map_err(|_| error("cannot sign"))?.as_ref().to_vec())
+            Pair::P256(pair) => {
+                let signature =
+                    pair.1.sign(&SystemRandom::new(), message).map_err(|_| error("cannot sign"))?;
+                Ok(signature.as_ref().to_vec())
             }
             Pair::Rsa(pair) => rsa_sign(pair, message),
         }

@@ -3,16 +3,24 @@
 //! Nothing here reads a clock, a file or a socket: callers pass the time as seconds since 1970 and objects as values.
 //! The one impurity is randomness, where keys and serial numbers are made.
 
+pub mod access_review;
 pub mod attributes;
+pub mod authorizer;
 pub mod bootstrap_policy;
+pub mod bootstrap_tokens;
 pub mod certificates;
 mod der;
+pub mod impersonation;
 pub mod keys;
+pub mod node_authorizer;
+pub mod oidc;
 pub mod rbac;
+pub mod static_tokens;
 pub mod tokens;
 pub mod user;
 
 pub use attributes::{Attributes, SelectorRequirement};
+pub use authorizer::authorize;
 pub use certificates::CertificateAuthority;
 pub use keys::{CryptoError, PrivateKey, PublicKey};
 pub use rbac::{Decision, RbacIndex, RulePool};
