@@ -18,10 +18,7 @@ pub(super) fn inspect(disk: &Disk) -> Result<(), StoreError> {
     if length == 0 {
         return Ok(());
     }
-    let overlay = Overlay {
-        below: disk.clone(),
-        state: Arc::new(RwLock::new(State { length, blocks: HashMap::new() })),
-    };
+    let overlay = Overlay::on(disk.clone()).map_err(|error| StoreError::Io(error.to_string()))?;
     let verified = guarded(|| {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE).set_check_integrity_on_open(length <= VERIFIED);
