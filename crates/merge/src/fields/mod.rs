@@ -6,6 +6,8 @@
 mod element;
 mod fields_v1;
 mod filter;
+#[cfg(test)]
+mod laws;
 mod set;
 pub(crate) mod value_order;
 
