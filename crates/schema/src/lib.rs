@@ -8,6 +8,7 @@ pub mod custom;
 pub mod decode;
 mod facts;
 mod load;
+pub mod proto;
 mod types;
 
 pub use decode::zero;

@@ -37,7 +37,7 @@ fn denormalize(value: &mut Value) {
     }
 }
 
-fn differences(path: &str, theirs: &Value, ours: &Value, out: &mut Vec<String>) {
+pub(crate) fn differences(path: &str, theirs: &Value, ours: &Value, out: &mut Vec<String>) {
     match (theirs, ours) {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in a {
