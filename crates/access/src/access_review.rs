@@ -60,6 +60,7 @@ impl AccessReview<'_> {
         for key in ["fieldSelector", "labelSelector"] {
             errors.extend(validate_selector(&resource[key], &resource_path.field(key)));
         }
+        errors.extend(self.validate_metadata(&review["metadata"]));
         if let Self::Local(namespace) = self {
             let asked = resource["namespace"].as_str().unwrap_or("");
             if resource.is_object() && asked != *namespace {
@@ -72,6 +73,57 @@ impl AccessReview<'_> {
         }
         errors
     }
+}
+
+impl AccessReview<'_> {
+    /// A review is no object: it has no name, labels or the like (managed fields are the server's own).
+    fn validate_metadata(&self, metadata: &Value) -> Option<FieldError> {
+        let local = matches!(self, Self::Local(_));
+        let given = metadata.as_object()?.iter().any(|(key, value)| {
+            let allowed = key == "managedFields" || (key == "namespace" && local);
+            !allowed && !value.is_null() && value != ""
+        });
+        let message = if local { "must be empty except for namespace" } else { "must be empty" };
+        let shown = || in_order(metadata, METADATA);
+        given.then(|| FieldError::invalid_shown(&Path::new("metadata"), &shown(), message))
+    }
+}
+
+/// Fields of `ObjectMeta`, in the order in which a message shows them.
+const METADATA: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+/// The same of a `managedFields` entry.
+const MANAGED_FIELDS: &[&str] =
+    &["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+
+fn in_order(object: &Value, keys: &[&str]) -> String {
+    let pairs = keys.iter().filter_map(|key| {
+        let value = object.get(*key)?;
+        let shown = match value.as_array() {
+            Some(entries) if *key == "managedFields" => {
+                let entries: Vec<_> = entries.iter().map(|entry| in_order(entry, MANAGED_FIELDS)).collect();
+                format!("[{}]", entries.join(","))
+            }
+            _ => value.to_string(),
+        };
+        Some(format!("\"{key}\":{shown}"))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
 fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError> {
@@ -195,5 +247,33 @@ mod tests {
             access_review_status(&Decision::Allow("why".into())),
             json!({"allowed": true, "reason": "why"})
         );
+    }
+
+    #[test]
+    fn metadata_must_be_empty() {
+        let managed = json!([{"fieldsV1": {}, "manager": "m", "operation": "Update"}]);
+        let spec = json!({"user": "x", "resourceAttributes": {"verb": "get"}});
+        for (review, metadata, error) in [
+            (AccessReview::Subject, json!({"managedFields": managed}), ""),
+            (
+                AccessReview::Subject,
+                json!({"managedFields": managed, "name": "n"}),
+                r#"metadata: Invalid value: {"name":"n","managedFields":[{"manager":"m","operation":"Update","fieldsV1":{}}]}: must be empty"#,
+            ),
+            (AccessReview::Local(""), json!({"namespace": "ns"}), ""),
+            (
+                AccessReview::Local(""),
+                json!({"labels": {"a": "b"}}),
+                r#"metadata: Invalid value: {"labels":{"a":"b"}}: must be empty except for namespace"#,
+            ),
+        ] {
+            let result = review.attributes(&json!({"metadata": metadata, "spec": spec}));
+            let expected = if error.is_empty() {
+                String::new()
+            } else {
+                format!(".authorization.k8s.io \"\" is invalid: {error}")
+            };
+            assert_eq!(result.err().map(|error| error.message()).unwrap_or_default(), expected);
+        }
     }
 }

@@ -15,6 +15,24 @@ pub struct SelectorRequirement {
     pub values: Vec<String>,
 }
 
+impl SelectorRequirement {
+    /// The `requirements` of a review's selector. A `rawSelector` is not looked into: authorization only widens with
+    /// what is understood.
+    fn list(selector: &serde_json::Value) -> Vec<Self> {
+        let texts = |list: &serde_json::Value| {
+            list.as_array().into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_owned).collect()
+        };
+        let requirements = selector["requirements"].as_array().into_iter().flatten();
+        requirements
+            .map(|requirement| Self {
+                key: requirement["key"].as_str().unwrap_or("").to_owned(),
+                operator: requirement["operator"].as_str().unwrap_or("").to_owned(),
+                values: texts(&requirement["values"]),
+            })
+            .collect()
+    }
+}
+
 /// The attributes of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
@@ -88,6 +106,8 @@ impl Attributes {
                 subresource: text(of, "subresource"),
                 name: text(of, "name"),
                 resource_request: true,
+                field_selector: SelectorRequirement::list(&spec[of]["fieldSelector"]),
+                label_selector: SelectorRequirement::list(&spec[of]["labelSelector"]),
                 ..Self::default()
             };
         }

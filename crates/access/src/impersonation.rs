@@ -147,7 +147,7 @@ pub fn wanted_user<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Res
 }
 
 /// Percent-decoding; a key that cannot be decoded stays as it is.
-fn unescape(key: &str) -> String {
+pub(crate) fn unescape(key: &str) -> String {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.bytes();
     while let Some(byte) = rest.next() {

@@ -341,4 +341,20 @@ mod tests {
         assert!(!key.public_key().verifies("none", b"text", b""));
         assert!(!other.public_key().verifies("ES256", b"text", &signature));
     }
+
+    #[test]
+    fn keys_others_made() {
+        let rsa = PrivateKey::from_pem(include_str!("../testdata/rsa.key")).unwrap();
+        let public = PublicKey::all_from_pem(include_str!("../testdata/rsa.pub")).unwrap();
+        assert_eq!(public, [rsa.public_key()]);
+        assert_eq!(PublicKey::from_jwk(&rsa.public_key().to_jwk()), Some(rsa.public_key()));
+        // The id is what `openssl pkey -pubout -outform DER | openssl dgst -sha256 -binary | base64` says.
+        assert_eq!(public[0].id, "IJWRT_Q3w2vI4GppxSEosvIawd1QPe__qCX8nyLo01c");
+        let signature = rsa.sign_token(b"text").unwrap();
+        assert_eq!(rsa.token_algorithm(), "RS256");
+        assert!(public[0].verifies("RS256", b"text", &signature));
+        assert!(!public[0].verifies("RS512", b"text", &signature));
+        let ec = PrivateKey::from_pem(include_str!("../testdata/ec-sec1.key")).unwrap();
+        assert_eq!(ec.token_algorithm(), "ES256");
+    }
 }

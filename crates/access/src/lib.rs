@@ -5,11 +5,13 @@
 
 pub mod access_review;
 pub mod attributes;
+pub mod authenticator;
 pub mod authorizer;
 pub mod bootstrap_policy;
 pub mod bootstrap_tokens;
 pub mod certificates;
 mod der;
+pub mod front_proxy;
 pub mod impersonation;
 pub mod keys;
 pub mod node_authorizer;

@@ -198,4 +198,22 @@ mod tests {
         forged[at..at + own.len()].copy_from_slice(&thief.public_key_info());
         assert!(CertificateRequest::from_pem(pem("CERTIFICATE REQUEST", &forged).as_bytes()).is_err());
     }
+
+    #[test]
+    fn requests_others_made() {
+        let ca = CertificateAuthority::generate("joey", NOW).unwrap();
+        let read = CertificateRequest::from_pem(include_bytes!("../../testdata/rsa.csr")).unwrap();
+        assert_eq!((read.common_name.as_str(), read.organizations.join(",")), ("jane", "dev,ops".to_owned()));
+        let names = &read.alt_names;
+        assert_eq!((names.dns.len(), names.ip.len(), names.email.len(), names.uri.len()), (1, 2, 1, 1));
+        let usages = Usages::parse(["client auth"]).unwrap();
+        for request in [read, CertificateRequest::from_pem(include_bytes!("../../testdata/ec.csr")).unwrap()]
+        {
+            let signed = ca.sign_request(&request, &usages, DAY, NOW).unwrap();
+            let der = <CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(signed.as_bytes())
+                .unwrap();
+            verify_client_certificate(der.as_ref(), &[], &[ca.certificate_der()], NOW).unwrap();
+            assert_eq!(user_from_certificate(der.as_ref()).unwrap().unwrap().username, "jane");
+        }
+    }
 }

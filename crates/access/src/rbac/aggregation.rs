@@ -8,6 +8,11 @@ pub fn is_aggregated(role: &Value) -> bool {
     selectors(role).next().is_some()
 }
 
+/// Has it an aggregation rule at all, even one that selects nothing?
+pub(super) fn has_aggregation_rule(role: &Value) -> bool {
+    role["aggregationRule"].is_object()
+}
+
 fn selectors(role: &Value) -> impl Iterator<Item = &Value> {
     role["aggregationRule"]["clusterRoleSelectors"].as_array().into_iter().flatten()
 }

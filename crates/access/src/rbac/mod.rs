@@ -6,12 +6,14 @@
 mod aggregation;
 mod authorize;
 mod cover;
+mod escalation;
 mod index;
 mod review;
 mod rule;
 
 pub use aggregation::{aggregated_rules, is_aggregated, reconcile_aggregation};
 pub use cover::{confirm_no_escalation, covers};
+pub use escalation::RoleWrite;
 pub use index::{RbacIndex, RoleRef, RulePool};
 pub use review::rules_review_status;
 pub(crate) use rule::quote_list;
