@@ -1,0 +1,109 @@
+//! A control plane's keys, made once and kept in its folder: its CA and the key that signs service-account tokens.
+
+use crate::Error;
+use access::certificates::{Subject, SubjectAltNames};
+use access::{CertificateAuthority, CryptoError, PrivateKey};
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// How long the certificates in kubeconfigs are good for.
+const CLIENT_SECONDS: i64 = 365 * 24 * 3600;
+
+/// CA and token key of one control plane.
+pub struct Identity {
+    /// Signs serving and client certificates.
+    pub authority: CertificateAuthority,
+    /// PEM of the key that signs service-account tokens.
+    token_key: String,
+}
+
+/// A certificate and its key as PEM.
+pub struct Credentials {
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl Identity {
+    /// Reads the keys in `folder`, or makes them.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written, or do not hold what they should.
+    pub fn load_or_create(folder: &Path) -> Result<Self, Error> {
+        let crypto = |e: CryptoError| Error(format!("keys in {}: {}", folder.display(), e.0));
+        let (certificate, key, token) = (folder.join("ca.crt"), folder.join("ca.key"), folder.join("service-account.key"));
+        if let (Some(certificate), Some(key), Some(token)) = (read(&certificate)?, read(&key)?, read(&token)?) {
+            return Ok(Self {
+                authority: CertificateAuthority::from_pem(&certificate, &key).map_err(crypto)?,
+                token_key: token,
+            });
+        }
+        let authority = CertificateAuthority::generate("joey-ca", object::time::now().as_second()).map_err(crypto)?;
+        let token_key = PrivateKey::generate().map_err(crypto)?.to_pem();
+        write_private(&token, &token_key)?;
+        write_private(&key, &authority.key_pem())?;
+        // Last: with it, the set is complete.
+        write_private(&certificate, &authority.certificate_pem())?;
+        Ok(Self { authority, token_key })
+    }
+
+    /// The key that signs service-account tokens.
+    ///
+    /// # Errors
+    /// When the file does not hold one.
+    pub fn token_key(&self) -> Result<PrivateKey, Error> {
+        PrivateKey::from_pem(&self.token_key).map_err(|e| Error(format!("service-account.key: {}", e.0)))
+    }
+
+    /// A serving certificate for these host names and addresses.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn serving(&self, hosts: &[String]) -> Result<Credentials, Error> {
+        let names = SubjectAltNames::hosts(hosts.iter().map(String::as_str));
+        let issued = self.authority.issue_server("joey", &names, object::time::now().as_second());
+        let issued = issued.map_err(|e| Error(e.0))?;
+        Ok(Credentials { certificate: issued.certificate_pem(), key: issued.key_pem() })
+    }
+
+    /// A client certificate for a user in groups.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn client(&self, user: &str, groups: &[&str]) -> Result<Credentials, Error> {
+        let subject = Subject {
+            common_name: user.into(),
+            organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
+            uid: None,
+        };
+        let issued = self.authority.issue_client(&subject, CLIENT_SECONDS, object::time::now().as_second());
+        let issued = issued.map_err(|e| Error(e.0))?;
+        Ok(Credentials { certificate: issued.certificate_pem(), key: issued.key_pem() })
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file("read", path, &e)),
+    }
+}
+
+/// Writes a file that only its owner may read, all of it or nothing.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+    let unfinished = path.with_extension("unfinished");
+    let write = || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(|e| Error::file("write", path, &e))
+}

@@ -1,0 +1,103 @@
+//! kubeconfigs: written for a control plane, merged into a person's own without losing anything of theirs.
+
+use crate::Error;
+use crate::identity::{Credentials, write_private};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use object::{Value, json};
+use std::path::Path;
+
+/// What a context leads to.
+pub struct Access {
+    /// Name of the context, the cluster and the user.
+    pub context: String,
+    /// `https://address:port`.
+    pub server: String,
+    /// PEM of the CA that signed the server's certificate.
+    pub ca_pem: String,
+    /// The user's certificate.
+    pub credentials: Credentials,
+}
+
+impl Access {
+    /// A kubeconfig with this one context.
+    pub fn to_config(&self) -> Value {
+        let mut config = empty();
+        self.add_to(&mut config);
+        config["current-context"] = self.context.clone().into();
+        config
+    }
+
+    /// Adds or replaces this context, its cluster and its user; everything else stays.
+    pub fn add_to(&self, config: &mut Value) {
+        let encode = |text: &str| STANDARD.encode(text);
+        let cluster = json!({"server": self.server, "certificate-authority-data": encode(&self.ca_pem)});
+        let user = json!({
+            "client-certificate-data": encode(&self.credentials.certificate), "client-key-data": encode(&self.credentials.key),
+        });
+        let context = json!({"cluster": self.context, "user": self.context});
+        for (list, key, value) in [("clusters", "cluster", cluster), ("users", "user", user), ("contexts", "context", context)] {
+            set_named(config, list, &self.context, key, value);
+        }
+    }
+}
+
+/// A kubeconfig without contexts.
+pub fn empty() -> Value {
+    json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": [], "current-context": ""})
+}
+
+fn set_named(config: &mut Value, list: &str, name: &str, key: &str, value: Value) {
+    if !config[list].is_array() {
+        config[list] = json!([]);
+    }
+    let Some(all) = config[list].as_array_mut() else { return };
+    let entry = json!({"name": name, key: value});
+    match all.iter_mut().find(|e| e["name"] == name) {
+        Some(held) => *held = entry,
+        None => all.push(entry),
+    }
+}
+
+/// Removes a context with its cluster and user. `false` when it was not there.
+pub fn remove(config: &mut Value, name: &str) -> bool {
+    let mut removed = false;
+    for list in ["clusters", "users", "contexts"] {
+        if let Some(all) = config[list].as_array_mut() {
+            let before = all.len();
+            all.retain(|e| e["name"] != name);
+            removed |= all.len() != before;
+        }
+    }
+    removed
+}
+
+/// Reads a kubeconfig; an absent file is an empty one.
+///
+/// # Errors
+/// When it cannot be read or is not a kubeconfig.
+pub fn read(path: &Path) -> Result<Value, Error> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(empty()),
+        Err(e) => return Err(Error::file("read", path, &e)),
+    };
+    if text.trim().is_empty() {
+        return Ok(empty());
+    }
+    let malformed = |why: String| Error(format!("{} is not a kubeconfig: {why}", path.display()));
+    let config: Value = serde_saphyr::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+    if !config.is_object() || config.get("kind").is_some_and(|k| k != "Config") {
+        return Err(malformed("its kind is not Config".into()));
+    }
+    Ok(config)
+}
+
+/// Writes a kubeconfig that only its owner may read.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, config: &Value) -> Result<(), Error> {
+    let text = serde_saphyr::to_string(config).map_err(|e| Error(e.to_string()))?;
+    write_private(path, &text)
+}

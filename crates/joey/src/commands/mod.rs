@@ -1,0 +1,34 @@
+//! The subcommands, one file each.
+
+mod serve;
+
+use clap::Subcommand;
+use hub::Error;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve one control plane with no host: an API server and controllers, no nodes.
+    Serve(serve::Serve),
+}
+
+impl Command {
+    pub async fn run(self) -> Result<(), Error> {
+        match self {
+            Self::Serve(serve) => serve.run().await,
+        }
+    }
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

@@ -1,0 +1,75 @@
+//! `joey serve`: one stand-alone control plane.
+
+use access::static_tokens::StaticTokens;
+use clap::Args;
+use hub::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Folder for keys and data.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
+    listen: SocketAddr,
+    /// Where to write an administrator's kubeconfig.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig_out: Option<PathBuf>,
+    /// Which controllers to run: all, none, or a list of names.
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    controllers: String,
+    /// File of static tokens: lines of token,user,uid,"group,group".
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+    /// Addresses of services.
+    #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
+    service_cidr: String,
+}
+
+impl Serve {
+    pub async fn run(self) -> Result<(), Error> {
+        let service_cidr = api::Cidr::parse(&self.service_cidr).ok_or_else(|| {
+            Error(format!("--service-cidr {}: give an IPv4 range such as 10.96.0.0/16", self.service_cidr))
+        })?;
+        let static_tokens = self.static_tokens()?;
+        let listener = bind(self.listen).await?;
+        let plane = ControlPlane::start(ControlPlaneOptions {
+            folder: self.data_dir.clone(),
+            listener,
+            hosts: vec![],
+            advertise: None,
+            service_cidr,
+            addresses: None,
+            static_tokens,
+            kubelet: None,
+        })
+        .await?;
+        let access = plane.admin("joey", &format!("https://{}", plane.address()))?;
+        let file = self.kubeconfig_out.clone().unwrap_or_else(|| self.data_dir.join("kubeconfig"));
+        kubeconfig::write(&file, &access.to_config())?;
+        println!("serving on https://{}", plane.address());
+        println!("kubectl --kubeconfig {} get namespaces", file.display());
+        super::interrupted().await;
+        plane.stop().await;
+        Ok(())
+    }
+
+    fn static_tokens(&self) -> Result<StaticTokens, Error> {
+        let Some(path) = &self.token_auth_file else { return Ok(StaticTokens::default()) };
+        let text = std::fs::read_to_string(path).map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
+        StaticTokens::parse(&text, &path.display().to_string()).map_err(Error)
+    }
+}
+
+/// Binds a listener, or says what is in the way.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Error(format!("{address} is in use by another program: choose another with --listen"))
+        }
+        _ => Error(format!("cannot listen on {address}: {e}")),
+    })
+}
