@@ -67,7 +67,8 @@ impl Published {
     fn groups(&self) -> HashMap<&str, &str> {
         let mut groups = HashMap::new();
         for (name, definition) in self.definitions.as_object().into_iter().flatten() {
-            let gvks = definition["x-kubernetes-group-version-kind"].as_array().map_or(&[][..], Vec::as_slice);
+            let gvks =
+                definition["x-kubernetes-group-version-kind"].as_array().map_or(&[][..], Vec::as_slice);
             if let ([gvk], Some((package, _))) = (gvks, name.rsplit_once('.')) {
                 let package = package.rsplit_once('.').map_or(package, |(p, _)| p);
                 groups.insert(package, gvk["group"].as_str().unwrap_or(""));
@@ -92,9 +93,11 @@ impl Published {
             }
             _ => {}
         }
-        for (name, extension) in
-            [("patch", "x-kubernetes-patch-strategy"), ("key", "x-kubernetes-patch-merge-key"), ("map", "x-kubernetes-map-type")]
-        {
+        for (name, extension) in [
+            ("patch", "x-kubernetes-patch-strategy"),
+            ("key", "x-kubernetes-patch-merge-key"),
+            ("map", "x-kubernetes-map-type"),
+        ] {
             if let Some(text) = property[extension].as_str() {
                 let _ = write!(out, " {name}={text}");
             }
@@ -124,13 +127,24 @@ fn merge(go: &str, published: &Published) -> String {
         match words[..] {
             ["package", key, openapi, go_name] => {
                 (package, prefix) = (key.into(), openapi.into());
-                let _ = writeln!(out, "package {key} {openapi} {go_name}{}", group_version(key, openapi, &groups));
+                let _ = writeln!(
+                    out,
+                    "package {key} {openapi} {go_name}{}",
+                    group_version(key, openapi, &groups)
+                );
             }
             ["type", short] => {
                 name = format!("{prefix}.{short}");
                 let has_meta = lines.peek().is_some_and(|l| l.starts_with(" &"));
-                let kind = published.is_kind(&name).unwrap_or(has_meta && !short.ends_with("Options")) || short == "DeleteOptions";
-                let _ = writeln!(out, "type {short}{}{}", kind_word(&package, short, kind), type_attributes(&name, published));
+                // Options of the meta package are known in every group, not as a kind of one.
+                let everywhere = package == "meta.v1" && short.ends_with("Options");
+                let kind = published.is_kind(&name).unwrap_or(has_meta && !everywhere);
+                let _ = writeln!(
+                    out,
+                    "type {short}{}{}",
+                    kind_word(&package, short, kind),
+                    type_attributes(&name, published)
+                );
             }
             [field, tag, flags, go_type] if line.starts_with(' ') => {
                 let holder = holders.get(&name).unwrap_or(&name);
@@ -139,7 +153,8 @@ fn merge(go: &str, published: &Published) -> String {
                     flags.push('r');
                 }
                 let flags = if flags.is_empty() { "." } else { &flags };
-                let _ = writeln!(out, " {field} {tag} {flags} {go_type}{}", published.attributes(holder, field));
+                let _ =
+                    writeln!(out, " {field} {tag} {flags} {go_type}{}", published.attributes(holder, field));
             }
             _ => {
                 let _ = writeln!(out, "{line}");
@@ -163,7 +178,9 @@ fn group_version(key: &str, openapi: &str, groups: &HashMap<&str, &str>) -> Stri
 
 fn kind_word(package: &str, short: &str, kind: bool) -> &'static str {
     match short {
-        "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList" if package == "meta.v1" => " kind=meta.k8s.io/v1",
+        "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList" if package == "meta.v1" => {
+            " kind=meta.k8s.io/v1"
+        }
         _ if kind => " kind",
         _ => "",
     }
@@ -187,7 +204,9 @@ fn holders(go: &str, published: &Published) -> HashMap<String, String> {
             ["type", short] => name = format!("{prefix}.{short}"),
             ["+", _, _, embedded] => {
                 let embedded = format!("{prefix}.{}", embedded.trim_start_matches('*'));
-                if published.definitions.get(&embedded).is_none() && published.definitions.get(&name).is_some() {
+                if published.definitions.get(&embedded).is_none()
+                    && published.definitions.get(&name).is_some()
+                {
                     holders.insert(embedded, name.clone());
                 }
             }
@@ -214,7 +233,9 @@ fn check_tags(go: &str, proto: &str) -> Result<()> {
         match words[..] {
             ["package", _, openapi, _] => prefix = openapi,
             ["type", short] => name = format!("{prefix}.{short}"),
-            [_, tag, _, _] if line.starts_with(' ') && tag != "-" => ours.entry(name.clone()).or_default().push(tag),
+            [_, tag, _, _] if line.starts_with(' ') && tag != "-" => {
+                ours.entry(name.clone()).or_default().push(tag)
+            }
             _ => {}
         }
     }
@@ -223,7 +244,9 @@ fn check_tags(go: &str, proto: &str) -> Result<()> {
         tags.sort_unstable();
         expected.sort_unstable();
         if tags != expected {
-            return Err(format!("{name}: protobuf tags {tags:?} in go.txt, {expected:?} in proto-fields.tsv"));
+            return Err(format!(
+                "{name}: protobuf tags {tags:?} in go.txt, {expected:?} in proto-fields.tsv"
+            ));
         }
     }
     Ok(())

@@ -124,6 +124,14 @@ impl Table {
         }
     }
 
+    /// The struct that `name` means to `package`, if it means one.
+    pub fn structure(&self, package: usize, name: &str) -> Option<Entry> {
+        match self.meaning(package, name.trim_start_matches('*'))? {
+            Meaning::Struct(entry) => Some(entry),
+            Meaning::Alias(package, target) => self.structure(package, target),
+        }
+    }
+
     /// `key.Name` of a Go type name as `package` spells it.
     pub fn qualified(&self, package: usize, name: &str) -> String {
         if name.contains('.') { name.to_owned() } else { format!("{}.{name}", self.packages[package].key) }

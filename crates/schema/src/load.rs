@@ -100,13 +100,9 @@ impl Loader {
 
     fn collect(&mut self, entry: &Entry, fields: &mut Vec<Field>) {
         for line in entry.lines() {
-            let embedded = || match self.table.meaning(entry.package, line.go_type.trim_start_matches('*')) {
-                Some(Meaning::Struct(inner)) => Some(inner),
-                _ => None,
-            };
             match line.name {
                 "&" | "+" => {
-                    if let Some(inner) = embedded() {
+                    if let Some(inner) = self.table.structure(entry.package, line.go_type) {
                         self.collect(&inner, fields);
                     }
                 }

@@ -16,7 +16,7 @@ use crate::{
     NodeId, Schema, builtin,
     decode::{Strictness, decode as canonical},
 };
-use object::{GroupVersion, Value, meta};
+use object::{GroupVersion, GroupVersionKind, Value, meta};
 use wire::{Reader, put_bytes, put_message};
 
 /// The first bytes of every envelope.
@@ -103,7 +103,9 @@ fn decode_nested(bytes: &[u8], depth: usize) -> Result<Value> {
         return error(format!("no kind \"{}\" is registered for version \"{gv}\"", gvk.kind));
     };
     let mut value = decode_at(schema, envelope.raw, depth)?;
-    meta::set_gvk(&mut value, &gvk);
+    if schema.field("kind").is_some() {
+        meta::set_gvk(&mut value, &gvk);
+    }
     Ok(value)
 }
 
@@ -121,6 +123,11 @@ fn decode_at(schema: Schema<'_>, bytes: &[u8], depth: usize) -> Result<Value> {
 /// Writes an object of a built-in kind into an envelope.
 pub fn encode_envelope(object: &Value) -> Result<Vec<u8>> {
     let Some(gvk) = meta::gvk(object) else { return error("object without apiVersion or kind") };
+    encode_envelope_as(&gvk, object)
+}
+
+/// The same for an object that does not say its kind.
+pub fn encode_envelope_as(gvk: &GroupVersionKind, object: &Value) -> Result<Vec<u8>> {
     let Some(schema) = builtin().by_gvk(&gvk) else {
         return error(format!(
             "object {gvk} does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"

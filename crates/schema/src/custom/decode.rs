@@ -1,6 +1,6 @@
 //! Reading a custom resource: metadata by its type, the rest pruned, nulls dropped, defaults written in.
 
-use super::{At, META_FIELDS, constraints::TypeSet, default, prune};
+use super::{At, META_FIELDS, constraints::TypeSet, default, default::drop_nulls, prune};
 use crate::{
     Schema, builtin,
     decode::{DecodeError, Decoded, Strictness, decode as decode_typed, decode_untyped},
@@ -21,13 +21,13 @@ pub fn decode(schema: Schema<'_>, mut value: Value, strictness: Strictness) -> R
     take_metadata(&mut value, "", strictness, &mut unknown)?;
     unknown.extend(prune(schema, &mut value));
     if let Some(at) = At::new(schema) {
-        default::drop_nulls(at, &mut value);
+        drop_nulls(at, &mut value);
         let mut embedded = Vec::new();
         coerce(at, &mut value, &mut String::new(), strictness, &mut embedded)?;
         embedded.sort();
         unknown.extend(embedded);
     }
-    super::default(schema, &mut value);
+    default(schema, &mut value);
     whole_numbers(At::new(schema), &mut value);
     let problems = match strictness {
         Strictness::Ignore => Vec::new(),

@@ -84,10 +84,7 @@ fn underlying(table: &Table, mut at: Expression) -> Expression {
 
 fn find_field(table: &'static Table, entry: &Entry, name: &str) -> Option<(usize, Line)> {
     entry.lines().find_map(|line| match line.name {
-        "+" | "&" => match table.meaning(entry.package, line.go_type.trim_start_matches('*')) {
-            Some(Meaning::Struct(inner)) => find_field(table, &inner, name),
-            _ => None,
-        },
+        "+" | "&" => find_field(table, &table.structure(entry.package, line.go_type)?, name),
         found => (found == name).then_some((entry.package, line)),
     })
 }

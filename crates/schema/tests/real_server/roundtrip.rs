@@ -1,6 +1,6 @@
 //! One fully populated object of every kind, as JSON and as protobuf: each becomes the other, byte for byte.
 
-use object::meta;
+use object::{GroupVersionKind, meta};
 use schema::proto;
 use serde_json::Value;
 use std::{fs, path::Path};
@@ -26,11 +26,20 @@ fn every_fixture_goes_round() {
     let mut unknown = Vec::new();
     let fixtures = fixtures();
     for (name, object, bytes) in &fixtures {
-        if schema::builtin().by_gvk(&meta::gvk(object).unwrap()).is_none() {
+        // A WatchEvent does not say that it is one.
+        let gvk = meta::gvk(object).unwrap_or_else(|| GroupVersionKind::new("", "v1", "WatchEvent"));
+        let Some(schema) = schema::builtin().by_gvk(&gvk) else {
             unknown.push(name.clone());
             continue;
-        }
-        match proto::encode_envelope(object) {
+        };
+        let (bytes, written, read) = match object.get("kind") {
+            Some(_) => (&bytes[..], proto::encode_envelope(object), proto::decode_envelope(bytes)),
+            None => {
+                let raw = proto::open_envelope(bytes).unwrap().raw;
+                (raw, proto::encode(schema, object), proto::decode(schema, raw))
+            }
+        };
+        match written {
             Ok(ours) if ours == *bytes => {}
             Ok(ours) => {
                 let at =
@@ -42,7 +51,7 @@ fn every_fixture_goes_round() {
             }
             Err(error) => wrong.push(format!("{name} to protobuf: {error}")),
         }
-        match proto::decode_envelope(bytes) {
+        match read {
             Ok(ours) if ours == *object => {}
             Ok(ours) => {
                 let mut found = Vec::new();
