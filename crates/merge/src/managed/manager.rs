@@ -97,7 +97,9 @@ impl<'a> FieldManager<'a> {
     ) -> Result<(), ()> {
         let updater = Updater { versions: self.versions };
         let version = self.kind.api_version();
-        let live = updater.typed(live.map_or_else(|| self.empty(), Clone::clone), &version);
+        let mut live = live.map_or_else(|| self.empty(), Clone::clone);
+        meta::unset(&mut live, "managedFields");
+        let live = updater.typed(live, &version);
         let new = updater.typed(new.clone(), &version);
         for object in [&live, &new] {
             typed::validate(object.ty, &object.value, true).map_err(drop)?;
