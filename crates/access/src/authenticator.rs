@@ -204,7 +204,7 @@ mod tests {
             let got = authenticator.authenticate(token, audiences, &mut lookup, NOW);
             if let Ok(found) = &got {
                 assert!(found.user.has_group("system:authenticated"));
-                assert_eq!(found.audiences, [api.clone()]);
+                assert_eq!(found.audiences, std::slice::from_ref(&api));
             }
             assert_eq!(
                 got.as_ref().map(|found| found.user.username.as_str()),

@@ -1,5 +1,7 @@
 //! Replays the recorded access reviews of a real API server against the index, where the recordings are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use access::access_review::{AccessReview, access_review_status};
 use access::rbac::rules_review_status;
 use access::{RbacIndex, UserInfo, authorize, bootstrap_policy, impersonation};

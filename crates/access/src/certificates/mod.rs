@@ -3,6 +3,7 @@
 mod authority;
 mod client;
 mod request;
+pub mod signers;
 mod template;
 
 pub use authority::{CertificateAuthority, Issued};

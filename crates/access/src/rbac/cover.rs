@@ -121,7 +121,7 @@ fn resource_covered(own: &[Arc<str>], wanted: &str) -> bool {
 
 /// Joins the verbs of rules that speak of the same one resource (and name), in the order met.
 fn compact(rules: Vec<Rule>) -> Vec<Rule> {
-    let mut simple: BTreeMap<(Arc<str>, Arc<str>, Option<Arc<str>>), Rule> = BTreeMap::new();
+    let mut simple: BTreeMap<[Option<Arc<str>>; 3], Rule> = BTreeMap::new();
     let mut compacted = Vec::new();
     for rule in rules {
         let ([group], [resource], [], [] | [_]) =
@@ -130,7 +130,7 @@ fn compact(rules: Vec<Rule>) -> Vec<Rule> {
             compacted.push(rule);
             continue;
         };
-        let key = (group.clone(), resource.clone(), rule.resource_names.first().cloned());
+        let key = [Some(group.clone()), Some(resource.clone()), rule.resource_names.first().cloned()];
         match simple.get_mut(&key) {
             Some(known) => known.verbs = known.verbs.iter().chain(&rule.verbs).cloned().collect(),
             None => {

@@ -1,7 +1,7 @@
 //! The roles and bindings of one cluster, parsed and indexed by subject.
 //!
 //! Memory: rule sets and words come from a [`RulePool`]; give the indexes of many virtual clusters one pool and the
-//! default roles are in memory once. The pool forgets what no index uses any more.
+//! default roles are in memory once. The pool forgets what no index uses any more, each time it has doubled.
 
 use super::rule::Rule;
 use crate::user::service_account_username;
@@ -114,12 +114,15 @@ pub(super) struct Bindings {
     groups: HashMap<Box<str>, Vec<Arc<Binding>>>,
 }
 
+/// Rules by the name of their role.
+type Roles = HashMap<Box<str>, Arc<[Rule]>>;
+
 /// All roles and bindings of one cluster.
 #[derive(Default)]
 pub struct RbacIndex {
     pool: Arc<RulePool>,
-    cluster_roles: HashMap<Box<str>, Arc<[Rule]>>,
-    roles: HashMap<Box<str>, HashMap<Box<str>, Arc<[Rule]>>>,
+    cluster_roles: Roles,
+    roles: HashMap<Box<str>, Roles>,
     cluster_bindings: Bindings,
     bindings: HashMap<Box<str>, Bindings>,
 }

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn resource_rules() {
-        let rows: &[(Rule, &[(&str, &str, &str, &str, bool)])] = &[
+        type Asked<'a> = (&'a str, &'a str, &'a str, &'a str, bool);
+        let rows: &[(Rule, &[Asked<'_>])] = &[
             (
                 Rule::resources(&["get"], &[""], &["pods"], &[]),
                 &[
