@@ -11,6 +11,7 @@ pub mod plan;
 pub mod resources;
 mod root_ca;
 mod service_account;
+mod services;
 mod start;
 mod workloads;
 

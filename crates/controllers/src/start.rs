@@ -150,6 +150,8 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(replica_set::ReplicaSetController::replica_sets()),
         Box::new(replica_set::ReplicaSetController::replication_controllers()),
         Box::new(deployment::DeploymentController),
+        Box::new(crate::services::endpoints::EndpointsController),
+        Box::new(crate::services::endpoint_slices::EndpointSliceController),
     ];
     if let Some(root_ca) = &options.root_ca {
         all.push(Box::new(crate::root_ca::RootCaPublisher::new(root_ca.clone())));

@@ -1,0 +1,151 @@
+//! Who is behind a service: Endpoints and EndpointSlices.
+
+pub(crate) mod endpoint_slices;
+pub(crate) mod endpoints;
+mod slices;
+
+use crate::common::{owners, pods};
+use crate::plan::Key;
+use crate::resources::{PODS, SERVICES};
+use client::{Cache, Change, Entry};
+use object::{LabelSelector, meta};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// The services that a change of services or pods concerns.
+fn services_of(cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
+    if change.is(&SERVICES) {
+        let entry = change.entry();
+        return add(Key::new(&entry.namespace, &entry.name));
+    }
+    if !change.is(&PODS) || !matters(change) {
+        return;
+    }
+    let namespace = &change.entry().namespace;
+    for service in cache.list(&SERVICES, namespace) {
+        let Some(value) = service.value() else { continue };
+        let Some(selector) = selector(&value) else { continue };
+        if change.both().any(|pod| owners::matches(&selector, pod)) {
+            add(Key::new(namespace, &service.name));
+        }
+    }
+}
+
+/// Whether a pod changed in what endpoints tell.
+fn matters(change: &Change) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
+    if old.labels != new.labels || old.deleting != new.deleting {
+        return true;
+    }
+    let (Some(old), Some(new)) = (old.value(), new.value()) else { return true };
+    let told = |pod: &Value| {
+        let status = &pod["status"];
+        let spec = &pod["spec"];
+        (
+            (pods::is_ready(pod), pods::is_finished(pod), status["podIPs"].clone(), status["podIP"].clone()),
+            (spec["nodeName"].clone(), spec["hostname"].clone(), spec["subdomain"].clone()),
+        )
+    };
+    told(&old) != told(&new)
+}
+
+/// The selector of a service whose endpoints are ours to keep.
+fn selector(service: &Value) -> Option<LabelSelector> {
+    let map = &service["spec"]["selector"];
+    let ours =
+        map.as_object().is_some_and(|map| !map.is_empty()) && service["spec"]["type"] != "ExternalName";
+    ours.then(|| LabelSelector::from_map(map))
+}
+
+fn publishes_not_ready(service: &Value) -> bool {
+    service["spec"]["publishNotReadyAddresses"] == true
+}
+
+fn is_headless(service: &Value) -> bool {
+    matches!(service["spec"]["clusterIP"].as_str(), None | Some("" | "None"))
+}
+
+/// The pods behind a service that have an address and are not over, by name.
+fn pods_behind(
+    cache: &Cache,
+    service: &Value,
+    selector: &LabelSelector,
+    terminating: bool,
+) -> Vec<Arc<Value>> {
+    let selected = |pod: &Arc<Entry>| owners::matches(selector, pod) && (terminating || !pod.deleting);
+    let pods = cache.list(&PODS, meta::namespace(service));
+    let usable = |pod: &Arc<Value>| !pods::is_finished(pod) && !ips(pod).is_empty();
+    pods.iter().filter(|pod| selected(pod)).filter_map(|pod| pod.value()).filter(usable).collect()
+}
+
+/// All addresses of a pod.
+fn ips(pod: &Value) -> Vec<&str> {
+    let all: Vec<_> =
+        pod["status"]["podIPs"].as_array().into_iter().flatten().filter_map(|ip| ip["ip"].as_str()).collect();
+    if all.is_empty() {
+        pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty()).into_iter().collect()
+    } else {
+        all
+    }
+}
+
+/// `IPv4` or `IPv6`.
+fn family(ip: &str) -> &'static str {
+    if ip.contains(':') { "IPv6" } else { "IPv4" }
+}
+
+/// The ports of a service as this pod serves them; a named port that the pod does not have is left out.
+fn ports(service: &Value, pod: &Value) -> Vec<Value> {
+    let of = |port: &Value| {
+        let number = target(port, pod)?;
+        let mut made = Map::new();
+        made.insert("name".into(), port["name"].as_str().unwrap_or("").into());
+        made.insert("port".into(), number.into());
+        made.insert("protocol".into(), port["protocol"].as_str().unwrap_or("TCP").into());
+        if let Some(protocol) = port["appProtocol"].as_str() {
+            made.insert("appProtocol".into(), protocol.into());
+        }
+        Some(made.into())
+    };
+    service["spec"]["ports"].as_array().into_iter().flatten().filter_map(of).collect()
+}
+
+fn target(port: &Value, pod: &Value) -> Option<i64> {
+    let name = match &port["targetPort"] {
+        Value::Number(number) if number.as_i64() != Some(0) => return number.as_i64(),
+        Value::String(name) => name,
+        _ => return port["port"].as_i64(),
+    };
+    let protocol = port["protocol"].as_str().unwrap_or("TCP");
+    let sidecars = pod["spec"]["initContainers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|c| c["restartPolicy"] == "Always");
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten().chain(sidecars);
+    let mut known = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let same = |p: &&Value| p["name"] == **name && p["protocol"].as_str().unwrap_or("TCP") == protocol;
+    known.find(same).and_then(|p| p["containerPort"].as_i64())
+}
+
+/// A pod's host name, where the service is its subdomain.
+fn hostname<'a>(service: &Value, pod: &'a Value) -> Option<&'a str> {
+    let named = pod["spec"]["subdomain"] == service["metadata"]["name"];
+    pod["spec"]["hostname"].as_str().filter(|hostname| named && !hostname.is_empty())
+}
+
+fn target_ref(pod: &Value) -> Value {
+    json!({"kind": "Pod", "namespace": meta::namespace(pod), "name": meta::name(pod), "uid": meta::uid(pod)})
+}
+
+/// When what is told last changed: the newest change of readiness, or the making of the service.
+fn trigger_time(service: &Value, pods: &[Arc<Value>]) -> Option<String> {
+    let newest = pods.iter().filter_map(|pod| {
+        let ready = crate::common::conditions::find(&pod["status"]["conditions"], "Ready")?;
+        Some(ready["lastTransitionTime"].as_str()?.to_owned())
+    });
+    newest.max().or_else(|| meta::creation_timestamp(service).map(str::to_owned))
+}
