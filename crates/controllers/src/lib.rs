@@ -6,6 +6,7 @@
 
 mod common;
 mod driver;
+mod garbage;
 mod namespace;
 pub mod plan;
 pub mod resources;

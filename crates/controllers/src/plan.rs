@@ -48,6 +48,11 @@ pub trait Controller: Send + Sync + 'static {
         false
     }
 
+    /// Keys worked on once at the start, whatever there is.
+    fn starts_with(&self) -> Vec<Key> {
+        vec![]
+    }
+
     /// Which keys a change concerns.
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key));
 
@@ -76,6 +81,8 @@ pub struct Plan {
     pub finish: Option<Finish>,
     /// Plan again after this time even if nothing changes.
     pub requeue_after: Option<Duration>,
+    /// Keys to be worked on afterwards.
+    pub follow: Vec<Key>,
     /// Why the plan could not be made whole: tried again, later each time.
     pub error: Option<String>,
 }

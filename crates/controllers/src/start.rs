@@ -140,6 +140,7 @@ pub const NAMES: &[&str] = &[
     "deployment-controller",
     "endpoints-controller",
     "endpointslice-controller",
+    "garbage-collector-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
@@ -150,6 +151,7 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(replica_set::ReplicaSetController::replica_sets()),
         Box::new(replica_set::ReplicaSetController::replication_controllers()),
         Box::new(deployment::DeploymentController),
+        Box::new(crate::garbage::GarbageCollector::default()),
         Box::new(crate::services::endpoints::EndpointsController),
         Box::new(crate::services::endpoint_slices::EndpointSliceController),
     ];

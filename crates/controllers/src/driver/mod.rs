@@ -112,6 +112,9 @@ impl Driver {
                 cache.track(gvr, Keep::Metadata);
             }
         }
+        for (index, controller) in driver.controllers.iter().enumerate() {
+            controller.starts_with().into_iter().for_each(|key| driver.queue.add((index as u8, key)));
+        }
         (driver, writer)
     }
 
@@ -197,10 +200,12 @@ impl Driver {
     ) -> Result<(), ApiError> {
         let requeue = plan.requeue_after;
         let error = plan.error.take();
+        let follow = std::mem::take(&mut plan.follow);
         let outcome = Box::pin(apply::apply(&self.shell, controller.component(), plan)).await;
         if let Some(wait) = requeue {
             self.queue.add_after(item.clone(), wait);
         }
+        follow.into_iter().for_each(|key| self.queue.add((item.0, key)));
         outcome.and(error.map_or(Ok(()), |error| Err(ApiError::Internal(error))))
     }
 }
