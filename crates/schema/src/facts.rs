@@ -4,7 +4,8 @@
 //! The table is generated (`cargo xtask facts`) and checked in, so a malformed line is a defect of the build, not
 //! input; lines that do not fit are passed over.
 
-use std::{collections::HashMap, sync::LazyLock};
+use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
 
 const TEXT: &str = include_str!("../facts/types.txt");
 
@@ -31,6 +32,8 @@ pub(crate) struct Package {
 /// The lines of one struct.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
+    /// Its place in [`Table::entries`].
+    pub index: usize,
     /// Index of its package in [`Table::packages`].
     pub package: usize,
     /// Name within the package.
@@ -71,7 +74,8 @@ pub(crate) struct Table {
     pub packages: Vec<Package>,
     /// Structs in the order of the file.
     pub entries: Vec<Entry>,
-    names: HashMap<(usize, &'static str), Meaning>,
+    keys: FxHashMap<&'static str, usize>,
+    names: FxHashMap<(usize, &'static str), Meaning>,
 }
 
 impl Table {
@@ -103,12 +107,13 @@ impl Table {
     fn open(&mut self, key: &'static str, more: &'static str) {
         let mut words = more.split(' ');
         let (prefix, go_name) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        self.keys.insert(key, self.packages.len());
         self.packages.push(Package { key, prefix, go_name, group_version: words.next() });
     }
 
     fn add(&mut self, name: &'static str, attributes: &'static str, lines: &'static str) {
         let package = self.packages.len() - 1;
-        let entry = Entry { package, name, attributes, lines };
+        let entry = Entry { index: self.entries.len(), package, name, attributes, lines };
         self.entries.push(entry);
         self.names.insert((package, name), Meaning::Struct(entry));
     }
@@ -118,7 +123,7 @@ impl Table {
         match name.rsplit_once('.') {
             None => self.names.get(&(package, name)).copied(),
             Some((key, name)) => {
-                let package = self.packages.iter().position(|p| p.key == key)?;
+                let package = *self.keys.get(key)?;
                 self.names.get(&(package, name)).copied()
             }
         }
@@ -132,9 +137,12 @@ impl Table {
         }
     }
 
-    /// `key.Name` of a Go type name as `package` spells it.
-    pub fn qualified(&self, package: usize, name: &str) -> String {
-        if name.contains('.') { name.to_owned() } else { format!("{}.{name}", self.packages[package].key) }
+    /// The key of the package that a Go type name of `package` is in, and the name there.
+    pub fn split<'n>(&self, package: usize, name: &'n str) -> (&'n str, &'n str)
+    where
+        'static: 'n,
+    {
+        name.rsplit_once('.').unwrap_or((self.packages[package].key, name))
     }
 }
 

@@ -8,12 +8,12 @@ use crate::{
     facts::{self, Entry, Line, Meaning, Table, attribute},
 };
 use object::{GroupVersion, GroupVersionKind};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Reads the whole table.
 pub(crate) fn builtin() -> Types {
     let mut loader =
-        Loader { table: facts::table(), types: Types::default(), shared: HashMap::new(), copies: Vec::new() };
+        Loader { table: facts::table(), types: Types::default(), shared: FxHashMap::default(), copies: Vec::new() };
     loader.name_all();
     for entry in &loader.table.entries {
         loader.fill(entry);
@@ -27,25 +27,25 @@ struct Loader {
     table: &'static Table,
     types: Types,
     /// Nodes without a name, by package, Go type and attributes.
-    shared: HashMap<(usize, &'static str, &'static str), NodeId>,
+    shared: FxHashMap<(usize, &'static str, &'static str), NodeId>,
     /// Fields that add attributes to a struct: (their node, the struct's node, the attributes).
     copies: Vec<(NodeId, NodeId, &'static str)>,
 }
 
-/// Types that encode themselves, by key and OpenAPI name.
-const SCALARS: [(&str, &str, Scalar); 5] = [
-    ("resource.Quantity", "io.k8s.apimachinery.pkg.api.resource.Quantity", Scalar::Quantity),
-    ("meta.v1.Time", "io.k8s.apimachinery.pkg.apis.meta.v1.Time", Scalar::Time),
-    ("meta.v1.MicroTime", "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", Scalar::MicroTime),
-    ("meta.v1.Duration", "io.k8s.apimachinery.pkg.apis.meta.v1.Duration", Scalar::Duration),
-    ("intstr.IntOrString", "io.k8s.apimachinery.pkg.util.intstr.IntOrString", Scalar::IntOrString),
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+
+/// Types that encode themselves: package, name, prefix in OpenAPI.
+const SCALARS: [(&str, &str, &str, Scalar); 5] = [
+    ("resource", "Quantity", "io.k8s.apimachinery.pkg.api.resource", Scalar::Quantity),
+    ("meta.v1", "Time", META, Scalar::Time),
+    ("meta.v1", "MicroTime", META, Scalar::MicroTime),
+    ("meta.v1", "Duration", META, Scalar::Duration),
+    ("intstr", "IntOrString", "io.k8s.apimachinery.pkg.util.intstr", Scalar::IntOrString),
 ];
 
-/// Types that hold any JSON, by key and OpenAPI name.
-const ANY: [(&str, &str); 2] = [
-    ("runtime.RawExtension", "io.k8s.apimachinery.pkg.runtime.RawExtension"),
-    ("meta.v1.FieldsV1", "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"),
-];
+/// Types that hold any JSON: package, name, prefix in OpenAPI.
+const ANY: [(&str, &str, &str); 2] =
+    [("runtime", "RawExtension", "io.k8s.apimachinery.pkg.runtime"), ("meta.v1", "FieldsV1", META)];
 
 /// Structs of apiextensions that stand for JSON of several shapes and decode themselves.
 const SELF_DECODED: [&str; 4] =
@@ -58,13 +58,13 @@ impl Loader {
     }
 
     fn name_all(&mut self) {
-        for (_, name, scalar) in SCALARS {
+        for (_, name, prefix, scalar) in SCALARS {
             let id = self.add(Shape::Scalar(scalar));
-            self.types.names.insert(name.into(), id);
+            self.types.names.insert(format!("{prefix}.{name}").into(), id);
         }
-        for (_, name) in ANY {
+        for (_, name, prefix) in ANY {
             let id = self.add(Shape::Any);
-            self.types.names.insert(name.into(), id);
+            self.types.names.insert(format!("{prefix}.{name}").into(), id);
         }
         for entry in &self.table.entries {
             let package = &self.table.packages[entry.package];
@@ -80,13 +80,22 @@ impl Loader {
         }
     }
 
-    fn named(&self, entry: &Entry) -> NodeId {
-        let name = format!("{}.{}", self.table.packages[entry.package].prefix, entry.name);
-        self.types.names[name.as_str()]
+    /// The node of a struct: they follow the types that encode themselves, in the order of the table.
+    fn named(entry: &Entry) -> NodeId {
+        NodeId((SCALARS.len() + ANY.len() + entry.index) as u32)
+    }
+
+    /// The node of a type that encodes itself.
+    fn own(&self, package: usize, go_type: &str) -> Option<NodeId> {
+        let wanted = self.table.split(package, go_type);
+        let scalar = SCALARS.iter().position(|(key, name, ..)| (*key, *name) == wanted);
+        let any =
+            || ANY.iter().position(|(key, name, _)| (*key, *name) == wanted).map(|at| at + SCALARS.len());
+        scalar.or_else(any).map(|at| NodeId(at as u32))
     }
 
     fn fill(&mut self, entry: &Entry) {
-        let id = self.named(entry);
+        let id = Self::named(entry);
         if SELF_DECODED.contains(&entry.name) {
             return;
         }
@@ -115,15 +124,13 @@ impl Loader {
         let node = self.node(package, line.go_type, line.attributes);
         let pointer = line.go_type.starts_with('*');
         // Go never takes a struct for empty; only `omitzero` leaves one out.
-        let is_struct = !pointer && self.is_struct(package, line.go_type);
-        let omit_empty = line.flags.contains('z') || (line.flags.contains('o') && !is_struct);
+        let is_struct = || !pointer && self.is_struct(package, line.go_type);
+        let omit_empty = line.flags.contains('z') || (line.flags.contains('o') && !is_struct());
         Field { name: line.name.into(), node, omit_empty, pointer }
     }
 
     fn is_struct(&self, package: usize, go_type: &str) -> bool {
-        let key = self.table.qualified(package, go_type);
-        SCALARS.iter().any(|(k, ..)| *k == key)
-            || ANY.iter().any(|(k, _)| *k == key)
+        self.own(package, go_type).is_some()
             || match self.table.meaning(package, go_type) {
                 Some(Meaning::Struct(_)) => true,
                 Some(Meaning::Alias(package, target)) => self.is_struct(package, target),
@@ -166,15 +173,9 @@ impl Loader {
     }
 
     fn reference(&mut self, package: usize, go_type: &'static str, attributes: &'static str) -> NodeId {
-        let key = self.table.qualified(package, go_type);
-        let own = SCALARS
-            .iter()
-            .map(|(k, n, _)| (k, n))
-            .chain(ANY.iter().map(|(k, n)| (k, n)))
-            .find(|(k, _)| **k == key);
-        let target = match (own, self.table.meaning(package, go_type)) {
-            (Some((_, name)), _) => self.types.names[*name],
-            (None, Some(Meaning::Struct(entry))) => self.named(&entry),
+        let target = match (self.own(package, go_type), self.table.meaning(package, go_type)) {
+            (Some(own), _) => own,
+            (None, Some(Meaning::Struct(entry))) => Self::named(&entry),
             (None, Some(Meaning::Alias(package, target))) => return self.node(package, target, attributes),
             (None, None) => return self.add(Shape::Any),
         };

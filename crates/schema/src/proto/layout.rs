@@ -84,10 +84,7 @@ impl Layouts {
 
     fn build() -> Self {
         let table = facts::table();
-        let builder = Builder {
-            table,
-            index: table.entries.iter().enumerate().map(|(at, e)| ((e.package, e.name), at)).collect(),
-        };
+        let builder = Builder { table };
         let mut layouts = Self { messages: Vec::new(), of_node: HashMap::new(), schema_props: None };
         for (at, entry) in table.entries.iter().enumerate() {
             let fields = builder.fields(entry);
@@ -107,7 +104,6 @@ impl Layouts {
 
 struct Builder {
     table: &'static Table,
-    index: HashMap<(usize, &'static str), usize>,
 }
 
 impl Builder {
@@ -144,20 +140,22 @@ impl Builder {
         if let Some((_, value)) = go_type.strip_prefix("map[").and_then(|t| t.split_once(']')) {
             return Kind::Map(Box::new(self.kind(package, value)));
         }
-        match self.table.qualified(package, go_type).as_str() {
-            "resource.Quantity" => return Kind::Quantity,
-            "meta.v1.Time" => return Kind::Time,
-            "meta.v1.MicroTime" => return Kind::MicroTime,
-            "meta.v1.Duration" => return Kind::Duration,
-            "intstr.IntOrString" => return Kind::IntOrString,
-            "runtime.RawExtension" | "meta.v1.FieldsV1" | "apiextensions.v1.JSON" => return Kind::Raw,
-            "apiextensions.v1.JSONSchemaPropsOrBool" => return Kind::OrBool,
-            "apiextensions.v1.JSONSchemaPropsOrArray" => return Kind::OrArray,
-            "apiextensions.v1.JSONSchemaPropsOrStringArray" => return Kind::OrStringArray,
+        match self.table.split(package, go_type) {
+            ("resource", "Quantity") => return Kind::Quantity,
+            ("meta.v1", "Time") => return Kind::Time,
+            ("meta.v1", "MicroTime") => return Kind::MicroTime,
+            ("meta.v1", "Duration") => return Kind::Duration,
+            ("intstr", "IntOrString") => return Kind::IntOrString,
+            ("runtime", "RawExtension") | ("meta.v1", "FieldsV1") | ("apiextensions.v1", "JSON") => {
+                return Kind::Raw;
+            }
+            ("apiextensions.v1", "JSONSchemaPropsOrBool") => return Kind::OrBool,
+            ("apiextensions.v1", "JSONSchemaPropsOrArray") => return Kind::OrArray,
+            ("apiextensions.v1", "JSONSchemaPropsOrStringArray") => return Kind::OrStringArray,
             _ => {}
         }
         match self.table.meaning(package, go_type) {
-            Some(Meaning::Struct(entry)) => Kind::Message(self.index[&(entry.package, entry.name)]),
+            Some(Meaning::Struct(entry)) => Kind::Message(entry.index),
             Some(Meaning::Alias(package, target)) => {
                 let name = go_type.rsplit('.').next().unwrap_or(go_type);
                 if name == "Verbs" || name == "ExtraValue" { Kind::Texts } else { self.kind(package, target) }
