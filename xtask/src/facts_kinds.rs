@@ -2,6 +2,7 @@
 //!
 //! Names, scopes, verbs, columns and structure are facts; no description of upstream is copied.
 
+use crate::facts_openapi;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt::Write, fs, io, path::Path};
@@ -15,6 +16,9 @@ pub fn run(facts: &Path, root: &Path) -> io::Result<()> {
     fs::write(root.join("crates/kinds/facts/default-paths.txt"), default_paths(&definitions, &rules))?;
     let tables = read(&facts.join("table-columns.json"))?;
     fs::write(root.join("crates/kinds/facts/columns.txt"), columns(&tables))?;
+    let golden = root.join("../shared/golden/cases/discovery/openapi.json");
+    fs::create_dir_all(root.join("crates/openapi/facts"))?;
+    fs::write(root.join("crates/openapi/facts/documents.bin"), facts_openapi::documents(facts, &golden)?)?;
     Ok(())
 }
 

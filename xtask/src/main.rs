@@ -2,6 +2,7 @@
 
 mod facts;
 mod facts_kinds;
+mod facts_openapi;
 
 use clap::{Parser, Subcommand};
 use std::{

@@ -1,0 +1,227 @@
+//! Discovery: which groups, versions and resources are served, in the old form (a document per group version) and
+//! aggregated (one document, KEP-3352).
+
+use crate::accept::{Clause, clauses};
+use crate::{Document, Documents, hash, header, not_modified};
+use bytes::Bytes;
+use http::HeaderMap;
+use kinds::{Group, Resource, Subresource, Verb, Version};
+use object::{ApiError, GroupVersionKind, Result, Value, json};
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+impl Documents {
+    pub(crate) fn discovery(&self, path: &str, headers: &HeaderMap) -> Result<Option<Document>> {
+        let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let root = matches!(words.as_slice(), ["api" | "apis"]);
+        let accept = header(headers, http::header::ACCEPT);
+        let Some(form) = clauses(&accept).iter().find_map(|clause| form(clause, root)) else {
+            let names = MEDIA.join(", ");
+            return Err(ApiError::NotAcceptable(format!(
+                "only the following media types are accepted: {names}"
+            )));
+        };
+        let value = match words.as_slice() {
+            ["api" | "apis"] if form == AGGREGATED => {
+                return Ok(Some(self.aggregated(words[0] == "api", headers)));
+            }
+            ["api"] => api_versions(),
+            ["apis"] => self.groups(),
+            ["api", version] => match self.registry.version("", version) {
+                Some(version) => resource_list(version),
+                None => return Ok(None),
+            },
+            ["apis", group] if !group.is_empty() => match self.registry.group(group) {
+                Some(group) => with_type(api_group(group), "APIGroup"),
+                None => return Ok(None),
+            },
+            ["apis", group, version] if !group.is_empty() => match self.registry.version(group, version) {
+                Some(version) => resource_list(version),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        encode(&value, form).map(Some)
+    }
+
+    fn groups(&self) -> Value {
+        let groups: Vec<Value> =
+            self.registry.groups().into_iter().filter(|g| !g.name.is_empty()).map(api_group).collect();
+        json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+    }
+
+    fn aggregated(&self, core: bool, headers: &HeaderMap) -> Document {
+        let (body, etag) = self.aggregated[usize::from(core)].get_or_init(|| {
+            let groups = self.registry.groups();
+            let items: Vec<Value> = groups.into_iter().filter(|g| g.name.is_empty() == core).map(group_discovery).collect();
+            let list = json!({
+                "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+            });
+            let text = list.to_string();
+            let etag = format!("\"{}\"", hash([&text]));
+            (Bytes::from(text), etag)
+        });
+        let document = if not_modified(headers, etag) {
+            Document { code: 304, ..Document::new(AGGREGATED, Bytes::new()) }
+        } else {
+            Document::new(AGGREGATED, body.clone())
+        };
+        document.with("etag", etag.as_str()).with("cache-control", "public").with("vary", "Accept")
+    }
+}
+
+/// The media type that an accepted one gets, `AGGREGATED` where that is asked for.
+fn form(clause: &Clause<'_>, root: bool) -> Option<&'static str> {
+    let media = MEDIA.iter().find(|media| clause.takes(media))?;
+    match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
+        ("", ..) => Some(media),
+        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") if root && *media == MEDIA[0] => {
+            Some(AGGREGATED)
+        }
+        _ => None,
+    }
+}
+
+fn encode(value: &Value, media: &str) -> Result<Document> {
+    if media == MEDIA[2] {
+        let kind = value["kind"].as_str().unwrap_or("");
+        let bytes = schema::proto::encode_envelope_as(&GroupVersionKind::new("", "v1", kind), value)
+            .map_err(|error| ApiError::Internal(error.to_string()))?;
+        return Ok(Document::new(media, bytes));
+    }
+    // JSON is YAML too.
+    Ok(Document::new(media, value.to_string()))
+}
+
+/// The core group's versions. Clients are told no address: they use the one they have.
+fn api_versions() -> Value {
+    let address = json!({"clientCIDR": "0.0.0.0/0", "serverAddress": ""});
+    json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]})
+}
+
+fn with_type(mut value: Value, kind: &str) -> Value {
+    value["kind"] = kind.into();
+    value["apiVersion"] = "v1".into();
+    value
+}
+
+fn api_group(group: &Group) -> Value {
+    let version = |version: &Version| json!({"groupVersion": version.group_version.to_string(), "version": version.group_version.version});
+    let versions: Vec<Value> = group.versions.iter().map(|v| version(v)).collect();
+    json!({"name": &*group.name, "preferredVersion": versions.first(), "versions": versions})
+}
+
+fn resource_list(version: &Version) -> Value {
+    let mut resources = Vec::new();
+    for resource in version.resources.values() {
+        resources.push(api_resource(resource));
+        resources.extend(subresources(resource).map(|s| api_subresource(resource, s)));
+    }
+    let group_version = version.group_version.to_string();
+    let list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+    // The core group's list is of the legacy API, which did not yet say its own version.
+    if version.group_version.group.is_empty() { list } else { with_type(list, "APIResourceList") }
+}
+
+fn api_resource(resource: &Resource) -> Value {
+    let mut out = json!({
+        "name": resource.gvr.resource, "singularName": resource.singular, "namespaced": resource.namespaced(),
+        "kind": resource.kind, "verbs": verbs(&resource.verbs, resource.custom),
+    });
+    add_names(&mut out, resource);
+    if !resource.storage_version_hash.is_empty() {
+        out["storageVersionHash"] = resource.storage_version_hash.as_str().into();
+    }
+    out
+}
+
+fn add_names(out: &mut Value, resource: &Resource) {
+    for (field, names) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
+        if !names.is_empty() {
+            out[field] = names.as_slice().into();
+        }
+    }
+}
+
+/// By name; those of custom resources the other way round, status before scale.
+fn subresources(resource: &Resource) -> Box<dyn Iterator<Item = &Subresource> + '_> {
+    if resource.custom {
+        Box::new(resource.subresources.iter().rev())
+    } else {
+        Box::new(resource.subresources.iter())
+    }
+}
+
+fn api_subresource(resource: &Resource, subresource: &Subresource) -> Value {
+    let mut out = json!({
+        "name": format!("{}/{}", resource.gvr.resource, subresource.name), "singularName": "",
+        "namespaced": resource.namespaced(), "kind": subresource.gvk.kind,
+        "verbs": verbs(&subresource.verbs, false),
+    });
+    if subresource.gvk.group_version() != resource.gvr.group_version() {
+        out["group"] = subresource.gvk.group.as_str().into();
+        out["version"] = subresource.gvk.version.as_str().into();
+    }
+    out
+}
+
+fn group_discovery(group: &Group) -> Value {
+    let versions: Vec<Value> = group
+        .versions
+        .iter()
+        .map(|version| {
+            let resources: Vec<Value> = version.resources.values().map(|r| resource_discovery(r)).collect();
+            json!({"version": version.group_version.version, "resources": resources, "freshness": "Current"})
+        })
+        .collect();
+    let metadata = if group.name.is_empty() { json!({}) } else { json!({"name": &*group.name}) };
+    json!({"metadata": metadata, "versions": versions})
+}
+
+fn resource_discovery(resource: &Resource) -> Value {
+    let own = resource.gvr.group_version();
+    // Built-in resources leave out what is theirs by place; apiextensions spells it.
+    let kind = |gvk: &GroupVersionKind| {
+        let implied = !resource.custom && gvk.group_version() == own;
+        let of = |text: &str| if implied { String::new() } else { text.to_owned() };
+        json!({"group": of(&gvk.group), "version": of(&gvk.version), "kind": gvk.kind})
+    };
+    let mut out = json!({
+        "resource": resource.gvr.resource, "responseKind": kind(&resource.gvk()),
+        "scope": if resource.namespaced() { "Namespaced" } else { "Cluster" },
+        "singularResource": resource.singular, "verbs": verbs(&resource.verbs, resource.custom),
+    });
+    add_names(&mut out, resource);
+    if !resource.subresources.is_empty() {
+        let subresource = |s: &Subresource| json!({"subresource": s.name, "responseKind": kind(&s.gvk), "verbs": verbs(&s.verbs, false)});
+        out["subresources"] = subresources(resource).map(subresource).collect();
+    }
+    out
+}
+
+/// Verbs by name, sorted; apiextensions has an order of its own.
+fn verbs(verbs: &[Verb], custom: bool) -> Vec<&'static str> {
+    if custom {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
+    let mut names: Vec<&str> = verbs.iter().map(|verb| name(*verb)).collect();
+    names.sort_unstable();
+    names
+}
+
+fn name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Delete => "delete",
+        Verb::DeleteCollection => "deletecollection",
+        Verb::Get => "get",
+        Verb::List => "list",
+        Verb::Patch => "patch",
+        Verb::Update => "update",
+        Verb::Watch => "watch",
+    }
+}
+
+#[cfg(test)]
+mod tests;
