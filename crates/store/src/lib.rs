@@ -8,6 +8,8 @@
 
 #[cfg(unix)]
 pub mod embedded;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod feed;
 pub mod memory;
 #[cfg(any(test, feature = "suite"))]

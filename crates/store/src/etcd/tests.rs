@@ -1,0 +1,270 @@
+//! The etcd engine against a real etcd: the binary that `ETCD` names. Without it these tests say so and do nothing.
+
+use super::*;
+use crate::suite;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicUsize;
+
+/// An etcd of one member, on ports and in a folder of its own. Stopped when dropped.
+struct Etcd {
+    process: Child,
+    folder: tempfile::TempDir,
+    endpoint: String,
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl Etcd {
+    /// `None` when there is no etcd to run.
+    async fn start(scheme: &str, extra: impl FnOnce(&std::path::Path) -> Vec<String>) -> Option<Self> {
+        let Ok(program) = std::env::var("ETCD") else {
+            eprintln!("SKIPPED: the environment variable ETCD does not name an etcd binary");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = || {
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+        };
+        let endpoint = format!("{scheme}://127.0.0.1:{}", port());
+        let peer = format!("http://127.0.0.1:{}", port());
+        let data = folder.path().join("data").display().to_string();
+        let mut arguments: Vec<String> = [
+            ("--data-dir", data.as_str()),
+            ("--listen-client-urls", &endpoint),
+            ("--advertise-client-urls", &endpoint),
+            ("--listen-peer-urls", &peer),
+            ("--initial-advertise-peer-urls", &peer),
+            ("--initial-cluster", &format!("default={peer}")),
+            ("--log-level", "error"),
+        ]
+        .iter()
+        .flat_map(|(name, value)| [name.to_string(), value.to_string()])
+        .collect();
+        arguments.push("--unsafe-no-fsync".into());
+        arguments.extend(extra(folder.path()));
+        let process = Self::spawn(&program, &arguments);
+        Some(Self { process, folder, endpoint, program, arguments })
+    }
+
+    fn spawn(program: &str, arguments: &[String]) -> Child {
+        let mut command = Command::new(program);
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the binary that ETCD names runs")
+    }
+
+    /// Kills the process and starts it again on the same data.
+    fn restart(&mut self) {
+        self.stop();
+        self.process = Self::spawn(&self.program, &self.arguments);
+    }
+
+    fn stop(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).expect("a process that can be killed");
+    }
+
+    fn options(&self, prefix: &str) -> Options {
+        Options::new([&self.endpoint], prefix)
+    }
+
+    /// Connects as soon as etcd answers.
+    async fn connect(&self, options: Options) -> Arc<EtcdStore> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match EtcdStore::connect(options.clone()).await {
+                Ok(store) => return store,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn plain() -> Option<Etcd> {
+    Etcd::start("http", |_| Vec::new()).await
+}
+
+async fn create(store: &EtcdStore, key: &str, value: &str) -> Result<Revision, StoreError> {
+    let value = Some(value.to_owned().into());
+    store.write(Write { key: key.into(), expect: Expect::Absent, value, ttl: None }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suite_with_a_large_ring() {
+    let Some(etcd) = plain().await else { return };
+    let number = AtomicUsize::new(0);
+    suite::run(|| {
+        let options = etcd.options(&format!("/vc-{}", number.fetch_add(1, Ordering::Relaxed)));
+        async { etcd.connect(options).await as Arc<dyn Store> }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suite_with_a_tiny_ring() {
+    let Some(etcd) = plain().await else { return };
+    let number = AtomicUsize::new(0);
+    suite::run(|| {
+        let mut options = etcd.options(&format!("/vc-{}", number.fetch_add(1, Ordering::Relaxed)));
+        options.recent = Limits { events: 3, bytes: 2_000 };
+        async { etcd.connect(options).await as Arc<dyn Store> }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suite_of_reopening() {
+    let Some(etcd) = plain().await else { return };
+    suite::reopen(|| async { etcd.connect(etcd.options("/vc/")).await as Arc<dyn Store> }).await;
+}
+
+/// Two processes on one prefix, and a third on another that they must not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_engines_serve_the_same_data_in_the_same_order() {
+    let Some(etcd) = plain().await else { return };
+    let one = etcd.connect(etcd.options("/vc/")).await;
+    let two = etcd.connect(etcd.options("/vc/")).await;
+    let other = etcd.connect(etcd.options("/vd/")).await;
+    let from = one.revision();
+    let mut watches = Vec::new();
+    for store in [&one, &two] {
+        watches.push(store.watch("/", from).await.expect("watch"));
+    }
+    let tasks: Vec<_> = [&one, &two, &other]
+        .into_iter()
+        .enumerate()
+        .map(|(writer, store)| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for number in 0..100 {
+                    create(&store, &format!("/{writer}/{number}"), "x").await.expect("create");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a writer");
+    }
+    let mut orders = Vec::new();
+    for watch in &mut watches {
+        let mut order = Vec::new();
+        while order.len() < 200 {
+            let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
+            order.push(event.map(|event| (event.revision, event.key.clone())).expect("an event"));
+        }
+        assert!(order.is_sorted());
+        orders.push(order);
+    }
+    assert_eq!(orders[0], orders[1]);
+    // a client that wrote through one may watch through the other from there
+    let revision = create(&one, "/last", "x").await.expect("create");
+    let mut watch = two.watch("/", Revision(revision.0 - 1)).await.expect("watch");
+    let event = tokio::time::timeout(Duration::from_secs(30), watch.next())
+        .await
+        .expect("in time")
+        .expect("an event");
+    assert_eq!(event.revision, revision);
+    let entry = two.get("/last").await.expect("get").0.expect("the key");
+    let stale =
+        one.write(Write { key: "/last".into(), expect: Expect::At(from), value: None, ttl: None }).await;
+    assert_eq!(stale, Err(StoreError::Conflict(Some(entry))));
+    drop(one);
+    assert!(create(&two, "/after", "x").await.is_ok(), "the other goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_survive_a_restart_of_etcd() {
+    let Some(mut etcd) = plain().await else { return };
+    let store = etcd.connect(etcd.options("/vc/")).await;
+    let mut watch = store.watch("/", store.revision()).await.expect("watch");
+    let mut revisions = Vec::new();
+    for round in 0..3 {
+        etcd.restart();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match create(&store, &format!("/{round}"), "x").await {
+                Ok(revision) => break revisions.push(revision),
+                Err(StoreError::Io(_)) => assert!(Instant::now() < deadline, "etcd does not come back"),
+                // the answer was lost, not the write
+                Err(StoreError::Conflict(Some(entry))) => break revisions.push(entry.mod_revision),
+                Err(other) => panic!("{other}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for revision in revisions {
+        let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
+        assert_eq!(event.expect("an event").revision, revision);
+    }
+}
+
+#[tokio::test]
+async fn an_etcd_that_is_not_there_is_named() {
+    let refused = EtcdStore::connect(Options::new(["http://127.0.0.1:1"], "/")).await.err();
+    assert!(
+        matches!(&refused, Some(StoreError::Io(what)) if what.contains("http://127.0.0.1:1")),
+        "{refused:?}"
+    );
+}
+
+/// Certificates of a little authority: its own, and name, certificate and key of each leaf.
+fn certificates() -> (String, [(String, String); 2]) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = authority.self_signed(&key).expect("a certificate").pem();
+    let issuer = Issuer::new(authority, key);
+    let leaves = ["server", "client"].map(|name| {
+        let key = KeyPair::generate().expect("a key");
+        let names = vec!["127.0.0.1".to_owned(), name.to_owned()];
+        let leaf = CertificateParams::new(names).expect("parameters");
+        (leaf.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem())
+    });
+    (ca, leaves)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_with_client_certificates() {
+    let (ca, [server, client]) = certificates();
+    let etcd = Etcd::start("https", |folder| {
+        let mut arguments = vec!["--client-cert-auth".to_owned()];
+        for (name, file, text) in [
+            ("--trusted-ca-file", "ca.pem", &ca),
+            ("--cert-file", "server.pem", &server.0),
+            ("--key-file", "server-key.pem", &server.1),
+        ] {
+            let path = folder.join(file);
+            std::fs::write(&path, text).expect("a file");
+            arguments.extend([name.to_owned(), path.display().to_string()]);
+        }
+        arguments
+    })
+    .await;
+    let Some(etcd) = etcd else { return };
+    assert!(etcd.folder.path().join("ca.pem").exists());
+    let mut options = etcd.options("/vc/");
+    options.ca = Some(ca.into_bytes());
+    options.identity = Some((client.0.into_bytes(), client.1.into_bytes()));
+    let store = etcd.connect(options.clone()).await;
+    let revision = create(&store, "/a", "1").await.expect("create");
+    let mut watch = store.watch("/", Revision(revision.0 - 1)).await.expect("watch");
+    let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
+    assert_eq!(event.expect("an event").revision, revision);
+    options.identity = None;
+    assert!(
+        matches!(EtcdStore::connect(options.clone()).await.err(), Some(StoreError::Io(_))),
+        "no certificate"
+    );
+    options.ca = None;
+    assert!(
+        matches!(EtcdStore::connect(options).await.err(), Some(StoreError::Io(_))),
+        "an unknown authority"
+    );
+}
