@@ -1,1 +1,24 @@
-//! sandbox
+//! Simulated nodes for a host without machines: a scheduler, kubelets whose containers are simulated, and a storage
+//! provisioner, all as clients of one API server.
+//!
+//! Deciding is pure: [`lifecycle`] (a pod's next status), [`scheduler`] (a pod's node), [`script`] (what a container's
+//! command does). The [`driver`] watches, applies and waits; it holds timers only for what is due. Everything that a
+//! container says is honest about not being real.
+
+mod driver;
+mod environment;
+mod events;
+mod image;
+pub mod lifecycle;
+mod nodes;
+mod options;
+pub mod scheduler;
+mod script;
+pub mod shell;
+mod sources;
+mod spec;
+mod storage;
+mod volumes;
+
+pub use driver::{Handle, Sandbox};
+pub use options::Options;

@@ -1,0 +1,302 @@
+//! Pods: those without a node are scheduled, those on our nodes are brought on.
+
+use super::claims::Claims;
+use super::run::{Done, Key, done};
+use super::{Shared, now};
+use crate::environment::Place;
+use crate::events::Event;
+use crate::lifecycle::{Facts, Prepared, advance};
+use crate::scheduler::Cluster;
+use crate::{script, spec};
+use client::{DeleteOptions, Patch};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use object::{Result, Value, json, meta};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+const SCHEDULER: &str = "default-scheduler";
+
+/// Steps of one pod in a row; more are put off for a second, so that a disagreement with the server stays cheap.
+const STEPS: usize = 12;
+
+/// What is remembered of a pod between its steps.
+pub(crate) struct Memo {
+    uid: String,
+    prepared: Option<Prepared>,
+}
+
+type Name = (Arc<str>, Arc<str>);
+
+/// All pods, as far as they are work.
+pub(super) struct Pods {
+    shared: Arc<Shared>,
+    pub cluster: Cluster,
+    memos: HashMap<Name, Memo>,
+    /// Uids by name, to know who is gone.
+    uids: HashMap<Name, String>,
+    /// Nodes of pods whose binding is under way, or done and not yet heard of.
+    assumed: HashMap<String, String>,
+    /// Pods that no node took; looked at again when something changes.
+    waiting: BTreeSet<Name>,
+    /// Pods that miss a ConfigMap or Secret.
+    incomplete: BTreeSet<Name>,
+}
+
+impl Pods {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            cluster: Cluster::default(),
+            memos: HashMap::new(),
+            uids: HashMap::new(),
+            assumed: HashMap::new(),
+            waiting: BTreeSet::new(),
+            incomplete: BTreeSet::new(),
+        }
+    }
+
+    /// Looks at all waiting pods again.
+    pub fn retry(&mut self) {
+        for (namespace, name) in std::mem::take(&mut self.waiting) {
+            self.shared.queue.push(Key::Pod(namespace, name));
+        }
+    }
+
+    /// Looks at the pods again that miss something in this namespace.
+    pub fn sources_changed(&mut self, namespace: &str) {
+        for (namespace, name) in self.incomplete.iter().filter(|(n, _)| **n == *namespace) {
+            self.shared.queue.push(Key::Pod(namespace.clone(), name.clone()));
+        }
+    }
+
+    /// Keeps what the work has learnt.
+    pub fn remember(&mut self, namespace: &Arc<str>, name: &Arc<str>, memo: Memo) {
+        let key = (namespace.clone(), name.clone());
+        match memo.prepared.as_ref().is_some_and(|p| !p.complete()) {
+            true => self.incomplete.insert(key.clone()),
+            false => self.incomplete.remove(&key),
+        };
+        if self.uids.get(&key) == Some(&memo.uid) {
+            self.memos.insert(key, memo);
+        }
+    }
+
+    fn forget(&mut self, key: &Name) {
+        self.memos.remove(key);
+        self.waiting.remove(key);
+        self.incomplete.remove(key);
+        if let Some(uid) = self.uids.remove(key) {
+            self.assumed.remove(&uid);
+            self.cluster.remove_pod(&uid);
+            self.shared.addresses.lock().release(&uid);
+            self.shared.written.lock().remove(&uid);
+            self.retry();
+        }
+    }
+
+    /// What to do about a pod, if anything.
+    pub fn work(&mut self, namespace: &Arc<str>, name: &Arc<str>) -> Option<BoxFuture<'static, Done>> {
+        let key = (namespace.clone(), name.clone());
+        let Some(pod) = self.shared.cache.get(&self.shared.resources.pods, namespace, name) else {
+            self.forget(&key);
+            return None;
+        };
+        let uid = meta::uid(&pod).to_owned();
+        if self.uids.get(&key).is_some_and(|known| *known != uid) {
+            self.forget(&key);
+        }
+        self.uids.insert(key.clone(), uid.clone());
+        let node = spec::node_name(&pod).to_owned();
+        if node.is_empty() {
+            return self.schedule(key, pod);
+        }
+        self.assumed.remove(&uid);
+        self.waiting.remove(&key);
+        self.cluster.put_pod(&pod, &node);
+        if spec::is_terminal(&pod) {
+            self.shared.addresses.lock().release(&uid);
+            self.retry();
+        }
+        let index = self.shared.node_index(&node)?;
+        let memo = self.memos.remove(&key).unwrap_or(Memo { uid, prepared: None });
+        let shared = self.shared.clone();
+        Some(Box::pin(async move { shared.bring_on(key, pod, index, memo).await }))
+    }
+
+    fn schedule(&mut self, key: Name, pod: Arc<Value>) -> Option<BoxFuture<'static, Done>> {
+        let ours = self.shared.options.scheduler
+            && pod["spec"]["schedulerName"].as_str().unwrap_or(SCHEDULER) == SCHEDULER
+            && spec::list(&pod, "schedulingGates").is_empty()
+            && meta::deletion_timestamp(&pod).is_none()
+            && !spec::is_terminal(&pod);
+        if !ours || self.assumed.contains_key(meta::uid(&pod)) {
+            return None;
+        }
+        let done_key = Key::Pod(key.0.clone(), key.1.clone());
+        let shared = self.shared.clone();
+        let claims = shared.claims_of(&pod);
+        let decision = match &claims {
+            Claims::Wait(why) => Err(self.cluster.refusal_for_all(why)),
+            _ => self.cluster.schedule(&pod),
+        };
+        match (decision, claims) {
+            (Ok(node), Claims::WaitForNode(claims)) => {
+                self.waiting.insert(key.clone());
+                Some(Box::pin(async move { done(done_key, shared.select_node(&key.0, &claims, &node).await) }))
+            }
+            (Ok(node), _) => {
+                self.assumed.insert(meta::uid(&pod).to_owned(), node.clone());
+                self.cluster.put_pod(&pod, &node);
+                self.waiting.remove(&key);
+                Some(Box::pin(async move { done(done_key, shared.bind(&pod, &node).await) }))
+            }
+            (Err(message), _) => {
+                self.waiting.insert(key);
+                Some(Box::pin(async move { done(done_key, shared.unschedulable(&pod, message).await) }))
+            }
+        }
+    }
+}
+
+impl Shared {
+    async fn bind(&self, pod: &Arc<Value>, node: &str) -> Result<()> {
+        let (namespace, name) = (meta::namespace(pod), meta::name(pod));
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": namespace, "uid": meta::uid(pod)},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        match self.client.create_subresource(&self.resources.pods, namespace, name, "binding", &binding).await {
+            Ok(_) => {
+                let message = format!("Successfully assigned {namespace}/{name} to {node}");
+                self.tell(pod, Event::normal("Scheduled", message), SCHEDULER, "");
+                Ok(())
+            }
+            // Gone, or bound by someone else: the watch will tell.
+            Err(error) if error.is_not_found() || error.code() == 409 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn unschedulable(&self, pod: &Arc<Value>, message: String) -> Result<()> {
+        let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let known = conditions.iter_mut().find(|c| c["type"] == "PodScheduled");
+        let since = match &known {
+            Some(known) if known["message"] == message.as_str() => return Ok(()),
+            Some(known) if known["status"] == "False" => known["lastTransitionTime"].clone(),
+            _ => object::time::format(now()).into(),
+        };
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastProbeTime": null, "lastTransitionTime": since, "observedGeneration": meta::generation(pod),
+        });
+        match known {
+            Some(known) => *known = condition,
+            None => conditions.push(condition),
+        }
+        self.tell(pod, Event::warning("FailedScheduling", message), SCHEDULER, "");
+        let status = json!({"conditions": conditions}).as_object().cloned().unwrap_or_default();
+        self.write_status(pod, status).await.map(drop)
+    }
+
+    /// Writes fields of a pod's status, unless the pod changed meanwhile: then the watch will tell, and `None` is answered.
+    async fn write_status(&self, pod: &Value, status: object::Map<String, Value>) -> Result<Option<Value>> {
+        let (namespace, name) = (meta::namespace(pod), meta::name(pod));
+        let patch = Patch::Merge(json!({
+            "metadata": {"uid": meta::uid(pod), "resourceVersion": meta::resource_version(pod)}, "status": status,
+        }));
+        match self.client.patch(&self.resources.pods, namespace, name, "status", &patch).await {
+            Ok(new) => {
+                self.cache.observe(&self.resources.pods, &new);
+                Ok(Some(new))
+            }
+            Err(error) if error.is_not_found() || error.code() == 409 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a pod as many steps on as there are now.
+    async fn bring_on(self: Arc<Self>, name: Name, pod: Arc<Value>, index: u16, mut memo: Memo) -> Done {
+        let key = Key::Pod(name.0, name.1);
+        let result = self.steps(pod, index, &mut memo).await;
+        if let Err(error) = &result {
+            tracing::debug!(?key, error = %error.message(), "a pod could not be brought on");
+        }
+        let failed = result.is_err();
+        Done { wake: result.unwrap_or(None), memo: Some(memo), failed, key }
+    }
+
+    async fn steps(&self, mut pod: Arc<Value>, index: u16, memo: &mut Memo) -> Result<Option<Timestamp>> {
+        let host_ip = self.options.node_ip(index).to_string();
+        let node = self.options.node_name(index);
+        for _ in 0..STEPS {
+            let pod_ip = self.pod_ip(&pod, index);
+            let place = Place { host_ip: &host_ip, pod_ip: &pod_ip };
+            self.prepare(&pod, memo, &place).await?;
+            let nothing = Prepared::default();
+            let prepared = memo.prepared.as_ref().unwrap_or(&nothing);
+            let facts = Facts { host_ip: &host_ip, pod_ip: &pod_ip, prepared };
+            let now = now();
+            let step = advance(&pod, &facts, now);
+            for event in step.events {
+                self.tell(&pod, event, "kubelet", &node);
+            }
+            let changed = !step.status.is_empty();
+            if changed {
+                match self.write_status(&pod, step.status).await? {
+                    Some(new) => pod = Arc::new(new),
+                    // Someone else was faster; the watch brings the newer pod.
+                    None => return Ok(Some(spec::later(now, 1.0))),
+                }
+            }
+            if step.delete {
+                return self.delete(&pod).await.map(|()| None);
+            }
+            let at_once = step.wake.is_some_and(|wake| wake <= now);
+            if !changed && !at_once {
+                return Ok(step.wake);
+            }
+        }
+        Ok(Some(spec::later(now(), 1.0)))
+    }
+
+    fn pod_ip(&self, pod: &Value, index: u16) -> String {
+        if spec::host_network(pod) {
+            return self.options.node_ip(index).to_string();
+        }
+        if let Some(ip) = pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty()) {
+            return ip.to_owned();
+        }
+        if spec::is_terminal(pod) || meta::deletion_timestamp(pod).is_some() {
+            return String::new();
+        }
+        self.addresses.lock().of(meta::uid(pod), self.options.pod_network(index)).to_string()
+    }
+
+    /// Reads what the containers need, unless that is known or of no use any more.
+    async fn prepare(&self, pod: &Value, memo: &mut Memo, place: &Place<'_>) -> Result<()> {
+        let over = spec::is_terminal(pod) || meta::deletion_timestamp(pod).is_some();
+        let known = memo.prepared.as_ref().is_some_and(|prepared| {
+            prepared.complete() && spec::containers(pod).all(|c| prepared.containers.contains_key(spec::name(c)))
+        });
+        if !over && !known {
+            let sources = self.sources(pod).await?;
+            memo.prepared = Some(script::prepare(pod, &sources, place));
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, pod: &Value) -> Result<()> {
+        let (gvr, namespace, name) = (&self.resources.pods, meta::namespace(pod), meta::name(pod));
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::uid(meta::uid(pod)) };
+        match self.client.delete(gvr, namespace, name, &options).await {
+            Ok(answer) => {
+                self.cache.observe_delete(gvr, namespace, name, meta::uid(pod), &answer);
+                Ok(())
+            }
+            Err(error) if error.is_not_found() || error.code() == 409 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

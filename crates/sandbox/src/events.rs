@@ -1,0 +1,81 @@
+//! Events: what the scheduler, the kubelets and the provisioner tell people about an object.
+
+use jiff::Timestamp;
+use object::meta;
+use serde_json::{Value, json};
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// `Normal` or `Warning`.
+    pub kind: &'static str,
+    /// CamelCase.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// The part of the object, such as `spec.containers{web}`.
+    pub field_path: String,
+}
+
+impl Event {
+    /// All is well.
+    pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: "Normal", reason, message: message.into(), field_path: String::new() }
+    }
+
+    /// Something is wrong.
+    pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: "Warning", ..Self::normal(reason, message) }
+    }
+
+    /// About one container.
+    pub fn of_container(mut self, list: &str, name: &str) -> Self {
+        self.field_path = format!("spec.{list}{{{name}}}");
+        self
+    }
+}
+
+/// Who tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// `kubelet`, `default-scheduler`, …
+    pub component: &'a str,
+    /// The node, for kubelets.
+    pub host: &'a str,
+}
+
+/// The `v1.Event` object of `event` about `object`. Its name depends on what is told, not when, so that telling it again
+/// finds the first telling.
+pub fn object_of(event: &Event, object: &Value, source: Source<'_>, now: Timestamp) -> Value {
+    let time = object::time::format(now);
+    let mut involved = json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"], "name": meta::name(object),
+        "uid": meta::uid(object), "resourceVersion": meta::resource_version(object),
+    });
+    let mut namespace = meta::namespace(object);
+    if namespace.is_empty() {
+        namespace = "default";
+    } else {
+        involved["namespace"] = namespace.into();
+    }
+    if !event.field_path.is_empty() {
+        involved["fieldPath"] = event.field_path.clone().into();
+    }
+    let mut told = json!({"component": source.component});
+    if !source.host.is_empty() {
+        told["host"] = source.host.into();
+    }
+    let words = format!("{}\0{}\0{}\0{}", meta::uid(object), event.reason, event.message, event.field_path);
+    json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": {"name": format!("{}.{:016x}", meta::name(object), hash(&words)), "namespace": namespace},
+        "involvedObject": involved, "reason": event.reason, "message": event.message, "type": event.kind,
+        "source": told, "reportingComponent": source.component, "reportingInstance": source.host,
+        "firstTimestamp": time, "lastTimestamp": time, "count": 1, "eventTime": null,
+    })
+}
+
+/// FNV-1a: the same on every run.
+pub fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

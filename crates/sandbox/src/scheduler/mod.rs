@@ -1,0 +1,256 @@
+//! Which node a pod runs on. [`Cluster`] is fed what changes and answers; no IO, no clock.
+//!
+//! Filters: node name, unschedulable, taints, node selector and affinity, resources and pod count, host ports, pod
+//! (anti-)affinity, topology spread. Among the nodes that pass, the one with most room and fewest pods of the same owner
+//! wins. Preemption is not done.
+
+mod node_affinity;
+mod pod_affinity;
+mod resources;
+mod spread;
+mod taints;
+
+use crate::spec;
+use object::meta;
+use pod_affinity::Terms;
+use resources::Resources;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why one node does not take a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    reason: String,
+    /// Whether the refusal would be over if other pods left.
+    others_in_the_way: bool,
+}
+
+impl Refusal {
+    fn of_node(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), others_in_the_way: false }
+    }
+
+    fn of_pods(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), others_in_the_way: true }
+    }
+}
+
+/// A pod that takes room on a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    namespace: String,
+    labels: BTreeMap<String, String>,
+    requests: Resources,
+    ports: Vec<(String, String, i64)>,
+    anti_affinity: Option<Arc<Terms>>,
+    owner: String,
+    deleting: bool,
+}
+
+/// A node and what runs there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    name: String,
+    value: Option<Arc<Value>>,
+    allocatable: Resources,
+    used: Resources,
+    pods: BTreeMap<String, Placed>,
+}
+
+impl Node {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.value.as_ref().and_then(|v| meta::label(v, key))
+    }
+}
+
+/// The nodes and their pods, as far as scheduling cares.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    nodes: BTreeMap<String, Node>,
+    /// By pod: its node.
+    placed: BTreeMap<String, String>,
+    /// Pods that keep others away; while there are none, nobody looks for them.
+    keeping_away: usize,
+}
+
+impl Cluster {
+    /// A node appeared or changed.
+    pub fn put_node(&mut self, node: Arc<Value>) {
+        let name = meta::name(&node).to_owned();
+        let entry = self.nodes.entry(name.clone()).or_default();
+        entry.name = name;
+        entry.allocatable = Resources::of_map(&node["status"]["allocatable"]);
+        entry.value = Some(node);
+    }
+
+    /// A node is gone; its pods stay known until they go too.
+    pub fn remove_node(&mut self, name: &str) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.value = None;
+        }
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.values().filter(|n| n.value.is_some()).count()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A pod appeared or changed; `node` overrides its own while a binding is under way.
+    pub fn put_pod(&mut self, pod: &Value, node: &str) {
+        let uid = meta::uid(pod);
+        self.remove_pod(uid);
+        if node.is_empty() || spec::is_terminal(pod) {
+            return;
+        }
+        let placed = Placed {
+            namespace: meta::namespace(pod).to_owned(),
+            labels: meta::labels(pod).map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            requests: Resources::of_pod(pod),
+            ports: resources::host_ports(pod),
+            anti_affinity: Terms::required(pod, "podAntiAffinity").map(Arc::new),
+            owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or("").to_owned(),
+            deleting: meta::deletion_timestamp(pod).is_some(),
+        };
+        self.keeping_away += usize::from(placed.anti_affinity.is_some());
+        let entry = self.nodes.entry(node.to_owned()).or_default();
+        entry.name = node.to_owned();
+        entry.used.add(&placed.requests);
+        entry.pods.insert(uid.to_owned(), placed);
+        self.placed.insert(uid.to_owned(), node.to_owned());
+    }
+
+    /// A pod is gone.
+    pub fn remove_pod(&mut self, uid: &str) {
+        let Some(name) = self.placed.remove(uid) else { return };
+        let Some(node) = self.nodes.get_mut(&name) else { return };
+        if let Some(placed) = node.pods.remove(uid) {
+            node.used.subtract(&placed.requests);
+            self.keeping_away -= usize::from(placed.anti_affinity.is_some());
+        }
+        if node.value.is_none() && node.pods.is_empty() {
+            self.nodes.remove(&name);
+        }
+    }
+
+    /// The node for `pod`.
+    ///
+    /// # Errors
+    /// The scheduler's message, as the pod's condition and event carry it.
+    pub fn schedule(&self, pod: &Value) -> Result<String, String> {
+        if self.is_empty() {
+            return Err("no nodes available to schedule pods".into());
+        }
+        let asking = Asking::new(pod, self);
+        let mut best: Option<(i64, &str)> = None;
+        let mut refusals = vec![];
+        for node in self.nodes.values() {
+            let Some(value) = &node.value else { continue };
+            match asking.refused(node, value, self) {
+                Some(refused) => refusals.extend(refused),
+                None => {
+                    let score = asking.score(node, value);
+                    if best.is_none_or(|(high, _)| score > high) {
+                        best = Some((score, &node.name));
+                    }
+                }
+            }
+        }
+        best.map(|(_, name)| name.to_owned()).ok_or_else(|| self.message(&refusals))
+    }
+
+    /// The message when no node can be considered, such as for a claim that is missing.
+    pub fn refusal_for_all(&self, why: &str) -> String {
+        let nodes = self.len();
+        format!(
+            "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
+        )
+    }
+
+    fn message(&self, refusals: &[Refusal]) -> String {
+        let nodes = self.len();
+        let counted = |reasons: Vec<&str>| {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            reasons.into_iter().for_each(|r| *counts.entry(r).or_default() += 1);
+            let mut shown: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            shown.sort();
+            shown.join(", ")
+        };
+        let why = counted(refusals.iter().map(|r| r.reason.as_str()).collect());
+        // One node may refuse for several lacks; for preemption each counts once.
+        let hopeful = refusals.iter().filter(|r| r.others_in_the_way).count().min(nodes);
+        let hopeless = nodes - hopeful;
+        let preemption = [
+            (hopeful, "No preemption victims found for incoming pod"),
+            (hopeless, "Preemption is not helpful for scheduling"),
+        ];
+        let shown: Vec<String> =
+            preemption.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+        format!(
+            "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {}.",
+            shown.join(", ")
+        )
+    }
+}
+
+/// What is read off the pod once, for all nodes.
+struct Asking<'a> {
+    pod: &'a Value,
+    requests: Resources,
+    ports: Vec<(String, String, i64)>,
+    owner: &'a str,
+    affinity: pod_affinity::Rules,
+    spread: spread::Rules,
+}
+
+impl<'a> Asking<'a> {
+    fn new(pod: &'a Value, cluster: &Cluster) -> Self {
+        Self {
+            pod,
+            requests: Resources::of_pod(pod),
+            ports: resources::host_ports(pod),
+            owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or(""),
+            affinity: pod_affinity::Rules::new(pod, cluster),
+            spread: spread::Rules::new(pod, cluster),
+        }
+    }
+
+    /// The first filter that refuses, with all its reasons; `None` when the node will do.
+    fn refused(&self, node: &Node, value: &Value, cluster: &Cluster) -> Option<Vec<Refusal>> {
+        let wanted = spec::node_name(self.pod);
+        if !wanted.is_empty() && wanted != node.name {
+            return Some(vec![Refusal::of_node("node(s) didn't match the requested node name")]);
+        }
+        if let Some(refusal) = taints::refused(self.pod, value).or_else(|| node_affinity::refused(self.pod, value)) {
+            return Some(vec![refusal]);
+        }
+        let taken = |port: &(String, String, i64)| node.pods.values().any(|p| resources::conflicts(&p.ports, port));
+        if self.ports.iter().any(taken) {
+            return Some(vec![Refusal::of_pods("node(s) didn't have free ports for the requested pod ports")]);
+        }
+        let lacks = resources::lacks(&self.requests, node);
+        if !lacks.is_empty() {
+            return Some(lacks);
+        }
+        self.spread.refused(node).or_else(|| self.affinity.refused(node, cluster)).map(|r| vec![r])
+    }
+
+    /// More room, fewer siblings and preferred places score higher.
+    fn score(&self, node: &Node, value: &Value) -> i64 {
+        let room = node.allocatable.room(&node.used, &self.requests);
+        let siblings = match self.owner {
+            "" => 0,
+            owner => node.pods.values().filter(|p| p.owner == owner && !p.deleting).count() as i64,
+        };
+        let preferred = node_affinity::preference(self.pod, value) - taints::aversion(self.pod, value) * 100;
+        room - siblings * 30 - node.pods.len() as i64 + preferred + self.spread.preference(node)
+    }
+}
+
+#[cfg(test)]
+mod tests;
