@@ -117,7 +117,9 @@ pub fn resource(container: &Value, reference: &Value) -> String {
     let Some((list, name)) = reference["resource"].as_str().and_then(|r| r.split_once('.')) else {
         return String::new();
     };
-    let Ok(amount) = object::Quantity::from_json(&container["resources"][list][name]) else { return "0".into() };
+    let Ok(amount) = object::Quantity::from_json(&container["resources"][list][name]) else {
+        return "0".into();
+    };
     let divisor = object::Quantity::from_json(&reference["divisor"]).ok().filter(|d| !d.is_zero());
     let (amount, divisor) = (amount.as_f64(), divisor.map_or(1.0, |d| d.as_f64()));
     format!("{}", (amount / divisor).ceil() as i64)
@@ -197,8 +199,14 @@ mod tests {
             environment(&pod(), &env, &sources, &PLACE).unwrap_err()
         };
         let from = |source: Value| json!({"env": [{"name": "A", "valueFrom": source}]});
-        assert_eq!(fails(from(json!({"configMapKeyRef": {"name": "x", "key": "k"}}))), "configmap \"x\" not found");
-        assert_eq!(fails(from(json!({"configMapKeyRef": {"name": "m", "key": "k"}}))), "couldn't find key k in ConfigMap n/m");
+        assert_eq!(
+            fails(from(json!({"configMapKeyRef": {"name": "x", "key": "k"}}))),
+            "configmap \"x\" not found"
+        );
+        assert_eq!(
+            fails(from(json!({"configMapKeyRef": {"name": "m", "key": "k"}}))),
+            "couldn't find key k in ConfigMap n/m"
+        );
         assert_eq!(fails(json!({"envFrom": [{"secretRef": {"name": "s"}}]})), "secret \"s\" not found");
     }
 }

@@ -64,7 +64,8 @@ fn outcome(
     sources: &Sources,
     place: &Place<'_>,
 ) -> Outcome {
-    let number = |what: &str| spec::script(pod, container, what).and_then(|text| text.trim().parse::<f64>().ok());
+    let number =
+        |what: &str| spec::script(pod, container, what).and_then(|text| text.trim().parse::<f64>().ok());
     let (code, seconds) = (number("exit-code"), number("run-seconds"));
     if code.is_some() || seconds.is_some() {
         return Outcome::Exits { code: code.unwrap_or(0.0) as i32, after: seconds.unwrap_or(0.0).max(0.0) };
@@ -107,7 +108,8 @@ mod tests {
     use serde_json::json;
 
     fn check(words: &[&str], expected: Outcome) {
-        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "command": words}]}});
+        let pod =
+            json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "command": words}]}});
         let prepared = prepare(&pod, &Sources::default(), &Place { host_ip: "", pod_ip: "" });
         assert_eq!(prepared.containers["c"], Ok(expected), "{words:?}");
     }
@@ -123,10 +125,16 @@ mod tests {
         check(&["sh", "-c", "echo hi; exit 3"], exits(3, 0.0));
         check(&["sh", "-c", "sleep 2 && sleep 1m; false || exit 4"], exits(4, 62.0));
         check(&["/bin/bash", "-ec", "false\necho never"], exits(1, 0.0));
-        check(&["sh", "-c", "for i in 1 2 3; do sleep $i; done; [ $i -eq 3 ] && exit $((i*2))"], exits(6, 6.0));
+        check(
+            &["sh", "-c", "for i in 1 2 3; do sleep $i; done; [ $i -eq 3 ] && exit $((i*2))"],
+            exits(6, 6.0),
+        );
         check(&["sh", "-c", "i=0; while [ $i -lt 5 ]; do i=$((i+1)); done; exit $i"], exits(5, 0.0));
         check(&["sh", "-c", "if [ \"$HOSTNAME\" = p ]; then exit 7; else exit 8; fi"], exits(7, 0.0));
-        check(&["sh", "-c", "x=$(echo a b | wc -w); echo $x >/tmp/f; grep -q b /tmp/f || exit 9"], exits(9, 0.0));
+        check(
+            &["sh", "-c", "x=$(echo a b | wc -w); echo $x >/tmp/f; grep -q b /tmp/f || exit 9"],
+            exits(9, 0.0),
+        );
         check(&["sh", "-c", "while true; do date; sleep 1; done"], Outcome::Runs);
         check(&["sh", "-c", "while :; do :; done"], Outcome::Runs);
         check(&["sleep", "infinity"], Outcome::Runs);
@@ -147,7 +155,8 @@ mod tests {
         let of = |pod: &Value, name: &str| prepare(pod, &Sources::default(), &place).containers[name].clone();
         assert_eq!(of(&pod, "pi"), Ok(exits(0, 0.0)));
         pod["metadata"] = json!({"name": "p"});
-        pod["spec"]["initContainers"] = json!([{"name": "i", "image": "tool"}, {"name": "s", "restartPolicy": "Always"}]);
+        pod["spec"]["initContainers"] =
+            json!([{"name": "i", "image": "tool"}, {"name": "s", "restartPolicy": "Always"}]);
         assert_eq!(of(&pod, "pi"), Ok(Outcome::Runs));
         assert_eq!(of(&pod, "i"), Ok(exits(0, 0.0)));
         assert_eq!(of(&pod, "s"), Ok(Outcome::Runs));

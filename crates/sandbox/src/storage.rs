@@ -80,6 +80,7 @@ pub fn bound(volume: &Value) -> Value {
 pub fn may_go(volume: &Value, claim: Option<&Value>) -> bool {
     let ours = meta::annotation(volume, "pv.kubernetes.io/provisioned-by") == Some(PROVISIONER);
     let same = claim.is_some_and(|c| volume["spec"]["claimRef"]["uid"] == *meta::uid(c));
-    ours && !same && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    ours && !same
+        && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
         && meta::deletion_timestamp(volume).is_none()
 }

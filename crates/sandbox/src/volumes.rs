@@ -22,8 +22,12 @@ pub fn files(pod: &Value, container: &Value, sources: &Sources, place: &Place<'_
     let namespace = meta::namespace(pod);
     let mut files = Files::new();
     files.insert("/etc/hostname".into(), format!("{hostname}\n").into_bytes());
-    files.insert("/etc/hosts".into(), format!("127.0.0.1\tlocalhost\n{}\t{hostname}\n", place.pod_ip).into_bytes());
-    let search = format!("search {namespace}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n");
+    files.insert(
+        "/etc/hosts".into(),
+        format!("127.0.0.1\tlocalhost\n{}\t{hostname}\n", place.pod_ip).into_bytes(),
+    );
+    let search =
+        format!("search {namespace}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n");
     files.insert("/etc/resolv.conf".into(), search.into_bytes());
     for mount in container["volumeMounts"].as_array().into_iter().flatten() {
         let volume = spec::list(pod, "volumes").iter().find(|v| v["name"] == mount["name"]);
@@ -73,7 +77,8 @@ fn source(
         "downwardAPI" => Ok(downward(pod, value, place)),
         "serviceAccountToken" => {
             let path = value["path"].as_str().unwrap_or("token").to_owned();
-            let token = sources.tokens.get(value["audience"].as_str().unwrap_or("")).cloned().unwrap_or_default();
+            let token =
+                sources.tokens.get(value["audience"].as_str().unwrap_or("")).cloned().unwrap_or_default();
             Ok(vec![(path, token.into_bytes())])
         }
         _ => Ok(vec![]),
@@ -114,7 +119,8 @@ fn downward(pod: &Value, value: &Value, place: &Place<'_>) -> Contents {
                 Some(field) => environment::field(pod, field, place)?,
                 None => {
                     let reference = &item["resourceFieldRef"];
-                    let container = spec::containers(pod).find(|c| c["name"] == reference["containerName"])?;
+                    let container =
+                        spec::containers(pod).find(|c| c["name"] == reference["containerName"])?;
                     environment::resource(container, reference)
                 }
             };

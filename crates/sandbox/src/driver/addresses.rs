@@ -34,7 +34,8 @@ impl Addresses {
         let start = self.last.get(&network).copied().unwrap_or(FIRST - 1);
         let at = |host: u8| Ipv4Addr::from(u32::from(network) + u32::from(host));
         let order = (start.saturating_add(1)..=LAST).chain(FIRST..=start.min(LAST));
-        let host = order.into_iter().find(|host| *host >= FIRST && !self.used.contains(&at(*host))).unwrap_or(LAST);
+        let host =
+            order.into_iter().find(|host| *host >= FIRST && !self.used.contains(&at(*host))).unwrap_or(LAST);
         self.last.insert(network, host);
         self.claim(pod, at(host));
         at(host)

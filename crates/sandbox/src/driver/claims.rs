@@ -26,7 +26,9 @@ impl Shared {
         for volume in spec::list(pod, "volumes") {
             let name = match volume["persistentVolumeClaim"]["claimName"].as_str() {
                 Some(name) => name.to_owned(),
-                None if volume["ephemeral"].is_object() => format!("{}-{}", meta::name(pod), spec::name(volume)),
+                None if volume["ephemeral"].is_object() => {
+                    format!("{}-{}", meta::name(pod), spec::name(volume))
+                }
                 None => continue,
             };
             let Some(claim) = self.cache.get(&self.resources.claims, namespace, &name) else {
@@ -100,7 +102,8 @@ impl Shared {
         let of = &self.resources;
         let Some(volume) = self.cache.get(&of.volumes, "", name) else { return Ok(()) };
         let claim = &volume["spec"]["claimRef"];
-        let (namespace, claim) = (claim["namespace"].as_str().unwrap_or(""), claim["name"].as_str().unwrap_or(""));
+        let (namespace, claim) =
+            (claim["namespace"].as_str().unwrap_or(""), claim["name"].as_str().unwrap_or(""));
         if !storage::may_go(&volume, None) {
             return Ok(());
         }

@@ -90,8 +90,12 @@ pub(super) async fn attach(shared: Arc<Shared>, found: Found, options: ExecOptio
     }
     drop(stdout);
     let pod = shared.cache.get(&shared.resources.pods, &pod.0, &pod.1);
-    let status = pod.as_ref().and_then(|p| p["status"]["containerStatuses"].as_array()).cloned().unwrap_or_default();
-    let code = status.iter().find(|s| s["name"] == *name).and_then(|s| s["state"]["terminated"]["exitCode"].as_i64());
+    let status =
+        pod.as_ref().and_then(|p| p["status"]["containerStatuses"].as_array()).cloned().unwrap_or_default();
+    let code = status
+        .iter()
+        .find(|s| s["name"] == *name)
+        .and_then(|s| s["state"]["terminated"]["exitCode"].as_i64());
     process.exit(code.unwrap_or(0) as i32);
 }
 
@@ -99,7 +103,8 @@ pub(super) async fn attach(shared: Arc<Shared>, found: Found, options: ExecOptio
 fn is_shell(argv: &[String]) -> bool {
     let Some((program, args)) = argv.split_first() else { return false };
     let program = program.rsplit('/').next().unwrap_or("");
-    matches!(program, "sh" | "bash" | "ash" | "dash") && args.iter().all(|a| a.starts_with('-') && !a.ends_with('c'))
+    matches!(program, "sh" | "bash" | "ash" | "dash")
+        && args.iter().all(|a| a.starts_with('-') && !a.ends_with('c'))
 }
 
 async fn converse(shell: &mut Shell<'_>) -> Result<i32, Stop> {
@@ -164,7 +169,11 @@ impl<'a> Terminal<'a> {
     async fn line(&mut self) -> Result<Option<String>, Stop> {
         let mut line: Vec<u8> = vec![];
         loop {
-            for byte in std::mem::take(&mut self.pending).into_iter().collect::<std::collections::VecDeque<_>>().drain(..) {
+            for byte in std::mem::take(&mut self.pending)
+                .into_iter()
+                .collect::<std::collections::VecDeque<_>>()
+                .drain(..)
+            {
                 // What follows the end of the line is for the next one.
                 if line.last() == Some(&b'\n') {
                     self.pending.push(byte);

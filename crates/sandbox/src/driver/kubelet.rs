@@ -51,7 +51,8 @@ impl SandboxKubelet {
 impl Shared {
     /// The pod, if it is on one of our nodes.
     fn local_pod(&self, namespace: &str, name: &str) -> Result<Arc<Value>> {
-        let missing = || ApiError::NotFound { resource: GroupResource::new("", "pods"), name: name.to_owned() };
+        let missing =
+            || ApiError::NotFound { resource: GroupResource::new("", "pods"), name: name.to_owned() };
         let pod = self.cache.get(&self.resources.pods, namespace, name).ok_or_else(missing)?;
         match self.node_index(spec::node_name(&pod)) {
             Some(_) => Ok(pod),
@@ -79,7 +80,9 @@ impl Shared {
         let place = Place { host_ip: &host_ip, pod_ip: pod["status"]["podIP"].as_str().unwrap_or("") };
         let variables = environment(&pod, &container, &sources, &place).unwrap_or_default();
         let mut files = volumes::files(&pod, &container, &sources, &place);
-        if let Some(written) = self.written.lock().get(meta::uid(&pod)).and_then(|w| w.get(spec::name(&container))) {
+        if let Some(written) =
+            self.written.lock().get(meta::uid(&pod)).and_then(|w| w.get(spec::name(&container)))
+        {
             files.extend(written.clone());
         }
         Ok(Found { pod, container, status, variables, files, sources, host_ip })
@@ -114,9 +117,12 @@ impl Shared {
                 request["spec"]["audiences"] = json!([audience]);
             }
             let gvr = &self.resources.service_accounts;
-            let answer = self.client.create_subresource(gvr, meta::namespace(pod), account, "token", &request).await;
+            let answer =
+                self.client.create_subresource(gvr, meta::namespace(pod), account, "token", &request).await;
             match answer {
-                Ok(answer) => drop(tokens.insert(audience, answer["status"]["token"].as_str().unwrap_or("").to_owned())),
+                Ok(answer) => {
+                    drop(tokens.insert(audience, answer["status"]["token"].as_str().unwrap_or("").to_owned()))
+                }
                 Err(error) => tracing::debug!(error = %error.message(), "no token for a simulated pod"),
             }
         }
@@ -164,7 +170,9 @@ impl Kubelet for SandboxKubelet {
             let pod = found?;
             if pod["status"]["phase"] != "Running" {
                 let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
-                return Err(ApiError::BadRequest(format!("unable to forward port because pod is not running. Current status={phase}")));
+                return Err(ApiError::BadRequest(format!(
+                    "unable to forward port because pod is not running. Current status={phase}"
+                )));
             }
             Ok(Box::new(Network { pod }) as Box<dyn PortForward>)
         })
@@ -182,10 +190,13 @@ impl Kubelet for SandboxKubelet {
             let pod = found?;
             if !listens(&pod, port) {
                 let ip = pod["status"]["podIP"].as_str().unwrap_or("");
-                let message = format!("error trying to reach service: dial tcp {ip}:{port}: connect: connection refused");
+                let message = format!(
+                    "error trying to reach service: dial tcp {ip}:{port}: connect: connection refused"
+                );
                 return Err(ApiError::ServiceUnavailable(message));
             }
-            let mut response = http::Response::new(Body::Full(greeting(&pod, port, request.uri().path()).into()));
+            let mut response =
+                http::Response::new(Body::Full(greeting(&pod, port, request.uri().path()).into()));
             let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
             response.headers_mut().insert(http::header::CONTENT_TYPE, text);
             Ok(response)
@@ -214,7 +225,11 @@ fn listens(pod: &Value, port: u16) -> bool {
 }
 
 fn greeting(pod: &Value, port: u16, path: &str) -> String {
-    format!("sandbox: pod {}/{} is simulated; nothing real listens on port {port} (asked for {path})\n", meta::namespace(pod), meta::name(pod))
+    format!(
+        "sandbox: pod {}/{} is simulated; nothing real listens on port {port} (asked for {path})\n",
+        meta::namespace(pod),
+        meta::name(pod)
+    )
 }
 
 impl PortForward for Network {

@@ -41,10 +41,14 @@ pub(super) fn stream(shared: Arc<Shared>, found: Found, options: LogOptions) -> 
         false => run_of(&found.status["state"]).or_else(|| run_of(&found.status["lastState"])),
     };
     let run = run.ok_or_else(|| match options.previous {
-        true => ApiError::BadRequest(format!("previous terminated container \"{name}\" in pod \"{pod}\" not found")),
+        true => ApiError::BadRequest(format!(
+            "previous terminated container \"{name}\" in pod \"{pod}\" not found"
+        )),
         false => {
             let reason = found.status["state"]["waiting"]["reason"].as_str().unwrap_or("ContainerCreating");
-            ApiError::BadRequest(format!("container \"{name}\" in pod \"{pod}\" is waiting to start: {reason}"))
+            ApiError::BadRequest(format!(
+                "container \"{name}\" in pod \"{pod}\" is waiting to start: {reason}"
+            ))
         }
     })?;
     let (sink, chunks) = mpsc::channel(CHUNKS);
@@ -89,7 +93,10 @@ async fn write(found: &Found, log: &mut Log) -> std::result::Result<(), Stop> {
     let image = found.container["image"].as_str().unwrap_or("");
     let argv = argv(found);
     if argv.is_empty() {
-        let text = format!("sandbox: simulated container {} of image {image} started\n", spec::name(&found.container));
+        let text = format!(
+            "sandbox: simulated container {} of image {image} started\n",
+            spec::name(&found.container)
+        );
         return log.write(Stream::Out, &text).await;
     }
     let place = found.place();
@@ -187,7 +194,9 @@ impl Log {
 
     async fn send(&mut self, mut text: String) -> std::result::Result<(), Stop> {
         if let Some(left) = &mut self.left {
-            text.truncate(text.floor_char_boundary(usize::try_from(*left).unwrap_or(usize::MAX).min(text.len())));
+            text.truncate(
+                text.floor_char_boundary(usize::try_from(*left).unwrap_or(usize::MAX).min(text.len())),
+            );
             *left -= text.len() as u64;
             if text.is_empty() {
                 return Err(Stop::Over);
@@ -208,7 +217,11 @@ impl Log {
 }
 
 impl Io for Log {
-    fn write<'a>(&'a mut self, stream: Stream, text: &'a str) -> BoxFuture<'a, std::result::Result<(), Stop>> {
+    fn write<'a>(
+        &'a mut self,
+        stream: Stream,
+        text: &'a str,
+    ) -> BoxFuture<'a, std::result::Result<(), Stop>> {
         Box::pin(async move {
             let wanted = match self.stream {
                 LogStream::All => true,

@@ -143,7 +143,9 @@ impl Pods {
         match (decision, claims) {
             (Ok(node), Claims::WaitForNode(claims)) => {
                 self.waiting.insert(key.clone());
-                Some(Box::pin(async move { done(done_key, shared.select_node(&key.0, &claims, &node).await) }))
+                Some(Box::pin(
+                    async move { done(done_key, shared.select_node(&key.0, &claims, &node).await) },
+                ))
             }
             (Ok(node), _) => {
                 self.assumed.insert(meta::uid(&pod).to_owned(), node.clone());
@@ -167,7 +169,8 @@ impl Shared {
             "metadata": {"name": name, "namespace": namespace, "uid": meta::uid(pod)},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         });
-        match self.client.create_subresource(&self.resources.pods, namespace, name, "binding", &binding).await {
+        match self.client.create_subresource(&self.resources.pods, namespace, name, "binding", &binding).await
+        {
             Ok(_) => {
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
                 self.tell(pod, Event::normal("Scheduled", message), SCHEDULER, "");
@@ -278,7 +281,8 @@ impl Shared {
     async fn prepare(&self, pod: &Value, memo: &mut Memo, place: &Place<'_>) -> Result<()> {
         let over = spec::is_terminal(pod) || meta::deletion_timestamp(pod).is_some();
         let known = memo.prepared.as_ref().is_some_and(|prepared| {
-            prepared.complete() && spec::containers(pod).all(|c| prepared.containers.contains_key(spec::name(c)))
+            prepared.complete()
+                && spec::containers(pod).all(|c| prepared.containers.contains_key(spec::name(c)))
         });
         if !over && !known {
             let sources = self.sources(pod).await?;

@@ -21,15 +21,19 @@ async fn node(shared: &Shared, index: u16) -> Result<()> {
         None => client.create(gvr, &nodes::node(options, index)).await?,
     };
     let status = nodes::status(options, index, now());
-    let known = client.patch(gvr, "", &name, "status", &Patch::Strategic(json!({"status": status}))).await.map(|mut new| {
-        if meta::uid(&new).is_empty() {
-            new = known.clone();
-        }
-        new
-    })?;
+    let known = client
+        .patch(gvr, "", &name, "status", &Patch::Strategic(json!({"status": status})))
+        .await
+        .map(|mut new| {
+            if meta::uid(&new).is_empty() {
+                new = known.clone();
+            }
+            new
+        })?;
     // A ready node has no business with the taint of one that is not; no other controller may be there to say so.
     if let Some(taints) = known["spec"]["taints"].as_array() {
-        let left: Vec<&Value> = taints.iter().filter(|t| t["key"] != "node.kubernetes.io/not-ready").collect();
+        let left: Vec<&Value> =
+            taints.iter().filter(|t| t["key"] != "node.kubernetes.io/not-ready").collect();
         if left.len() < taints.len() {
             client.patch(gvr, "", &name, "", &Patch::Merge(json!({"spec": {"taints": left}}))).await?;
         }

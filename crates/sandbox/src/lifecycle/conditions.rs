@@ -41,7 +41,8 @@ pub(super) fn update(moment: &Moment<'_>, status: &mut Value) {
         ("PodScheduled", Verdict::yes()),
     ];
     let old = status["conditions"].as_array().cloned().unwrap_or_default();
-    let mut new: Vec<Value> = verdicts.into_iter().map(|(kind, v)| condition(moment, &old, kind, v)).collect();
+    let mut new: Vec<Value> =
+        verdicts.into_iter().map(|(kind, v)| condition(moment, &old, kind, v)).collect();
     let ours = |c: &Value| new.iter().any(|n| n["type"] == c["type"]);
     let others: Vec<Value> = old.iter().filter(|c| !ours(c)).cloned().collect();
     new.extend(others);
@@ -91,9 +92,10 @@ fn initialized(pod: &Value, status: &Value) -> Verdict {
         .collect();
     match undone.is_empty() {
         true => Verdict::yes(),
-        false => {
-            Verdict::no("ContainersNotInitialized", format!("containers with incomplete status: [{}]", names(&undone)))
-        }
+        false => Verdict::no(
+            "ContainersNotInitialized",
+            format!("containers with incomplete status: [{}]", names(&undone)),
+        ),
     }
 }
 
@@ -110,7 +112,10 @@ fn containers_ready(pod: &Value, status: &Value) -> Verdict {
         sidecars.chain(regular).filter(|(_, status)| status["ready"] != true).map(|(c, _)| c).collect();
     match unready.is_empty() {
         true => Verdict::yes(),
-        false => Verdict::no("ContainersNotReady", format!("containers with unready status: [{}]", names(&unready))),
+        false => Verdict::no(
+            "ContainersNotReady",
+            format!("containers with unready status: [{}]", names(&unready)),
+        ),
     }
 }
 
@@ -124,7 +129,8 @@ fn gates(pod: &Value) -> Verdict {
             Some("True") => {}
             Some(other) => unmet
                 .push(format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {other}")),
-            None => unmet.push(format!("corresponding condition of pod readiness gate \"{kind}\" does not exist.")),
+            None => unmet
+                .push(format!("corresponding condition of pod readiness gate \"{kind}\" does not exist.")),
         }
     }
     match unmet.is_empty() {

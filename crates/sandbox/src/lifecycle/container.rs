@@ -91,13 +91,19 @@ fn start(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, ag
         let (reason, message) = match (problem.pullable, failed_before) {
             (false, _) => ("InvalidImageName", problem.message),
             (true, false) => ("ErrImagePull", problem.message),
-            (true, true) => ("ImagePullBackOff", format!("Back-off pulling image \"{text}\": ErrImagePull: {}", problem.message)),
+            (true, true) => (
+                "ImagePullBackOff",
+                format!("Back-off pulling image \"{text}\": ErrImagePull: {}", problem.message),
+            ),
         };
         match (reason, old["state"]["waiting"]["reason"] == reason) {
             (_, true) | ("ImagePullBackOff", _) => {}
             ("InvalidImageName", _) => moment.event(about(Event::warning("InspectFailed", message.clone()))),
             _ => {
-                moment.event(about(Event::warning("Failed", format!("Failed to pull image \"{text}\": {message}"))));
+                moment.event(about(Event::warning(
+                    "Failed",
+                    format!("Failed to pull image \"{text}\": {message}"),
+                )));
                 moment.wake_at(spec::later(moment.now, 1.0));
             }
         }
@@ -112,7 +118,8 @@ fn start(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, ag
         }
         return waiting(container, old, "CreateContainerConfigError", Some(message));
     }
-    let present = format!("Container image \"{text}\" already present on machine and can be accessed by the pod");
+    let present =
+        format!("Container image \"{text}\" already present on machine and can be accessed by the pod");
     moment.event(about(Event::normal("Pulled", present)));
     moment.event(about(Event::normal("Created", format!("Created container: {name}"))));
     moment.event(about(Event::normal("Started", format!("Started container {name}"))));
@@ -130,7 +137,9 @@ fn start(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, ag
     new["state"] = json!({"running": {"startedAt": object::time::format(moment.now)}});
     let failing = |probe: &str| spec::script(pod, container, "fail-probe").is_some_and(|p| p == probe);
     new["started"] = (!failing("startup")).into();
-    new["ready"] = (!matches!(role, Role::Init | Role::Ephemeral) && !failing("readiness") && !failing("startup")).into();
+    new["ready"] =
+        (!matches!(role, Role::Init | Role::Ephemeral) && !failing("readiness") && !failing("startup"))
+            .into();
     new
 }
 
@@ -263,7 +272,9 @@ fn mount_status(mount: &Value) -> Value {
 
 fn container_id(pod: &Value, name: &str, restarts: i64) -> String {
     let words: Vec<String> = (0..4)
-        .map(|i| format!("{:016x}", crate::events::hash(&format!("{}/{name}/{restarts}/{i}", meta::uid(pod)))))
+        .map(|i| {
+            format!("{:016x}", crate::events::hash(&format!("{}/{name}/{restarts}/{i}", meta::uid(pod))))
+        })
         .collect();
     format!("sandbox://{}", words.concat())
 }

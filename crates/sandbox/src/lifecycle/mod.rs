@@ -134,7 +134,8 @@ fn containers(moment: &mut Moment<'_>, status: &mut Value, start: bool) {
         } else {
             let code = new["state"]["terminated"]["exitCode"].as_i64();
             blocked |= code != Some(0);
-            failed |= code.is_some_and(|c| c != 0) && !container::restarts(pod, container, code.unwrap_or(0), container::Role::Init);
+            failed |= code.is_some_and(|c| c != 0)
+                && !container::restarts(pod, container, code.unwrap_or(0), container::Role::Init);
         }
         inits.push(new);
     }
@@ -164,9 +165,11 @@ fn containers(moment: &mut Moment<'_>, status: &mut Value, start: bool) {
         }
     }
     status["phase"] = phase.into();
-    for (key, list) in
-        [("initContainerStatuses", inits), ("containerStatuses", regular), ("ephemeralContainerStatuses", ephemeral)]
-    {
+    for (key, list) in [
+        ("initContainerStatuses", inits),
+        ("containerStatuses", regular),
+        ("ephemeralContainerStatuses", ephemeral),
+    ] {
         if !list.is_empty() {
             status[key] = list.into();
         }

@@ -15,10 +15,11 @@ pub(super) fn of(pod: &Value, inits: &[Value], regular: &[Value], init_failed: b
         return "Failed";
     }
     let containers = spec::list(pod, "initContainers");
-    let initializing = containers.iter().zip(inits).any(|(container, status)| match spec::is_sidecar(container) {
-        true => status["started"] != true && !status["lastState"]["terminated"].is_object(),
-        false => status["state"]["terminated"]["exitCode"].as_i64() != Some(0),
-    });
+    let initializing =
+        containers.iter().zip(inits).any(|(container, status)| match spec::is_sidecar(container) {
+            true => status["started"] != true && !status["lastState"]["terminated"].is_object(),
+            false => status["state"]["terminated"]["exitCode"].as_i64() != Some(0),
+        });
     if initializing {
         return "Pending";
     }

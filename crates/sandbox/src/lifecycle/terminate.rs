@@ -41,7 +41,8 @@ pub(super) fn advance(mut moment: Moment<'_>, terminal: bool) -> Step {
     }
     let mut status = pod["status"].clone();
     // Servers end well when asked to; work that is cut off has failed.
-    let code = if pod["spec"]["restartPolicy"].as_str().unwrap_or("Always") == "Always" { 0 } else { TERMINATED };
+    let code =
+        if pod["spec"]["restartPolicy"].as_str().unwrap_or("Always") == "Always" { 0 } else { TERMINATED };
     stop_all(&mut status, moment.now, code);
     let regular = status["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
     let failed = regular.iter().any(|s| s["state"]["terminated"]["exitCode"].as_i64() != Some(0));
@@ -54,7 +55,8 @@ pub(super) fn advance(mut moment: Moment<'_>, terminal: bool) -> Step {
 fn due(pod: &Value, grace: i64) -> Timestamp {
     let deadline = spec::time(&pod["metadata"]["deletionTimestamp"]).unwrap_or(Timestamp::UNIX_EPOCH);
     let asked = spec::later(deadline, -(grace as f64));
-    let scripted = meta::annotation(pod, "sandbox.joey.dev/termination-seconds").and_then(|s| s.parse::<f64>().ok());
+    let scripted =
+        meta::annotation(pod, "sandbox.joey.dev/termination-seconds").and_then(|s| s.parse::<f64>().ok());
     spec::later(asked, scripted.unwrap_or(LINGER).min(grace as f64))
 }
 

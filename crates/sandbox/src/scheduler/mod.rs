@@ -177,7 +177,8 @@ impl Cluster {
         let counted = |reasons: Vec<&str>| {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             reasons.into_iter().for_each(|r| *counts.entry(r).or_default() += 1);
-            let mut shown: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            let mut shown: Vec<String> =
+                counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
             shown.sort();
             shown.join(", ")
         };
@@ -189,8 +190,11 @@ impl Cluster {
             (hopeful, "No preemption victims found for incoming pod"),
             (hopeless, "Preemption is not helpful for scheduling"),
         ];
-        let shown: Vec<String> =
-            preemption.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+        let shown: Vec<String> = preemption
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{count} {why}"))
+            .collect();
         format!(
             "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {}.",
             shown.join(", ")
@@ -226,12 +230,17 @@ impl<'a> Asking<'a> {
         if !wanted.is_empty() && wanted != node.name {
             return Some(vec![Refusal::of_node("node(s) didn't match the requested node name")]);
         }
-        if let Some(refusal) = taints::refused(self.pod, value).or_else(|| node_affinity::refused(self.pod, value)) {
+        if let Some(refusal) =
+            taints::refused(self.pod, value).or_else(|| node_affinity::refused(self.pod, value))
+        {
             return Some(vec![refusal]);
         }
-        let taken = |port: &(String, String, i64)| node.pods.values().any(|p| resources::conflicts(&p.ports, port));
+        let taken =
+            |port: &(String, String, i64)| node.pods.values().any(|p| resources::conflicts(&p.ports, port));
         if self.ports.iter().any(taken) {
-            return Some(vec![Refusal::of_pods("node(s) didn't have free ports for the requested pod ports")]);
+            return Some(vec![Refusal::of_pods(
+                "node(s) didn't have free ports for the requested pod ports",
+            )]);
         }
         let lacks = resources::lacks(&self.requests, node);
         if !lacks.is_empty() {

@@ -24,7 +24,8 @@ pub(super) fn matches(pod: &Value, node: &Value) -> bool {
 
 /// The weights of the preferences that the node meets.
 pub(super) fn preference(pod: &Value, node: &Value) -> i64 {
-    let preferred = &pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+    let preferred =
+        &pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
     let met = preferred.as_array().into_iter().flatten().filter(|p| satisfies(&p["preference"], node));
     met.map(|p| p["weight"].as_i64().unwrap_or(0)).sum()
 }

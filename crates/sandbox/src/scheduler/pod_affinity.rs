@@ -28,7 +28,8 @@ pub(crate) struct Terms(Vec<Term>);
 impl Terms {
     /// The terms of `podAffinity` or `podAntiAffinity`, `None` if there are none.
     pub fn required(pod: &Value, which: &str) -> Option<Self> {
-        let listed = pod["spec"]["affinity"][which]["requiredDuringSchedulingIgnoredDuringExecution"].as_array()?;
+        let listed =
+            pod["spec"]["affinity"][which]["requiredDuringSchedulingIgnoredDuringExecution"].as_array()?;
         let terms = listed.iter().map(|term| {
             let named: Vec<String> = crate::spec::strings(&term["namespaces"]);
             // Namespaces chosen by label are not looked up: any selector counts as all namespaces.
@@ -37,7 +38,8 @@ impl Terms {
                 (false, true) => Some(vec![meta::namespace(pod).to_owned()]),
                 (false, false) => Some(named),
             };
-            let selector = LabelSelector::from_object(&term["labelSelector"]).unwrap_or(LabelSelector::nothing());
+            let selector =
+                LabelSelector::from_object(&term["labelSelector"]).unwrap_or(LabelSelector::nothing());
             let topology_key = term["topologyKey"].as_str().unwrap_or("").to_owned();
             Term { selector, namespaces, topology_key }
         });
@@ -71,8 +73,11 @@ impl Rules {
             (!first).then_some((term.topology_key, places))
         });
         let far = Terms::required(pod, "podAntiAffinity").map(|terms| terms.0).unwrap_or_default();
-        let mut rules =
-            Self { near: near.collect(), far: far.iter().flat_map(|t| places(cluster, t)).collect(), unwelcome: BTreeSet::new() };
+        let mut rules = Self {
+            near: near.collect(),
+            far: far.iter().flat_map(|t| places(cluster, t)).collect(),
+            unwelcome: BTreeSet::new(),
+        };
         if cluster.keeping_away > 0 {
             for (node, placed) in all(cluster) {
                 let terms = placed.anti_affinity.iter().flat_map(|t| &t.0);
@@ -84,11 +89,13 @@ impl Rules {
     }
 
     pub fn refused(&self, node: &Node, _: &Cluster) -> Option<Refusal> {
-        let reaches = |key: &str, places: &BTreeSet<Domain>| domain(node, key).is_some_and(|d| places.contains(&d));
+        let reaches =
+            |key: &str, places: &BTreeSet<Domain>| domain(node, key).is_some_and(|d| places.contains(&d));
         if !self.near.iter().all(|(key, places)| reaches(key, places)) {
             return Some(Refusal::of_node("node(s) didn't match pod affinity rules"));
         }
-        let here = |places: &BTreeSet<Domain>| places.iter().any(|(key, value)| node.label(key) == Some(value));
+        let here =
+            |places: &BTreeSet<Domain>| places.iter().any(|(key, value)| node.label(key) == Some(value));
         if here(&self.far) {
             return Some(Refusal::of_pods("node(s) didn't match pod anti-affinity rules"));
         }

@@ -48,9 +48,12 @@ impl Rules {
 
 fn rule(pod: &Value, constraint: &Value, cluster: &Cluster) -> Rule {
     let key = constraint["topologyKey"].as_str().unwrap_or("").to_owned();
-    let selector = LabelSelector::from_object(&constraint["labelSelector"]).unwrap_or(LabelSelector::nothing());
-    let same: Vec<(String, Option<&str>)> =
-        spec::strings(&constraint["matchLabelKeys"]).into_iter().map(|k| (k.clone(), meta::label(pod, &k))).collect();
+    let selector =
+        LabelSelector::from_object(&constraint["labelSelector"]).unwrap_or(LabelSelector::nothing());
+    let same: Vec<(String, Option<&str>)> = spec::strings(&constraint["matchLabelKeys"])
+        .into_iter()
+        .map(|k| (k.clone(), meta::label(pod, &k)))
+        .collect();
     let honor_affinity = constraint["nodeAffinityPolicy"] != "Ignore";
     let honor_taints = constraint["nodeTaintsPolicy"] == "Honor";
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();

@@ -39,8 +39,12 @@ pub(crate) fn tolerated(pod: &Value, taint: &Value) -> bool {
             && match text("operator") {
                 "Exists" => true,
                 "" | "Equal" => !text("key").is_empty() && text("value") == of("value"),
-                "Lt" => number(of("value")).zip(number(text("value"))).is_some_and(|(taint, limit)| taint < limit),
-                "Gt" => number(of("value")).zip(number(text("value"))).is_some_and(|(taint, limit)| taint > limit),
+                "Lt" => {
+                    number(of("value")).zip(number(text("value"))).is_some_and(|(taint, limit)| taint < limit)
+                }
+                "Gt" => {
+                    number(of("value")).zip(number(text("value"))).is_some_and(|(taint, limit)| taint > limit)
+                }
                 _ => false,
             }
     })

@@ -61,14 +61,21 @@ fn siblings_spread_and_nodes_fill_up() {
         seen.push(node);
     }
     assert_eq!(seen, ["a", "b", "a", "b", "a", "b"]);
-    assert!(cluster.schedule(&pod("more", json!({}))).unwrap_err().starts_with("0/2 nodes are available: 2 Too many pods."));
+    assert!(
+        cluster
+            .schedule(&pod("more", json!({})))
+            .unwrap_err()
+            .starts_with("0/2 nodes are available: 2 Too many pods.")
+    );
 }
 
 #[test]
 fn taints_selectors_and_cordons_keep_pods_away() {
     let mut cluster = Cluster::default();
     assert_eq!(cluster.schedule(&pod("1", json!({}))), Err("no nodes available to schedule pods".into()));
-    cluster.put_node(node("a", |n| n["spec"]["taints"] = json!([{"key": "k", "value": "v", "effect": "NoSchedule"}])));
+    cluster.put_node(node("a", |n| {
+        n["spec"]["taints"] = json!([{"key": "k", "value": "v", "effect": "NoSchedule"}])
+    }));
     cluster.put_node(node("b", |n| n["spec"]["unschedulable"] = true.into()));
     cluster.put_node(node("c", |n| n["metadata"]["labels"]["disk"] = "hdd".into()));
     let ssd = json!({"nodeSelector": {"disk": "ssd"}});

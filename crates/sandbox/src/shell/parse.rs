@@ -319,7 +319,8 @@ impl Parser {
     }
 
     fn pipeline(&mut self) -> Option<Node> {
-        let not = matches!(self.tokens.front(), Some(Token::Word(Word(p), true)) if p == &[Part::Text("!".into())]);
+        let not =
+            matches!(self.tokens.front(), Some(Token::Word(Word(p), true)) if p == &[Part::Text("!".into())]);
         if not {
             self.tokens.pop_front();
         }

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 /// What is there, for the sentence about what is not.
 pub(super) const NAMES: [&str; 35] = [
-    "basename", "cat", "chmod", "cp", "date", "dirname", "echo", "env", "expr", "false", "grep", "head", "hostname",
-    "id", "ls", "mkdir", "mv", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh", "sleep", "sort", "tail", "test",
-    "touch", "tr", "true", "uname", "wc", "which", "whoami",
+    "basename", "cat", "chmod", "cp", "date", "dirname", "echo", "env", "expr", "false", "grep", "head",
+    "hostname", "id", "ls", "mkdir", "mv", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh", "sleep",
+    "sort", "tail", "test", "touch", "tr", "true", "uname", "wc", "which", "whoami",
 ];
 
 /// A file's text; bytes that are no text are shown as such.
@@ -67,7 +67,11 @@ async fn script(shell: &mut Shell<'_>, args: &[&str]) -> Result<Flow, Stop> {
             let text = if flags.contains('e') { format!("set -e\n{text}") } else { text.to_owned() };
             shell.script(&text).await
         }
-        None => match args.iter().find(|a| !a.starts_with('-')).map(|path| (*path, read_text(&shell.files, path))) {
+        None => match args
+            .iter()
+            .find(|a| !a.starts_with('-'))
+            .map(|path| (*path, read_text(&shell.files, path)))
+        {
             Some((_, Some(text))) => {
                 let text = match text.strip_prefix("#!") {
                     Some(rest) => rest.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned()),
@@ -174,7 +178,9 @@ async fn filter(shell: &mut Shell<'_>, name: &str, args: &[&str]) -> Result<Opti
         "wc" if args.contains(&"-c") => says(format!("{}\n", text.len())),
         "wc" => says(format!("{} {} {}\n", lines.len(), text.split_whitespace().count(), text.len())),
         "tr" => match (pattern.chars().next(), second.chars().next()) {
-            (Some(from), Some(to)) if pattern.chars().count() == 1 => says(text.replace(from, &to.to_string())),
+            (Some(from), Some(to)) if pattern.chars().count() == 1 => {
+                says(text.replace(from, &to.to_string()))
+            }
             _ => return Ok(None),
         },
         _ => {
@@ -191,7 +197,9 @@ fn change_files(shell: &mut Shell<'_>, name: &str, args: &[&str]) -> Option<Outc
     let paths: Vec<&str> = args.iter().filter(|a| !a.starts_with('-')).copied().collect();
     match (name, paths.as_slice()) {
         ("rm", paths) => paths.iter().for_each(|p| {
-            shell.files.retain(|path, _| path != p && !path.starts_with(&format!("{}/", p.trim_end_matches('/'))));
+            shell
+                .files
+                .retain(|path, _| path != p && !path.starts_with(&format!("{}/", p.trim_end_matches('/'))));
         }),
         ("touch", paths) => paths.iter().for_each(|p| {
             shell.files.entry((*p).to_owned()).or_default();
@@ -213,7 +221,8 @@ fn change_files(shell: &mut Shell<'_>, name: &str, args: &[&str]) -> Option<Outc
 fn test(shell: &Shell<'_>, args: &[&str]) -> bool {
     let args: Vec<&str> = args.iter().filter(|a| !matches!(**a, "]" | "]]")).copied().collect();
     let number = |text: &str| text.parse::<i64>().unwrap_or(0);
-    let directory = |path: &str| shell.files.keys().any(|k| k.starts_with(&format!("{}/", path.trim_end_matches('/'))));
+    let directory =
+        |path: &str| shell.files.keys().any(|k| k.starts_with(&format!("{}/", path.trim_end_matches('/'))));
     match args.as_slice() {
         ["!", rest @ ..] => !test(shell, rest),
         ["-n", text] => !text.is_empty(),
@@ -240,8 +249,8 @@ fn test(shell: &Shell<'_>, args: &[&str]) -> bool {
 fn plain(shell: &Shell<'_>, name: &str, args: &[&str]) -> Option<Outcome> {
     let line = |text: &str| says(format!("{text}\n"));
     Some(match name {
-        "true" | ":" | "mkdir" | "chmod" | "chown" | "ln" | "trap" | "cd" | "umask" | "ulimit" | "sync" | "wait"
-        | "unset" | "ldconfig" => done(true),
+        "true" | ":" | "mkdir" | "chmod" | "chown" | "ln" | "trap" | "cd" | "umask" | "ulimit" | "sync"
+        | "wait" | "unset" | "ldconfig" => done(true),
         "false" => done(false),
         "echo" => says(echo(args)),
         "printf" => says(printf(args)),
@@ -257,7 +266,9 @@ fn plain(shell: &Shell<'_>, name: &str, args: &[&str]) -> Option<Outcome> {
         "id" if args.contains(&"-u") => line("0"),
         "id" => line("uid=0(root) gid=0(root)"),
         "nproc" => line("1"),
-        "uname" if args.contains(&"-a") => line(&format!("Linux {} 6.12.0-sandbox #1 SMP x86_64 GNU/Linux", shell.hostname)),
+        "uname" if args.contains(&"-a") => {
+            line(&format!("Linux {} 6.12.0-sandbox #1 SMP x86_64 GNU/Linux", shell.hostname))
+        }
         "uname" if args.contains(&"-m") => line("x86_64"),
         "uname" => line("Linux"),
         "date" if args.iter().any(|a| *a == "+%s") => line(&object::time::now().as_second().to_string()),

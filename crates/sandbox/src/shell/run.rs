@@ -67,7 +67,13 @@ pub struct Shell<'a> {
 
 impl<'a> Shell<'a> {
     /// A shell that runs nothing yet.
-    pub fn new(hostname: &str, variables: BTreeMap<String, String>, files: Files, unknown: Unknown, io: &'a mut dyn Io) -> Self {
+    pub fn new(
+        hostname: &str,
+        variables: BTreeMap<String, String>,
+        files: Files,
+        unknown: Unknown,
+        io: &'a mut dyn Io,
+    ) -> Self {
         Self {
             variables,
             files,
@@ -101,7 +107,8 @@ impl<'a> Shell<'a> {
     pub async fn line(&mut self, line: &str) -> Result<Option<i32>, Stop> {
         self.busy = 0;
         let Some(node) = parse(line) else {
-            self.write(Stream::Err, "sh: syntax error (or more than this simulated shell understands)\n").await?;
+            self.write(Stream::Err, "sh: syntax error (or more than this simulated shell understands)\n")
+                .await?;
             return Ok(Some(2));
         };
         match self.node(&node).await? {
@@ -174,7 +181,8 @@ impl<'a> Shell<'a> {
         match self.unknown {
             Unknown::Serves => Err(Stop::Forever(name.to_owned())),
             Unknown::Succeeds => {
-                self.write(Stream::Out, &format!("sandbox: {name} is simulated: it counts as done\n")).await?;
+                self.write(Stream::Out, &format!("sandbox: {name} is simulated: it counts as done\n"))
+                    .await?;
                 Ok(Flow::Next(0))
             }
             Unknown::NotFound => {
@@ -361,7 +369,9 @@ impl<'a> Shell<'a> {
                     }
                     Ok(Flow::Next(0))
                 }
-                "exec" | "command" | "time" | "nohup" if argv.len() > 1 => self.program(argv[1..].to_vec()).await,
+                "exec" | "command" | "time" | "nohup" if argv.len() > 1 => {
+                    self.program(argv[1..].to_vec()).await
+                }
                 _ => programs::run(self, &argv).await,
             }
         }
