@@ -1,1 +1,7 @@
-//! deploy
+//! What joey puts on a host: the VirtualCluster definition, and the objects that lead into one. Values only.
+
+mod definition;
+mod host_objects;
+
+pub use definition::{FINALIZER, GROUP, KIND, RESOURCE, Spec, VERSION, definition, gvr, virtual_cluster};
+pub use host_objects::{api_endpoints, api_service, kubeconfig_secret, kubeconfig_secret_name};

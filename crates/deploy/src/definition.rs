@@ -1,0 +1,106 @@
+//! `VirtualCluster` (`joey.dev/v1alpha1`): its definition, and its spec as joey reads it.
+
+use object::{GroupVersionResource, Value, json};
+
+/// API group.
+pub const GROUP: &str = "joey.dev";
+/// Version.
+pub const VERSION: &str = "v1alpha1";
+/// Kind.
+pub const KIND: &str = "VirtualCluster";
+/// Plural.
+pub const RESOURCE: &str = "virtualclusters";
+/// Holds a VirtualCluster until everything it made is gone.
+pub const FINALIZER: &str = "joey.dev/virtualcluster";
+
+/// The resource.
+pub fn gvr() -> GroupVersionResource {
+    GroupVersionResource::new(GROUP, VERSION, RESOURCE)
+}
+
+/// A VirtualCluster with this spec.
+pub fn virtual_cluster(namespace: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": KIND, "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
+
+/// What a VirtualCluster asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// `policy.hostPaths`
+    pub host_paths: bool,
+    /// `policy.hostNamespaces`
+    pub host_namespaces: bool,
+    /// `policy.privileged`
+    pub privileged: bool,
+    /// `sync.nodes`: tenants see the host's nodes.
+    pub nodes: bool,
+    /// `controllers`
+    pub controllers: String,
+}
+
+impl Spec {
+    /// Reads a spec; what is absent has its default.
+    pub fn read(virtual_cluster: &Value) -> Self {
+        let spec = &virtual_cluster["spec"];
+        let flag = |value: &Value, default: bool| value.as_bool().unwrap_or(default);
+        Self {
+            host_paths: flag(&spec["policy"]["hostPaths"], false),
+            host_namespaces: flag(&spec["policy"]["hostNamespaces"], false),
+            privileged: flag(&spec["policy"]["privileged"], false),
+            nodes: flag(&spec["sync"]["nodes"], true),
+            controllers: spec["controllers"].as_str().unwrap_or("all").to_owned(),
+        }
+    }
+}
+
+/// The CustomResourceDefinition to install on a host.
+pub fn definition() -> Value {
+    let flag = |text: &str, default: bool| json!({"type": "boolean", "default": default, "description": text});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{RESOURCE}.{GROUP}")},
+        "spec": {
+            "group": GROUP, "scope": "Namespaced",
+            "names": {"plural": RESOURCE, "singular": "virtualcluster", "kind": KIND, "listKind": format!("{KIND}List"), "shortNames": ["vc"]},
+            "versions": [{
+                "name": VERSION, "served": true, "storage": true, "subresources": {"status": {}},
+                "additionalPrinterColumns": [
+                    {"name": "Status", "type": "string", "jsonPath": ".status.phase"},
+                    {"name": "Version", "type": "string", "jsonPath": ".status.version"},
+                    {"name": "Address", "type": "string", "jsonPath": ".status.address"},
+                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                ],
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "description": "A Kubernetes cluster of its own inside of this namespace.",
+                    "properties": {
+                        "spec": {"type": "object", "default": {}, "properties": {
+                            "policy": {
+                                "type": "object", "description": "What tenants may ask of the host beyond ordinary pods.", "default": {},
+                                "properties": {
+                                    "hostPaths": flag("Volumes of the host's files.", false),
+                                    "hostNamespaces": flag("The host's network, process and IPC namespaces, and host ports.", false),
+                                    "privileged": flag("Privileged containers and capabilities beyond the usual.", false),
+                                },
+                            },
+                            "sync": {
+                                "type": "object", "description": "What of the host shows in the virtual cluster.", "default": {},
+                                "properties": {"nodes": flag("Its nodes, read-only.", true)},
+                            },
+                            "controllers": {
+                                "type": "string", "default": "all", "maxLength": 4096,
+                                "description": "Which controllers run: all, none, or names joined by commas.",
+                            },
+                        }},
+                        "status": {"type": "object", "properties": {
+                            "phase": {"type": "string"}, "version": {"type": "string"}, "address": {"type": "string"},
+                            "observedGeneration": {"type": "integer", "format": "int64"}, "message": {"type": "string"},
+                            "kubeconfigSecret": {"type": "string"},
+                        }},
+                    },
+                }},
+            }],
+        },
+    })
+}

@@ -1,0 +1,98 @@
+//! ConfigMaps and Secrets: only those that pods refer to go to the host, for as long as they do.
+
+use crate::pods;
+use crate::resources::{CONFIG_MAPS, SECRETS};
+use crate::syncer::Shared;
+use client::DeleteOptions;
+use object::{ApiError, GroupVersionResource, Result, Value, meta};
+use std::collections::BTreeSet;
+use translate::marks;
+
+/// The ConfigMaps and Secrets that a pod refers to: kind and name.
+pub(crate) fn references(pod: &Value) -> BTreeSet<(&'static str, String)> {
+    let mut found = BTreeSet::new();
+    let spec = &pod["spec"];
+    let mut add = |kind: &'static str, name: &Value| {
+        if let Some(name) = name.as_str().filter(|n| !n.is_empty()) {
+            found.insert((kind, name.to_owned()));
+        }
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for volume in list(&spec["volumes"]) {
+        add("ConfigMap", &volume["configMap"]["name"]);
+        add("Secret", &volume["secret"]["secretName"]);
+        add("Secret", &volume["csi"]["nodePublishSecretRef"]["name"]);
+        for source in list(&volume["projected"]["sources"]) {
+            add("ConfigMap", &source["configMap"]["name"]);
+            add("Secret", &source["secret"]["name"]);
+        }
+    }
+    for container in list(&spec["initContainers"]).iter().chain(&list(&spec["containers"])) {
+        for variable in list(&container["env"]) {
+            add("ConfigMap", &variable["valueFrom"]["configMapKeyRef"]["name"]);
+            add("Secret", &variable["valueFrom"]["secretKeyRef"]["name"]);
+        }
+        for source in list(&container["envFrom"]) {
+            add("ConfigMap", &source["configMapRef"]["name"]);
+            add("Secret", &source["secretRef"]["name"]);
+        }
+    }
+    for secret in list(&spec["imagePullSecrets"]) {
+        add("Secret", &secret["name"]);
+    }
+    found
+}
+
+/// Before a pod goes to the host, what it refers to does.
+pub(crate) async fn ensure_references(shared: &Shared, pod: &Value) -> Result<()> {
+    for (kind, name) in references(pod) {
+        let gvr = if kind == "ConfigMap" { &CONFIG_MAPS } else { &SECRETS };
+        if let Some(object) = shared.cache.get(gvr, meta::namespace(pod), &name) {
+            put(shared, gvr, &object).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, namespace: &str, name: &str) -> Result<()> {
+    let kind = if *gvr == *CONFIG_MAPS { "ConfigMap" } else { "Secret" };
+    let host_name = shared.host_name(namespace, name);
+    let host = shared.host.cache.entry(gvr, shared.host_namespace(), &host_name);
+    match shared.cache.get(gvr, namespace, name) {
+        Some(object) if host.is_some() || pods::is_used(shared, namespace, kind, name) => put(shared, gvr, &object).await,
+        None if host.is_some() => delete(shared, gvr, &host_name).await,
+        _ => Ok(()),
+    }
+}
+
+/// Makes the host object like the virtual one.
+async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Result<()> {
+    let wanted = translate::config(&shared.cluster, object);
+    match shared.host.client.find(gvr, shared.host_namespace(), meta::name(&wanted)).await? {
+        None => match shared.host.client.create(gvr, &wanted).await {
+            Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(error),
+        },
+        Some(held) if marks::origin(&shared.cluster, &held).is_none() => {
+            Err(ApiError::Internal(format!("host object {} belongs to somebody else", meta::name(&held))))
+        }
+        Some(held) => {
+            let alike = ["data", "binaryData"].iter().all(|f| held.get(*f) == wanted.get(*f)) && marks::belongs(&shared.cluster, &held, object);
+            if alike {
+                return Ok(());
+            }
+            shared.host.client.update(gvr, &wanted).await.map(drop)
+        }
+    }
+}
+
+async fn delete(shared: &Shared, gvr: &GroupVersionResource, host_name: &str) -> Result<()> {
+    let Some(held) = shared.host.client.find(gvr, shared.host_namespace(), host_name).await? else { return Ok(()) };
+    if marks::origin(&shared.cluster, &held).is_none() {
+        return Ok(());
+    }
+    match shared.host.client.delete(gvr, shared.host_namespace(), host_name, &DeleteOptions::uid(meta::uid(&held))).await {
+        Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

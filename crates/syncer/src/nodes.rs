@@ -1,0 +1,63 @@
+//! Nodes and storage classes: the host's, shown read-only.
+
+use crate::resources::{NODES, STORAGE_CLASSES};
+use crate::syncer::Shared;
+use client::DeleteOptions;
+use object::{ApiError, Result, Value, json, meta};
+
+pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
+    if !shared.nodes {
+        return Ok(());
+    }
+    let Some(host) = shared.host.cache.get(&NODES, "", name) else {
+        return gone(shared.client.delete(&NODES, "", name, &DeleteOptions::default()).await);
+    };
+    let wanted = translate::node(&host);
+    let node = match shared.client.find(&NODES, "", name).await? {
+        None => shared.client.create(&NODES, &wanted).await?,
+        Some(held) => {
+            let mut changed = held.clone();
+            // What the tenant labels and taints is the tenant's; what the host says comes on top.
+            for (key, value) in meta::labels(&wanted) {
+                meta::set_label(&mut changed, key, value);
+            }
+            match wanted["spec"].get("unschedulable").filter(|u| !u.is_null()) {
+                Some(value) => changed["spec"]["unschedulable"] = value.clone(),
+                None => {}
+            }
+            if changed == held { held } else { shared.client.update(&NODES, &changed).await? }
+        }
+    };
+    if node["status"]["conditions"] != wanted["status"]["conditions"] || node["status"]["capacity"] != wanted["status"]["capacity"] {
+        let mut node = node;
+        node["status"] = wanted["status"].clone();
+        shared.client.update_status(&NODES, &node).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn sync_storage_class(shared: &Shared, name: &str) -> Result<()> {
+    if !shared.nodes {
+        return Ok(());
+    }
+    let Some(host) = shared.host.cache.get(&STORAGE_CLASSES, "", name) else {
+        return gone(shared.client.delete(&STORAGE_CLASSES, "", name, &DeleteOptions::default()).await);
+    };
+    if shared.client.find(&STORAGE_CLASSES, "", name).await?.is_some() {
+        return Ok(());
+    }
+    let mut class: Value = (*host).clone();
+    class["metadata"] = json!({"name": name, "annotations": host["metadata"]["annotations"], "labels": host["metadata"]["labels"]});
+    class["parameters"] = Value::Null;
+    match shared.client.create(&STORAGE_CLASSES, &class).await {
+        Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn gone(outcome: Result<Value>) -> Result<()> {
+    match outcome {
+        Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

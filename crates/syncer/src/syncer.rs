@@ -1,0 +1,182 @@
+//! One virtual cluster's syncer: two caches, one queue, a few workers.
+
+use crate::host::Host;
+use crate::queue::{Key, Kind, Queue};
+use crate::resources::{CLAIMS, CONFIG_MAPS, NAMESPACES, NODES, PODS, SECRETS, SERVICES, VOLUMES};
+use crate::{claims, config, events, nodes, pods, services};
+use client::{Cache, Change, Client, Keep};
+use object::Result;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::task::JoinHandle;
+use translate::Cluster;
+
+/// Objects worked on at a time, per virtual cluster.
+const WORKERS: usize = 8;
+
+/// What a syncer is told.
+pub struct Options {
+    /// The virtual cluster.
+    pub cluster: Cluster,
+    /// Its API, with all rights.
+    pub client: Client,
+    /// Where it lives.
+    pub host: Arc<Host>,
+    /// Show the host's nodes and storage classes.
+    pub nodes: bool,
+}
+
+/// A running syncer; dropping it stops it.
+pub struct Syncer {
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the workers share.
+pub(crate) struct Shared {
+    pub cluster: Cluster,
+    pub client: Client,
+    pub cache: Cache,
+    pub host: Arc<Host>,
+    pub nodes: bool,
+    pub queue: Arc<Queue>,
+    /// When each pod's tokens are due for renewal, by pod uid.
+    pub tokens: Mutex<HashMap<String, tokio::time::Instant>>,
+    pub synced: AtomicU64,
+    pub failed: AtomicU64,
+}
+
+impl Syncer {
+    /// Starts syncing on the current tokio runtime.
+    pub fn start(options: Options) -> Self {
+        let Options { cluster, client, host, nodes } = options;
+        let client = client.with_user_agent("joey-syncer");
+        let (cache, reflectors) = Cache::new(client.clone());
+        let queue = Queue::new();
+        let shared = Arc::new(Shared {
+            cluster,
+            client,
+            cache,
+            host,
+            nodes,
+            queue,
+            tokens: Mutex::default(),
+            synced: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        });
+        let weak = Arc::downgrade(&shared);
+        shared.cache.subscribe(Arc::new(move |change| {
+            if let Some(shared) = weak.upgrade() {
+                shared.changed(change);
+            }
+        }));
+        for gvr in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES] {
+            shared.cache.track(gvr, Keep::Full);
+        }
+        for gvr in [&NAMESPACES, &NODES] {
+            shared.cache.track(gvr, Keep::Metadata);
+        }
+        shared.host.route(&shared.cluster, &shared.queue);
+        let mut tasks = vec![tokio::spawn(reflectors.run())];
+        tasks.push(tokio::spawn(run(shared.clone())));
+        Self { shared, tasks }
+    }
+
+    /// How many objects were brought up to date so far, and how often that failed.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.shared.synced.load(Ordering::Relaxed), self.shared.failed.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.shared.host.unroute(&self.shared.cluster);
+        self.shared.cache.unsubscribe_all();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn changed(&self, change: &Change) {
+        let kinds = [(&PODS, Kind::Pod), (&SERVICES, Kind::Service), (&CLAIMS, Kind::Claim), (&CONFIG_MAPS, Kind::ConfigMap), (&SECRETS, Kind::Secret)];
+        if let Some((_, kind)) = kinds.into_iter().find(|(gvr, _)| change.is(gvr)) {
+            let entry = change.entry();
+            self.queue.add(Key::new(kind, &entry.namespace, &entry.name));
+        }
+    }
+
+    async fn sync(&self, key: &Key) -> Result<()> {
+        match key.kind {
+            Kind::Pod => pods::sync(self, &key.namespace, &key.name).await,
+            Kind::Service => services::sync(self, &key.namespace, &key.name).await,
+            Kind::Claim => claims::sync(self, &key.namespace, &key.name).await,
+            Kind::ConfigMap => config::sync(self, &CONFIG_MAPS, &key.namespace, &key.name).await,
+            Kind::Secret => config::sync(self, &SECRETS, &key.namespace, &key.name).await,
+            Kind::Event => events::sync(self, &key.name).await,
+            Kind::Node => nodes::sync(self, &key.name).await,
+            Kind::StorageClass => nodes::sync_storage_class(self, &key.name).await,
+        }
+    }
+
+    /// The host's name for a virtual object.
+    pub fn host_name(&self, namespace: &str, name: &str) -> String {
+        translate::names::host(&self.cluster, namespace, name)
+    }
+
+    pub fn host_namespace(&self) -> &str {
+        &self.cluster.host_namespace
+    }
+}
+
+async fn run(shared: Arc<Shared>) {
+    shared.host.synced().await;
+    shared.cache.wait_synced(&[&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES]).await;
+    shared.enqueue_all();
+    let workers = (0..WORKERS).map(|_| work(&shared));
+    futures::future::join_all(workers).await;
+}
+
+async fn work(shared: &Shared) {
+    loop {
+        let key = shared.queue.next().await;
+        let outcome = shared.sync(&key).await;
+        let failed = match &outcome {
+            Ok(()) => false,
+            // Somebody else was quicker; the change that did it brings the key back, and so does this.
+            Err(error) => {
+                tracing::debug!(cluster = %shared.cluster.name, kind = ?key.kind, namespace = %key.namespace, name = %key.name, %error, "not synced yet");
+                true
+            }
+        };
+        let counter = if failed { &shared.failed } else { &shared.synced };
+        counter.fetch_add(1, Ordering::Relaxed);
+        shared.queue.done(key, failed);
+    }
+}
+
+impl Shared {
+    /// Everything that is there on either side: what was missed while nobody watched.
+    fn enqueue_all(&self) {
+        let host = &self.host.cache;
+        let kinds = [(&PODS, Kind::Pod), (&SERVICES, Kind::Service), (&CLAIMS, Kind::Claim)];
+        for (gvr, kind) in kinds {
+            for entry in host.list(gvr, self.host_namespace()) {
+                let origin = entry.value().and_then(|o| translate::marks::origin(&self.cluster, &o));
+                if let Some(origin) = origin {
+                    self.queue.add(Key::new(kind, &origin.namespace, &origin.name));
+                }
+            }
+        }
+        if self.nodes {
+            for (gvr, kind) in [(&NODES, Kind::Node), (&crate::resources::STORAGE_CLASSES, Kind::StorageClass)] {
+                for entry in host.list(gvr, "") {
+                    self.queue.add(Key::new(kind, "", &entry.name));
+                }
+            }
+        }
+    }
+}
