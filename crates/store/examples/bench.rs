@@ -1,5 +1,6 @@
 //! Figures of the embedded store: commits, writes, reads, lists, watch fan-out, memory. `cargo run --release -p store
-//! --example bench [FOLDER]`; the folder (default: a temporary one) should be on the disk of interest.
+//! --example bench [FOLDER]`; the folder (default: a temporary one) should be on the disk of interest. `CACHE_BYTES`
+//! sets another cache than the default.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,7 +51,11 @@ fn prepare(root: &Path, part: &str) {
 }
 
 fn open(root: &Path, name: &str) -> Arc<EmbeddedStore> {
-    EmbeddedStore::open(root.join(name), Options::default()).expect("open")
+    let mut options = Options::default();
+    if let Some(cache) = std::env::var("CACHE_BYTES").ok().and_then(|bytes| bytes.parse().ok()) {
+        options.cache_bytes = cache;
+    }
+    EmbeddedStore::open(root.join(name), options).expect("open")
 }
 
 async fn create(store: &dyn Store, key: String) -> Revision {

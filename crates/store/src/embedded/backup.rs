@@ -3,6 +3,7 @@
 //! A backup is a database of the same layout as of one revision, with history. Nothing that exists is overwritten;
 //! what is half written has another name until it is complete and on disk.
 
+use super::cache::ValueCache;
 use super::database::{Meta, Snapshot, failed, guarded, load, open};
 use super::disk::{Disk, LockedFile, sync_folder};
 use super::overlay::Overlay;
@@ -51,7 +52,7 @@ impl EmbeddedStore {
         // the backup itself is not written to
         let overlay = Overlay::on(disk).map_err(|error| located(StoreError::Io(error.to_string())))?;
         let database = open(&Disk(Arc::new(overlay)), CACHE).map_err(located)?;
-        let loaded = load(&database).map_err(located)?;
+        let loaded = load(&database, &Arc::new(ValueCache::new(0))).map_err(located)?;
         std::fs::create_dir_all(path)
             .map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;
         create(&path.join(FILE), |database| copy(&loaded.snapshot, loaded.meta, database))?;
@@ -113,7 +114,7 @@ fn copy_part(snapshot: &Snapshot, part: RangeInclusive<u64>, database: &Database
             let revision = revision.value();
             log.insert(revision, record.value()).map_err(failed)?;
             if !super::Record::decode(revision, record.value())?.deleted {
-                let value = snapshot.value(Revision(revision))?;
+                let value = snapshot.stored(Revision(revision))?;
                 values.insert(revision, super::record::encode_value(&value).as_slice()).map_err(failed)?;
             }
         }

@@ -1,10 +1,11 @@
 //! The redb database on its storage: opening, loading, snapshots, and errors in the store's terms.
 
+use super::cache::ValueCache;
 use super::disk::Disk;
 use super::expiry::Expiries;
 use super::index::{Index, Version};
 use super::record::{COMPACTED, FORMAT, LOG, META, REVISION, Record, SWEPT, VALUES, decode_value};
-use crate::{Revision, StoreError};
+use crate::{Entry, Revision, StoreError};
 use bytes::Bytes;
 use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,19 +15,43 @@ use std::sync::Arc;
 pub(super) struct Snapshot {
     pub(super) log: ReadOnlyTable<u64, &'static [u8]>,
     pub(super) values: ReadOnlyTable<u64, &'static [u8]>,
+    cache: Arc<ValueCache>,
 }
 
 impl Snapshot {
     /// The newest state of the database.
-    pub(super) fn take(database: &Database) -> Result<Self, StoreError> {
+    pub(super) fn take(database: &Database, cache: &Arc<ValueCache>) -> Result<Self, StoreError> {
         let read = database.begin_read().map_err(failed)?;
         let log = read.open_table(LOG).map_err(failed)?;
         let values = read.open_table(VALUES).map_err(failed)?;
-        Ok(Self { log, values })
+        Ok(Self { log, values, cache: cache.clone() })
     }
 
     /// The value written at `revision`, which must be one that is kept.
     pub(super) fn value(&self, revision: Revision) -> Result<Bytes, StoreError> {
+        if let Some(value) = self.cache.get(revision) {
+            return Ok(value);
+        }
+        let value = self.stored(revision)?;
+        self.cache.put(revision, value.clone());
+        Ok(value)
+    }
+
+    /// The entries of these keys.
+    pub(super) fn entries(&self, keys: &[(Arc<str>, Version)]) -> Result<Vec<Entry>, StoreError> {
+        let cached = self.cache.get_all(keys.iter().map(|(_, version)| version.revision));
+        let entry = |((key, version), cached): (&(Arc<str>, Version), Option<Bytes>)| {
+            let value = match cached {
+                Some(value) => value,
+                None => self.value(version.revision)?,
+            };
+            Ok(version.entry(key.clone(), value))
+        };
+        keys.iter().zip(cached).map(entry).collect()
+    }
+
+    /// The value written at `revision`, from the disk.
+    pub(super) fn stored(&self, revision: Revision) -> Result<Bytes, StoreError> {
         let stored = self.values.get(revision.0).map_err(failed)?;
         let stored = stored
             .ok_or_else(|| StoreError::Corrupt(format!("value of revision {} is missing", revision.0)))?;
@@ -100,11 +125,11 @@ pub(super) struct Loaded {
     pub(super) snapshot: Snapshot,
 }
 
-/// Reads the log.
-pub(super) fn load(database: &Database) -> Result<Loaded, StoreError> {
+/// Reads the log. Values that are read later are kept in `cache`.
+pub(super) fn load(database: &Database, cache: &Arc<ValueCache>) -> Result<Loaded, StoreError> {
     guarded(|| {
         let meta = Meta::read(database)?;
-        let snapshot = Snapshot::take(database)?;
+        let snapshot = Snapshot::take(database, cache)?;
         let mut index = Index::default();
         let mut expiries = Expiries::default();
         let mut replaced: Vec<Arc<str>> = Vec::new();

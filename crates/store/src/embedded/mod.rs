@@ -6,6 +6,7 @@
 
 mod backup;
 mod batch;
+mod cache;
 mod database;
 mod disk;
 mod expiry;
@@ -21,6 +22,7 @@ mod writer;
 
 use crate::feed::{Changes, Feed, History, Limits};
 use crate::{Entry, Event, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
+use cache::ValueCache;
 use database::{Snapshot, failed, guarded};
 use disk::{Disk, LockedFile};
 use futures::FutureExt;
@@ -41,6 +43,8 @@ pub const FILE: &str = "data.redb";
 
 /// Writes that may wait at a time; further ones wait for room.
 const WAITING: usize = 8_192;
+/// Milliseconds without use after which memory is given back.
+const REST: u64 = 60_000;
 /// Entries a list reads before it lets other tasks run.
 const LIST_CHUNK: usize = 512;
 /// Most log records and bytes a lagging watcher reads at a time.
@@ -49,7 +53,7 @@ const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
 /// How a store is run. [`Options::default`] suits a virtual cluster among thousands.
 #[derive(Clone)]
 pub struct Options {
-    /// Bytes of the file's pages kept in memory (1 MiB).
+    /// About how many bytes of values and of the file's pages are kept in memory at most (1 MiB). Given back when idle.
     pub cache_bytes: usize,
     /// How long old revisions are kept (5 minutes).
     pub history: Duration,
@@ -71,6 +75,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The part of the cache for pages: what leads to the values.
+    fn page_bytes(&self) -> usize {
+        self.cache_bytes / 4
+    }
+
     /// Milliseconds since 1970.
     fn now(&self) -> u64 {
         milliseconds((self.clock)())
@@ -95,6 +104,7 @@ struct Engine {
     /// Held until the store is dropped.
     lock: Option<Arc<LockedFile>>,
     state: RwLock<State>,
+    cache: Arc<ValueCache>,
     writer: Mutex<Writer>,
     queue: Mutex<Queue>,
     room: Semaphore,
@@ -150,8 +160,9 @@ impl EmbeddedStore {
     ) -> Result<Arc<Self>, StoreError> {
         let located = |error| locate(place, error);
         inspect::inspect(&disk).map_err(located)?;
-        let database = database::open(&disk, options.cache_bytes).map_err(located)?;
-        let loaded = database::load(&database).map_err(located)?;
+        let database = database::open(&disk, options.page_bytes()).map_err(located)?;
+        let cache = Arc::new(ValueCache::new(options.cache_bytes - options.page_bytes()));
+        let loaded = database::load(&database, &cache).map_err(located)?;
         let meta = loaded.meta;
         let state = State {
             index: loaded.index,
@@ -170,6 +181,7 @@ impl EmbeddedStore {
             disk,
             lock,
             state: RwLock::new(state),
+            cache,
             queue: Mutex::default(),
             room: Semaphore::new(WAITING),
             feed: Arc::new(Feed::new(meta.revision, options.recent)),
@@ -286,7 +298,7 @@ impl Engine {
             if number > 0 {
                 tokio::task::yield_now().await;
             }
-            entries.extend(self.read_from(snapshot.clone(), |snapshot| values(snapshot, chunk))?);
+            entries.extend(self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk))?);
         }
         Ok(Listing { entries, revision, remaining: found.remaining })
     }
@@ -330,12 +342,6 @@ fn locate(place: &str, error: StoreError) -> StoreError {
         }
         error => error,
     }
-}
-
-fn values(snapshot: &Snapshot, keys: &[(Arc<str>, Version)]) -> Result<Vec<Entry>, StoreError> {
-    keys.iter()
-        .map(|(key, version)| Ok(version.entry(key.clone(), snapshot.value(version.revision)?)))
-        .collect()
 }
 
 /// A log record as watchers see it.
@@ -413,8 +419,9 @@ impl Store for EmbeddedStore {
             while engine.due() <= now {
                 engine.ask(|reply| Job::Maintain(now, reply)).await?;
             }
-            engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
-            let due = engine.due();
+            let freed = engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
+            let rest = if engine.cache.rest() || freed { now.saturating_add(REST) } else { u64::MAX };
+            let due = engine.due().min(rest);
             Ok((due != u64::MAX).then(|| Duration::from_millis(due.saturating_sub(now))))
         }
         .boxed()

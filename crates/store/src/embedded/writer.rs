@@ -9,6 +9,7 @@ use super::expiry::Expiries;
 use super::record::{LOG, Record, VALUES, encode_value};
 use super::{Engine, State};
 use crate::{Entry, Event, Revision, StoreError, Write};
+use bytes::Bytes;
 use redb::{Database, ReadableTable};
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -215,7 +216,7 @@ impl Engine {
         let committed = guarded(|| {
             let Some(database) = &writer.database else { return Err(StoreError::Closed) };
             let swept = store(database, batch, writer, &meta, self.state.read().revision)?;
-            Ok((swept, Snapshot::take(database)?))
+            Ok((swept, Snapshot::take(database, &self.cache)?))
         });
         match committed {
             Ok((swept, snapshot)) => {
@@ -252,7 +253,16 @@ impl Engine {
         for (key, change) in keys.iter().zip(&batch.changes) {
             writer.expiries.set(key, change.expires);
         }
+        for change in &batch.changes {
+            if let Some(value) = &change.value {
+                // a copy: the writer's may be a part of a whole request
+                self.cache.put(change.revision, Bytes::copy_from_slice(value));
+            }
+        }
         self.feed.publish(writer.meta.revision, || events(batch, &keys, &snapshot));
+        for version in batch.changes.iter().filter_map(|change| change.previous) {
+            self.cache.remove(version.revision);
+        }
     }
 
     /// Opens the database again after a failure. Readers go on with what they saw.
@@ -261,8 +271,9 @@ impl Engine {
             return Err(StoreError::Closed);
         }
         writer.database = None;
-        let database = open(&self.disk, self.options.cache_bytes)?;
-        let (stored, snapshot) = guarded(|| Ok((Meta::read(&database)?, Snapshot::take(&database)?)))?;
+        let database = open(&self.disk, self.options.page_bytes())?;
+        let (stored, snapshot) =
+            guarded(|| Ok((Meta::read(&database)?, Snapshot::take(&database, &self.cache)?)))?;
         let revision = self.state.read().revision;
         if stored.revision < revision {
             let (is, was) = (stored.revision.0, revision.0);
@@ -372,7 +383,7 @@ fn events(batch: &Batch, keys: &[Arc<str>], snapshot: &Snapshot) -> Result<Vec<A
 }
 
 impl super::index::Version {
-    pub(super) fn entry(self, key: Arc<str>, value: bytes::Bytes) -> Entry {
+    pub(super) fn entry(self, key: Arc<str>, value: Bytes) -> Entry {
         Entry { key, value, create_revision: self.create, mod_revision: self.revision }
     }
 }

@@ -141,14 +141,18 @@ impl Feed {
         }
     }
 
-    /// Forgets all but the newest changes; slow watchers read them from history. For stores that went idle.
-    pub fn shrink(&self, keep: Limits) {
+    /// Forgets all but the newest changes; slow watchers read them from history. For stores that went idle. Says
+    /// whether there was something to forget.
+    pub fn shrink(&self, keep: Limits) -> bool {
         let mut state = self.state.lock();
+        let before = state.ring.len();
         state.evict(keep);
+        let freed = state.ring.len() < before;
         state.ring.shrink_to(64);
         for group in state.groups.all() {
             group.shrink();
         }
+        freed
     }
 
     /// Number of watchers.
