@@ -12,8 +12,12 @@ use rustc_hash::FxHashMap;
 
 /// Reads the whole table.
 pub(crate) fn builtin() -> Types {
-    let mut loader =
-        Loader { table: facts::table(), types: Types::default(), shared: FxHashMap::default(), copies: Vec::new() };
+    let mut loader = Loader {
+        table: facts::table(),
+        types: Types::default(),
+        shared: FxHashMap::default(),
+        copies: Vec::new(),
+    };
     loader.name_all();
     for entry in &loader.table.entries {
         loader.fill(entry);

@@ -32,10 +32,20 @@ const MAX_DEPTH: usize = 128;
 
 /// Compiles the schema of one version. `null` compiles to an object that keeps all its fields.
 pub fn compile(schema: &Value) -> Compiled {
-    let mut compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
+    let compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
     let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let schema = if schema.is_null() { &anything } else { schema };
-    let root = compiler.node(schema, Place::Root, 0);
+    finish(compiler, schema, Place::Root)
+}
+
+/// Compiles a part of a schema.
+pub(super) fn compile_value(schema: &Value) -> Compiled {
+    let compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
+    finish(compiler, schema, Place::Inner)
+}
+
+fn finish(mut compiler: Compiler, schema: &Value, place: Place) -> Compiled {
+    let root = compiler.node(schema, place, 0);
     let Compiler { mut types, custom, .. } = compiler;
     types.custom = Some(Box::new(custom));
     types.nodes.shrink_to_fit();

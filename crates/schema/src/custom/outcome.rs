@@ -1,6 +1,7 @@
 //! What a validation found: errors without repetition, and how much matched (to choose among alternatives).
 
 use object::{FieldError, FieldErrorKind, Path, Value};
+use std::rc::Rc;
 
 /// The result of validating one value.
 #[derive(Debug, Default)]
@@ -34,15 +35,15 @@ impl Outcome {
 /// Where the walk is: what the field is called, and what messages call it.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// `status` when only the status is validated; its fields go by their own names.
-    base: &'static str,
+    /// Where what is validated stands: `status` when only that is. Messages do not name it.
+    base: Rc<str>,
     name: String,
 }
 
 impl Place {
     /// The root of what is validated.
-    pub fn root(base: &'static str) -> Self {
-        Self { base, name: String::new() }
+    pub fn root(base: &str) -> Self {
+        Self { base: base.into(), name: String::new() }
     }
 
     /// Is it the root?
@@ -53,17 +54,17 @@ impl Place {
     /// A field that the schema lists.
     pub fn field(&self, name: &str) -> Self {
         let name = if self.name.is_empty() { name.to_owned() } else { format!("{}.{name}", self.name) };
-        Self { base: self.base, name }
+        Self { base: self.base.clone(), name }
     }
 
     /// A key of a map, and a required field: the dot is there even at the root.
     pub fn key(&self, name: &str) -> Self {
-        Self { base: self.base, name: format!("{}.{name}", self.name) }
+        Self { base: self.base.clone(), name: format!("{}.{name}", self.name) }
     }
 
     /// An item of a list.
     pub fn index(&self, index: usize) -> Self {
-        Self { base: self.base, name: format!("{}[{index}]", self.name) }
+        Self { base: self.base.clone(), name: format!("{}[{index}]", self.name) }
     }
 
     /// As messages spell it.
@@ -73,7 +74,7 @@ impl Place {
 
     /// As field paths spell it.
     pub fn path(&self) -> Path {
-        let base = Path::new(self.base);
+        let base = Path::new(&*self.base);
         match self.name.strip_prefix('.').unwrap_or(&self.name) {
             "" => base,
             name => base.field(name),
@@ -94,7 +95,7 @@ impl Place {
 
     /// An error that belongs to no field: `<nil>: Invalid value: "": <message>`.
     pub fn unplaced(&self, message: &str) -> FieldError {
-        FieldError::invalid(&Path::new(self.base), &"".into(), message)
+        FieldError::invalid(&Path::new(&*self.base), &"".into(), message)
     }
 
     /// `Unsupported value: …`

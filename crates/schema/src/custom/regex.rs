@@ -4,6 +4,7 @@
 //! neither nesting nor set operations.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::{Ast, ErrorKind, RepetitionKind, RepetitionRange, parse::Parser};
 
 /// Compiled expressions larger than this are refused.
 const SIZE_LIMIT: usize = 2 << 20;
@@ -11,6 +12,73 @@ const SIZE_LIMIT: usize = 2 << 20;
 /// Compiles an expression of Go's dialect; `None` if it is malformed (or grows too large).
 pub fn go_regex(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(&translate(pattern)).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().ok()
+}
+
+/// What Go says of a malformed expression: ``error parsing regexp: missing closing ): `(` ``; `None` if it is sound.
+pub fn go_regex_error(pattern: &str) -> Option<String> {
+    let say = |what: &str, part: &str| Some(format!("error parsing regexp: {what}: `{part}`"));
+    if let Some(at) = ["(?=", "(?!", "(?<=", "(?<!"].iter().filter_map(|look| pattern.find(look)).min() {
+        let end = pattern[at..].char_indices().nth(3).map_or(pattern.len(), |(offset, _)| at + offset);
+        return say("invalid or unsupported Perl syntax", &pattern[at..end]);
+    }
+    let translated = translate(pattern);
+    let ast = match Parser::new().parse(&translated) {
+        Ok(ast) => ast,
+        Err(error) => {
+            let part = translated.get(error.span().start.offset..error.span().end.offset).unwrap_or("");
+            let from = translated.get(error.span().start.offset..).unwrap_or("");
+            return match error.kind() {
+                ErrorKind::GroupUnclosed => say("missing closing )", pattern),
+                ErrorKind::GroupUnopened => say("unexpected )", pattern),
+                ErrorKind::ClassUnclosed => say("missing closing ]", from),
+                ErrorKind::ClassRangeInvalid => say("invalid character class range", part),
+                ErrorKind::RepetitionMissing => say(
+                    "missing argument to repetition operator",
+                    &from[..from.chars().next().map_or(0, char::len_utf8)],
+                ),
+                ErrorKind::EscapeUnexpectedEof => say("trailing backslash at end of expression", ""),
+                ErrorKind::EscapeUnrecognized => say("invalid escape sequence", part),
+                ErrorKind::GroupNameInvalid | ErrorKind::GroupNameEmpty => say("invalid named capture", from),
+                ErrorKind::RepetitionCountInvalid => say("invalid repeat count", part),
+                _ => say("invalid or unsupported Perl syntax", part),
+            };
+        }
+    };
+    if let Some((what, part)) = odd_repetition(&ast, &translated, 0) {
+        return say(what, &part);
+    }
+    go_regex(pattern).is_none().then(|| "error parsing regexp: expression too large".to_owned())
+}
+
+/// Go repeats a thousand times at most, and repeats no repetition.
+fn odd_repetition(ast: &Ast, text: &str, depth: usize) -> Option<(&'static str, String)> {
+    const MAX: u32 = 1000;
+    if depth > 200 {
+        return None;
+    }
+    let inner = |ast: &Ast| odd_repetition(ast, text, depth + 1);
+    match ast {
+        Ast::Repetition(repetition) => {
+            let most = match &repetition.op.kind {
+                RepetitionKind::Range(RepetitionRange::Exactly(n) | RepetitionRange::AtLeast(n)) => *n,
+                RepetitionKind::Range(RepetitionRange::Bounded(_, n)) => *n,
+                _ => 0,
+            };
+            let end = repetition.op.span.end.offset;
+            let from = |start: usize| text.get(start..end).unwrap_or("").to_owned();
+            if most > MAX {
+                return Some(("invalid repeat count", from(repetition.op.span.start.offset)));
+            }
+            if let Ast::Repetition(repeated) = &*repetition.ast {
+                return Some(("invalid nested repetition operator", from(repeated.op.span.start.offset)));
+            }
+            inner(&repetition.ast)
+        }
+        Ast::Group(group) => inner(&group.ast),
+        Ast::Alternation(list) => list.asts.iter().find_map(inner),
+        Ast::Concat(list) => list.asts.iter().find_map(inner),
+        _ => None,
+    }
 }
 
 fn translate(pattern: &str) -> String {
@@ -114,6 +182,25 @@ mod tests {
             assert!(regex.is_match(matching), "{pattern} {matching}");
             assert!(!regex.is_match(other), "{pattern} {other}");
         }
+        assert_eq!(go_regex_error("(").unwrap(), "error parsing regexp: missing closing ): `(`");
+        assert_eq!(
+            go_regex_error("a**").unwrap(),
+            "error parsing regexp: invalid nested repetition operator: `**`"
+        );
+        assert_eq!(
+            go_regex_error("*a").unwrap(),
+            "error parsing regexp: missing argument to repetition operator: `*`"
+        );
+        assert_eq!(go_regex_error("[a").unwrap(), "error parsing regexp: missing closing ]: `[a`");
+        assert_eq!(
+            go_regex_error("a{1001}").unwrap(),
+            "error parsing regexp: invalid repeat count: `{1001}`"
+        );
+        assert_eq!(
+            go_regex_error("(?=a)").unwrap(),
+            "error parsing regexp: invalid or unsupported Perl syntax: `(?=`"
+        );
+        assert_eq!(go_regex_error(r"^[a-z]\d{3,}$"), None);
         assert!(go_regex("(").is_none());
         assert!(go_regex("((a{1000}){1000}){1000}").is_none(), "bombs are refused");
     }

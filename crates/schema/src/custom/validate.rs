@@ -27,6 +27,11 @@ pub fn validate_status(schema: Schema<'_>, object: &Value, old: Option<&Value>) 
     place(at, status, old.and_then(|o| o.get("status")), &Place::root("status")).errors
 }
 
+/// Checks a default that stands at `path` of a definition.
+pub(super) fn validate_default(schema: Schema<'_>, value: &Value, path: &object::Path) -> Vec<FieldError> {
+    At::new(schema).map_or_else(Vec::new, |at| value_at(at, value, None, &Place::root(path.as_str())).errors)
+}
+
 /// A place of its own: what did not change is let pass.
 fn place(at: At<'_>, value: &Value, old: Option<&Value>, place: &Place) -> Outcome {
     let outcome = value_at(at, value, old, place);

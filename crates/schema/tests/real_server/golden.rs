@@ -175,3 +175,41 @@ fn answer(compiled: &schema::custom::Compiled, body: &str, strict: bool) -> Valu
     object.as_object_mut().unwrap().remove("metadata");
     object
 }
+
+#[test]
+fn schemas_of_definitions_are_refused_as_by_a_real_server() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (_, case) in cases().into_iter().filter(|(file, _)| file.ends_with("crds.json")) {
+        for step in case["steps"].as_array().unwrap() {
+            let versions = step["body"]["spec"]["versions"].as_array().map_or(&[][..], Vec::as_slice);
+            let ([version], Some(body)) = (versions, step["expect"]["body"].as_object()) else { continue };
+            let schema = &version["schema"]["openAPIV3Schema"];
+            let message = body.get("message").and_then(Value::as_str).unwrap_or("");
+            // Rules that do not compile are somebody else's to refuse.
+            if schema.is_null()
+                || message.contains("already exists")
+                || step["name"].as_str().unwrap().starts_with("CEL ") && message.contains("ompil")
+            {
+                continue;
+            }
+            seen += 1;
+            let path = object::Path::new("spec.validation.openAPIV3Schema");
+            let status = version["subresources"].get("status").is_some();
+            let ours = schema::custom::check_definition(schema, &path, status);
+            let ours: Vec<_> = ours.iter().map(|e| format!("{} {}", e.path, e.message)).collect();
+            let causes = step["expect"]["body"]["details"]["causes"].as_array().cloned().unwrap_or_default();
+            let theirs = causes
+                .iter()
+                .map(|c| format!("{} {}", c["field"].as_str().unwrap(), c["message"].as_str().unwrap()));
+            let theirs: Vec<_> =
+                theirs.filter(|t| t.starts_with("spec.validation.openAPIV3Schema")).collect();
+            let cel = ["evaluate to", "cost", "uncorrelatable"];
+            if ours != theirs && !theirs.iter().any(|t| cel.iter().any(|c| t.contains(c))) {
+                wrong.push(format!("{}:\n  theirs {theirs:?}\n  ours   {ours:?}", step["name"]));
+            }
+        }
+    }
+    eprintln!("{seen} definitions");
+    assert!(wrong.is_empty(), "{}\n{} differences", wrong.join("\n"), wrong.len());
+}
