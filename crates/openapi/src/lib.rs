@@ -6,6 +6,7 @@
 
 mod accept;
 mod custom;
+mod describe;
 mod discovery;
 mod facts;
 mod paths;

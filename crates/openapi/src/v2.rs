@@ -1,6 +1,7 @@
 //! `/openapi/v2`: one document for everything, for clients that do not know v3.
 
 use crate::accept::clauses;
+use crate::describe::describe;
 use crate::paths::{self, Flavor};
 use crate::{Document, Documents, custom, facts, hash, header, not_modified, v3};
 use bytes::Bytes;
@@ -28,11 +29,11 @@ impl Documents {
     }
 
     fn v2_body(&self) -> Bytes {
-        let text = facts::v2_text();
-        if self.registry.custom().next().is_none() {
-            return text.into();
-        }
-        let mut document: Value = serde_json::from_slice(&text).unwrap_or_default();
+        self.v2_document().to_string().into()
+    }
+
+    fn v2_document(&self) -> Value {
+        let mut document: Value = serde_json::from_slice(&facts::v2_text()).unwrap_or_default();
         for resource in self.registry.custom() {
             if let Some(all) = document["paths"].as_object_mut() {
                 all.extend(paths::paths(resource, Flavor::V2));
@@ -41,6 +42,9 @@ impl Documents {
                 all.extend(custom::schemas(resource, Flavor::V2));
             }
         }
-        document.to_string().into()
+        if let Some(all) = document["definitions"].as_object_mut() {
+            describe(all, Flavor::V2);
+        }
+        document
     }
 }

@@ -3,6 +3,7 @@
 //! A document's hash is part of its URL in the index, so that clients may keep it for ever.
 
 use crate::accept::clauses;
+use crate::describe::describe;
 use crate::paths::{self, Flavor};
 use crate::{Document, Documents, custom, facts, hash, header, not_modified};
 use bytes::Bytes;
@@ -62,7 +63,7 @@ impl Documents {
         let mut document = match (known, version) {
             (true, _) => Document::empty(304),
             (_, Some(version)) => Document::new("application/json", custom_document(path, version)),
-            (_, None) => Document::new("application/json", facts::v3_text(path).unwrap_or_default()),
+            (_, None) => Document::new("application/json", built_in_document(path)),
         };
         document = document.with("etag", etag).with("vary", "Accept");
         if asked.is_some_and(|asked| !asked.is_empty()) {
@@ -109,6 +110,20 @@ pub(crate) fn resource_digest(resource: &Resource) -> Vec<u8> {
     out
 }
 
+/// The document of a group or version without custom resources.
+fn built_in_document(path: &str) -> Bytes {
+    let text = facts::v3_text(path).unwrap_or_default();
+    let mut document: Value = serde_json::from_slice(&text).unwrap_or_default();
+    describe_all(&mut document);
+    document.to_string().into()
+}
+
+fn describe_all(document: &mut Value) {
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        describe(schemas, Flavor::V3);
+    }
+}
+
 /// The document of a group version that custom resources are part of.
 fn custom_document(path: &str, version: &Version) -> Bytes {
     let mut document =
@@ -132,5 +147,6 @@ fn custom_document(path: &str, version: &Version) -> Bytes {
     if let Some(known) = document["components"]["schemas"].as_object_mut() {
         known.extend(schemas);
     }
+    describe_all(&mut document);
     document.to_string().into()
 }

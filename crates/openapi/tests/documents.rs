@@ -72,6 +72,25 @@ fn the_index_matches_a_real_server() {
 }
 
 #[test]
+fn fields_are_described() {
+    let document = body(&get(Registry::builtin(), "/openapi/v3/api/v1", &[]));
+    let spec = &document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"];
+    assert!(
+        spec["properties"]["containers"]["description"].as_str().is_some_and(|d| d.contains("containers"))
+    );
+    assert!(spec["properties"]["affinity"]["description"].is_string());
+    let (mut described, mut all) = (0, 0);
+    for schema in document["components"]["schemas"].as_object().expect("schemas").values() {
+        for property in schema["properties"].as_object().into_iter().flatten() {
+            all += 1;
+            described += usize::from(property.1["description"].is_string());
+        }
+    }
+    assert!(described * 10 > all * 8, "only {described} of {all} fields are described");
+    eprintln!("{described} of {all} fields are described");
+}
+
+#[test]
 fn documents_are_found_by_hash() {
     let first = get(Registry::builtin(), "/openapi/v3/apis/apps/v1", &[]);
     let etag = header(&first, "etag").to_owned();
