@@ -1,5 +1,6 @@
 //! JSON patch (RFC 6902), with the liberties of the library that Kubernetes uses: replacing an absent map key adds it,
-//! negative indexes count from the end, an absent value tests equal to null.
+//! negative indexes count from the end, an absent value tests equal to null; only `replace` and `test` take the empty
+//! path.
 //!
 //! Bounds: [`MAX_OPERATIONS`] operations, [`MAX_COPIED_BYTES`] of copies all together, [`MAX_DEPTH`] levels in the result
 //! and [`MAX_WORK`] values looked at or moved; a patch that exceeds one of the last three is refused as one that fails.
@@ -96,6 +97,13 @@ fn apply(document: &mut Value, operation: &Map<String, Value>, used: &mut Used) 
     match text("op")? {
         "add" => add(document, path?, value(), used),
         "remove" => remove(document, path?, used).map(drop),
+        "replace" if path? == "" => {
+            let value = value();
+            check_depth("", &value, used)?;
+            *document = Some(value).filter(|value| value.is_object() || value.is_array())?;
+            Some(())
+        }
+        "test" if path? == "" => crate::fields::value_order::equal(document, &value()).then_some(()),
         "replace" => {
             let (path, value) = (path?, value());
             check_depth(path, &value, used)?;
@@ -247,6 +255,9 @@ mod tests {
         assert_eq!(patched(value("add", "", json!({}))), None);
         assert_eq!(patched(value("replace", "/a/new", json!(4))).unwrap()["a"]["new"], 4);
         assert_eq!(patched(value("replace", "/l/3", json!(4))), None);
+        assert_eq!(patched(value("replace", "", json!({"q": 1}))), Some(json!({"q": 1})));
+        assert_eq!(patched(value("replace", "", json!(1))), None);
+        assert!(patched(value("test", "", json!({}))).is_none());
         assert_eq!(patched(value("replace", "/x~1y/~0", json!(4))).unwrap()["x/y"]["~"], 4);
         assert_eq!(patched(value("remove", "/l/-1", json!(null))).unwrap()["l"], json!([1, 2]));
         assert_eq!(patched(value("remove", "/a/none", json!(null))), None);

@@ -25,15 +25,29 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
     let Some(target) = target.as_object_mut() else { return };
     for (key, value) in patch {
-        match value {
-            Value::Null => {
-                target.remove(key);
-            }
-            Value::Object(inner) => merge(target.entry(key.clone()).or_insert(Value::Null), inner),
-            other => {
-                target.insert(key.clone(), other.clone());
+        if value.is_null() {
+            target.remove(key);
+            continue;
+        }
+        match (target.get_mut(key), value) {
+            (Some(old @ Value::Object(_)), Value::Object(inner)) => merge(old, inner),
+            (Some(old @ Value::Object(_)), other) => *old = other.clone(),
+            (_, other) => {
+                target.insert(key.clone(), without_nulls(other));
             }
         }
+    }
+}
+
+/// What is newly set keeps no null in a map, also not in the maps of its lists (there Kubernetes goes beyond the RFC).
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
     }
 }
 
@@ -57,6 +71,9 @@ mod tests {
             (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
             (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            // Beyond the RFC.
+            (json!({"a": 1}), json!({"a": [null, {"b": null}]}), json!({"a": [null, {}]})),
+            (json!({"a": {}}), json!({"a": [{"b": null}]}), json!({"a": [{"b": null}]})),
         ] {
             assert_eq!(merge_patch(&document, &patch).unwrap(), result, "{document} + {patch}");
         }

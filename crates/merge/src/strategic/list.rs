@@ -31,18 +31,27 @@ pub(super) fn item_kind(a: &[Value], b: &[Value]) -> Result<ItemKind, PatchError
     Ok(if first.is_object() { ItemKind::Map } else { ItemKind::Single })
 }
 
+/// A merged list.
+pub(super) struct Merged {
+    pub(super) items: Vec<Value>,
+    /// The live list that `$setElementOrder` then goes by. Kubernetes merges in place, so that new items are in it where
+    /// others were deleted, which decides where they end up.
+    pub(super) live: Vec<Value>,
+}
+
 /// Merges a list of a mergeable field: what the patch names comes in its order, the rest where it was.
 pub(super) fn merge_list(
     original: Vec<Value>,
     patch: Vec<Value>,
     meta: &FieldMeta<'_>,
-) -> Result<Vec<Value>, PatchError> {
+) -> Result<Merged, PatchError> {
     if original.is_empty() && patch.is_empty() {
-        return Ok(original);
+        return Ok(Merged { items: original, live: vec![] });
     }
     if item_kind(&original, &patch)? == ItemKind::Single {
         let merged = deduplicated(original.iter().chain(&patch).cloned().collect());
-        return order::sort(merged, &patch, &original, None);
+        let items = order::sort(merged, &patch, &original, None)?;
+        return Ok(Merged { items, live: original });
     }
     let Some(key) = meta.merge_key else {
         return Err(PatchError::Other(format!(
@@ -50,6 +59,7 @@ pub(super) fn merge_list(
             meta.schema.kind()
         )));
     };
+    let places_in_live = original.len();
     let (original, patch) = apply_directives(original, patch, key)?;
     let mut merged = original.clone();
     let mut places = Places::new(&merged, Some(key));
@@ -69,7 +79,8 @@ pub(super) fn merge_list(
             }
         }
     }
-    order::sort(merged, &patch, &original, Some(key))
+    let live = merged[..merged.len().min(places_in_live)].to_vec();
+    Ok(Merged { items: order::sort(merged, &patch, &original, Some(key))?, live })
 }
 
 /// Carries out the `$patch` items of a list; what is left of the patch has none.

@@ -87,7 +87,7 @@ fn merge_field(
         }
         (Some(Value::Array(old)), Value::Array(new)) => {
             let meta = schema.list(&key)?;
-            if meta.merge { Some(list::merge_list(old, new, &meta)?.into()) } else { Some(new.into()) }
+            if meta.merge { Some(list::merge_list(old, new, &meta)?.items.into()) } else { Some(new.into()) }
         }
         (Some(old), mut new) if go_kind(&old) != go_kind(&new) => {
             discard_nulls(&mut new);

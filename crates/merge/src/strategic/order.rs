@@ -1,7 +1,7 @@
 //! The order of merged lists: that of `$setElementOrder` before that of the patch before that of the live list.
 
 use super::error::PatchError;
-use super::list::{Places, item_kind, merge_list, merge_value, without_deletions};
+use super::list::{Merged, Places, item_kind, merge_list, merge_value, without_deletions};
 use super::lookup::Lookup;
 use super::{DIRECTIVE, SET_ELEMENT_ORDER, without_directives};
 use crate::go;
@@ -27,16 +27,19 @@ pub(super) fn apply_element_order(
         let patched = list_at(patch, key)?;
         let meta = schema.list(key)?;
         check_order(patched.as_deref().unwrap_or_default(), &order, meta.merge_key)?;
+        let unmerged =
+            |items: &Vec<Value>| Merged { items: items.clone(), live: live.clone().unwrap_or_default() };
         let merged = match (&live, &patched) {
             (None, None) => continue,
-            (Some(live), None) => live.clone(),
-            (None, Some(patched)) => patched.iter().cloned().filter_map(without_directives).collect(),
+            (Some(live), None) => unmerged(live),
+            (None, Some(patched)) => {
+                unmerged(&patched.iter().cloned().filter_map(without_directives).collect())
+            }
             (Some(live), Some(patched)) if meta.merge => merge_list(live.clone(), patched.clone(), &meta)?,
-            (Some(_), Some(patched)) => patched.clone(),
+            (Some(_), Some(patched)) => unmerged(patched),
         };
-        let (live, patched) = (live.unwrap_or_default(), patched.unwrap_or_default());
-        item_kind(&live, &patched)?;
-        original.insert(key.to_owned(), sort(merged, &order, &live, meta.merge_key)?.into());
+        item_kind(live.as_deref().unwrap_or_default(), patched.as_deref().unwrap_or_default())?;
+        original.insert(key.to_owned(), sort(merged.items, &order, &merged.live, meta.merge_key)?.into());
         patch.remove(key);
     }
     Ok(())
@@ -56,27 +59,26 @@ fn check_order(patch: &[Value], order: &[Value], merge_key: Option<&str>) -> Res
         return Ok(());
     }
     let items = if merge_key.is_some() { without_deletions(patch)? } else { patch.to_vec() };
-    let mut wanted = order.iter();
-    for item in &items {
-        if item.as_object().is_some_and(|map| map.contains_key(DIRECTIVE)) {
+    let is_directive = |item: &Value| item.as_object().is_some_and(|map| map.contains_key(DIRECTIVE));
+    let (mut item, mut place) = (0, 0);
+    while item < items.len() && place < order.len() {
+        if is_directive(&items[item]) {
+            item += 1;
             continue;
         }
-        loop {
-            let Some(next) = wanted.next() else {
-                return Err(PatchError::Other(format!(
-                    "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
-                    go::plain(&patch.to_vec().into()),
-                    go::plain(&order.to_vec().into()),
-                )));
-            };
-            let same = match merge_key {
-                Some(key) => merge_value(item, key)? == merge_value(next, key)?,
-                None => item == next,
-            };
-            if same {
-                break;
-            }
-        }
+        let same = match merge_key {
+            Some(key) => merge_value(&items[item], key)? == merge_value(&order[place], key)?,
+            None => items[item] == order[place],
+        };
+        item += usize::from(same);
+        place += 1;
+    }
+    if item < items.len() && place >= order.len() {
+        return Err(PatchError::Other(format!(
+            "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
+            go::plain(&patch.to_vec().into()),
+            go::plain(&order.to_vec().into()),
+        )));
     }
     Ok(())
 }

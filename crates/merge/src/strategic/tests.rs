@@ -124,6 +124,31 @@ fn orders_elements() {
     check(json!({"$setElementOrder/names": ["l", "k"]}), expect![[r#"names=["l","k","m"]"#]]);
 }
 
+/// What `kubectl apply` sends when an item goes and another comes: the new one takes the place of the one deleted.
+#[test]
+fn new_items_take_the_places_of_deleted_ones() {
+    check(
+        json!({
+            "$setElementOrder/list": [{"name": "n"}, {"name": "y"}],
+            "list": [{"name": "n"}, {"name": "x", "$patch": "delete"}],
+        }),
+        expect![[r#"list=[{"a":"3","name":"z"},{"name":"n"},{"a":"2","name":"y"}]"#]],
+    );
+    // A directive after the last item of the order does not belong there.
+    check(
+        json!({
+            "$setElementOrder/list": [{"name": "n"}],
+            "list": [{"name": "n"}, {"name": "m", "$patch": "replace"}],
+        }),
+        expect![[r#"
+            500 The order in patch list:
+            [map[name:n] map[$patch:replace name:m]]
+             doesn't match $setElementOrder list:
+            [map[name:n]]
+        "#]],
+    );
+}
+
 #[test]
 fn refuses_with_kubernetes_words() {
     check(
