@@ -25,7 +25,7 @@ pub fn regex_error(message: &str, regex: &str, examples: &[&str]) -> String {
         return format!("{message} (regex used for validation is '{regex}')");
     }
     let shown: Vec<_> = examples.iter().map(|e| format!("'{e}', ")).collect();
-    format!("{message} (e.g. {}regex used for validation is '{regex}')", shown.join("or "))
+    format!("{message} (e.g. {}regex used for validation is '{regex}')", shown.join(" or "))
 }
 
 /// `must be no more than N characters`, as most rules put it.
@@ -346,7 +346,7 @@ mod tests {
             dns1123_label("A"),
             [
                 "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with \
-              an alphanumeric character (e.g. 'my-name', or '123-abc', regex used for validation is \
+              an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
               '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
             ]
         );

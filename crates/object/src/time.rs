@@ -104,6 +104,11 @@ fn zone(rest: &mut &str) -> Option<i32> {
     Some(sign * (hours * 3600 + minutes * 60) as i32)
 }
 
+/// Whether `name` is an IANA time zone that this system's database knows.
+pub fn is_time_zone(name: &str) -> bool {
+    jiff::tz::TimeZone::get(name).is_ok()
+}
+
 /// Seconds from `since` (RFC 3339 text) to `now`; `None` if the text is no time.
 pub fn age_seconds(since: &str, now: Timestamp) -> Option<i64> {
     Some(now.as_second() - parse(since).ok()?.as_second())

@@ -1,0 +1,4 @@
+//! Webhook configurations and admission policies.
+
+pub mod policies;
+pub mod webhooks;

@@ -1,0 +1,5 @@
+//! Ingresses, IngressClasses, NetworkPolicies, IPAddresses and ServiceCIDRs.
+
+pub mod addresses;
+pub mod ingress;
+pub mod policy;

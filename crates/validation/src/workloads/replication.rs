@@ -1,0 +1,94 @@
+//! ReplicaSets, ReplicationControllers and ControllerRevisions.
+
+use super::{counters, invalid_selector, lasting_template, not_above, selector_matches};
+use crate::node::{Errors, IMMUTABLE, Node, check_immutable, check_non_negative, same};
+use crate::selectors::label_selector;
+use object::{FieldError, LabelSelector};
+use serde_json::{Value, json};
+
+/// A ReplicaSet.
+pub fn replica_set(e: &mut Errors, object: &Value) {
+    let spec = Node::root(object).get("spec");
+    check_non_negative(e, &spec.get("replicas"));
+    check_non_negative(e, &spec.get("minReadySeconds"));
+    let selector = spec.get("selector");
+    if !selector.is_set() {
+        e.push(selector.required(""));
+    } else {
+        label_selector(e, &selector);
+        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
+            e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for deployment"));
+        }
+    }
+    match LabelSelector::from_object(selector.value) {
+        Ok(parsed) => {
+            selector_matches(e, &parsed, &spec.get("template"));
+            lasting_template(e, &spec.get("template"), "ReplicaSet");
+        }
+        Err(_) => e.push(invalid_selector(&selector, "invalid label selector")),
+    }
+}
+
+/// An update of a ReplicaSet: its selector stays.
+pub fn replica_set_update(e: &mut Errors, new: &Value, old: &Value) {
+    replica_set(e, new);
+    let (root, old_root) = (Node::root(new), Node::root(old));
+    check_immutable(e, &root.get("spec").get("selector"), &old_root.get("spec").get("selector"));
+}
+
+/// An update of the status of a ReplicaSet or a ReplicationController.
+pub fn replica_status(e: &mut Errors, new: &Value, _old: &Value) {
+    let status = Node::root(new).get("status");
+    let fields = [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ];
+    counters(e, &status, &fields);
+    let replicas = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    not_above(e, &status, &replicas, "replicas", "cannot be greater than status.replicas");
+    not_above(e, &status, &["availableReplicas"], "readyReplicas", "cannot be greater than readyReplicas");
+}
+
+/// A ReplicationController.
+pub fn replication_controller(e: &mut Errors, object: &Value) {
+    let spec = Node::root(object).get("spec");
+    check_non_negative(e, &spec.get("minReadySeconds"));
+    if spec.get("selector").is_empty() {
+        e.push(spec.get("selector").required(""));
+    }
+    check_non_negative(e, &spec.get("replicas"));
+    let template = spec.get("template");
+    if template.is_set() {
+        selector_matches(e, &LabelSelector::from_map(spec.raw("selector")), &template);
+        lasting_template(e, &template, "ReplicationController");
+    } else {
+        e.push(template.required(""));
+    }
+}
+
+/// An update of a ReplicationController.
+pub fn replication_controller_update(e: &mut Errors, new: &Value, _old: &Value) {
+    replication_controller(e, new);
+}
+
+/// A ControllerRevision.
+pub fn controller_revision(e: &mut Errors, object: &Value) {
+    let root = Node::root(object);
+    if !root.get("data").is_set() {
+        e.push(root.get("data").required("data is mandatory"));
+    }
+    check_non_negative(e, &root.get("revision"));
+}
+
+/// An update of a ControllerRevision: what it records stays.
+pub fn controller_revision_update(e: &mut Errors, new: &Value, old: &Value) {
+    controller_revision(e, new);
+    let data = Node::root(new).get("data");
+    if !same(data.value, &old["data"]) {
+        e.push(data.invalid(IMMUTABLE));
+    }
+}

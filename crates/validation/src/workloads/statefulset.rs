@@ -1,0 +1,156 @@
+//! StatefulSets.
+
+use super::{
+    always_restarted, at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, invalid_selector,
+    not_above, selector_matches,
+};
+use crate::node::{Errors, Node, check_non_negative, check_text, same};
+use crate::selectors::label_selector;
+use object::{FieldError, LabelSelector, names};
+use serde_json::{Value, json};
+
+const CHANGED: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
+    'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+const MUTABLE: [&str; 7] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+];
+
+/// A StatefulSet.
+pub fn stateful_set(e: &mut Errors, object: &Value) {
+    validate(e, object, true);
+}
+
+fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
+    let spec = Node::root(object).get("spec");
+    let management = spec.get("podManagementPolicy");
+    match management.text() {
+        "" => e.push(management.required("")),
+        "OrderedReady" | "Parallel" => {}
+        _ => e.push(management.invalid("must be 'OrderedReady' or 'Parallel'")),
+    }
+    strategy(e, &spec.get("updateStrategy"));
+    retention(e, &spec.get("persistentVolumeClaimRetentionPolicy"));
+    check_non_negative(e, &spec.get("replicas"));
+    check_non_negative(e, &spec.get("minReadySeconds"));
+    check_non_negative(e, &spec.get("ordinals").get("start"));
+    check_non_negative(e, &spec.get("revisionHistoryLimit"));
+    let selector = spec.get("selector");
+    if !selector.is_set() {
+        e.push(selector.required(""));
+    } else {
+        label_selector(e, &selector);
+        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
+            e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for statefulset"));
+        }
+    }
+    let template = spec.get("template");
+    match LabelSelector::from_object(selector.value) {
+        Ok(parsed) => {
+            selector_matches(e, &parsed, &template);
+            pod_template(e, &spec);
+            always_restarted(e, &template, "StatefulSet");
+        }
+        Err(_) => {
+            e.push(invalid_selector(&selector, ""));
+        }
+    }
+    if check_service_name && !spec.get("serviceName").is_empty() {
+        check_text(e, &spec.get("serviceName"), names::dns1123_label);
+    }
+}
+
+/// The template's own volumes and those that its claims will become.
+fn pod_template(e: &mut Errors, spec: &Node<'_>) {
+    let template = spec.get("template");
+    let claims: Vec<_> = spec.get("volumeClaimTemplates").items().map(|c| c.get("metadata").get("name").text()).collect();
+    if claims.is_empty() {
+        crate::pod::validate_template(e, &template);
+        return;
+    }
+    let mut with_claims = template.value.clone();
+    let volumes = template.get("spec").get("volumes");
+    let mut all: Vec<Value> =
+        volumes.list().iter().filter(|v| !claims.contains(&v["name"].as_str().unwrap_or(""))).cloned().collect();
+    all.extend(claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})));
+    if let Some(pod) = with_claims.get_mut("spec").and_then(Value::as_object_mut) {
+        pod.insert("volumes".into(), all.into());
+    }
+    crate::pod::validate_template(e, &Node::at(&with_claims, template.path));
+}
+
+fn strategy(e: &mut Errors, strategy: &Node<'_>) {
+    let rolling = strategy.get("rollingUpdate");
+    match strategy.get("type").text() {
+        "" => e.push(strategy.required("")),
+        "OnDelete" => {
+            if rolling.is_set() {
+                e.push(rolling.invalid("only allowed for updateStrategy 'RollingUpdate'"));
+            }
+        }
+        "RollingUpdate" => {
+            check_non_negative(e, &rolling.get("partition"));
+            let unavailable = rolling.get("maxUnavailable");
+            if unavailable.is_set() {
+                int_or_percent(e, &unavailable);
+                if int_or_percent_value(&unavailable) == 0 {
+                    e.push(unavailable.invalid("cannot be 0"));
+                }
+                at_most_all(e, &unavailable);
+            }
+        }
+        other => {
+            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", json!(other), rolling.value);
+            e.push(FieldError::invalid_shown(&strategy.path, &shown, "must be 'RollingUpdate' or 'OnDelete'"));
+        }
+    }
+}
+
+fn retention(e: &mut Errors, policy: &Node<'_>) {
+    if !policy.is_set() {
+        return;
+    }
+    for field in ["whenDeleted", "whenScaled"] {
+        if !matches!(policy.get(field).text(), "Retain" | "Delete") {
+            e.push(policy.get(field).not_supported(&["Retain", "Delete"]));
+        }
+    }
+}
+
+/// An update of a StatefulSet: only a few fields change.
+pub fn stateful_set_update(e: &mut Errors, new: &Value, old: &Value) {
+    validate(e, new, false);
+    let spec = Node::root(new).get("spec");
+    let rest = |spec: &Value| {
+        let mut fields = spec.as_object().cloned().unwrap_or_default();
+        fields.retain(|key, _| !MUTABLE.contains(&key.as_str()));
+        Value::Object(fields)
+    };
+    if !same(&rest(spec.value), &rest(&old["spec"])) {
+        e.push(spec.forbidden(CHANGED));
+    }
+}
+
+/// An update of a StatefulSet's status.
+pub fn stateful_set_status(e: &mut Errors, new: &Value, old: &Value) {
+    let status = Node::root(new).get("status");
+    let fields = [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+    ];
+    counters(e, &status, &fields);
+    let replicas = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
+    not_above(e, &status, &replicas, "replicas", "cannot be greater than status.replicas");
+    not_above(e, &status, &["availableReplicas"], "readyReplicas", "cannot be greater than status.readyReplicas");
+    collision_count(e, &status, old);
+}
