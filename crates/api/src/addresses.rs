@@ -12,7 +12,8 @@ use store::{Expect, Store, StoreError, Write};
 /// What one assignment took; given back when the service is not stored after all.
 #[derive(Default, Debug)]
 pub struct Assigned {
-    keys: Vec<String>,
+    /// What was taken, as the one who gave it names it.
+    pub keys: Vec<String>,
 }
 
 /// Who gives services their addresses.

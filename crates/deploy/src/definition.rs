@@ -57,7 +57,8 @@ impl Spec {
 
 /// The CustomResourceDefinition to install on a host.
 pub fn definition() -> Value {
-    let flag = |text: &str, default: bool| json!({"type": "boolean", "default": default, "description": text});
+    let flag =
+        |text: &str, default: bool| json!({"type": "boolean", "default": default, "description": text});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("{RESOURCE}.{GROUP}")},

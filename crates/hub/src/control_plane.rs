@@ -1,12 +1,12 @@
 //! One control plane: a folder with keys and data, an API server on a port, its controllers.
 
+use crate::Error;
 use crate::identity::Identity;
 use crate::kubeconfig::Access;
-use crate::Error;
+use access::UserInfo;
 use access::static_tokens::StaticTokens;
 use access::tokens::{TokenIssuer, TokenVerifier};
 use access::user::{GROUP_MASTERS, USER_APISERVER};
-use access::UserInfo;
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
 use http_server::{Limits, Server, Tls};
@@ -66,7 +66,9 @@ impl ControlPlane {
         let store = opened.await.map_err(|e| Error(e.to_string()))?.map_err(|e| Error::store(&folder, &e))?;
         let store: Arc<dyn Store> = store;
         let address = options.listener.local_addr().map_err(|e| Error(e.to_string()))?;
-        let local = || Arc::new(LocalAddresses::new(store.clone(), options.service_cidr)) as Arc<dyn ServiceAddresses>;
+        let local = || {
+            Arc::new(LocalAddresses::new(store.clone(), options.service_cidr)) as Arc<dyn ServiceAddresses>
+        };
         let (addresses, service_ip) =
             options.addresses.unwrap_or_else(|| (local(), IpAddr::V4(options.service_cidr.nth(1))));
         let issuer = TokenIssuer::new(ISSUER, identity.token_key()?);
@@ -86,14 +88,20 @@ impl ControlPlane {
             kubelet: options.kubelet,
         };
         let api = Api::open(store, config).await.map_err(|e| Error(format!("cannot start: {e}")))?;
-        let plane = Self { api, identity, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+        let plane =
+            Self { api, identity, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
         plane.listen(options.listener, options.hosts, service_ip)?;
         Ok(plane)
     }
 
     fn listen(&self, listener: TcpListener, hosts: Vec<String>, service_ip: IpAddr) -> Result<(), Error> {
         let mut names: Vec<String> = [
-            "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "127.0.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+            "127.0.0.1",
             "::1",
         ]
         .map(str::to_owned)

@@ -12,7 +12,9 @@ impl Error {
     /// A file or folder that cannot be used.
     pub fn file(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         let help = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => ": choose another with --data-dir, or change its permissions",
+            std::io::ErrorKind::PermissionDenied => {
+                ": choose another with --data-dir, or change its permissions"
+            }
             std::io::ErrorKind::StorageFull => ": free some space and try again",
             std::io::ErrorKind::ReadOnlyFilesystem => ": it is read-only, choose another with --data-dir",
             _ => "",
@@ -25,9 +27,13 @@ impl Error {
         let folder = folder.display();
         Self(match error {
             StoreError::Locked(_) => {
-                format!("{folder} is in use by another joey: stop that one, or choose another folder with --data-dir")
+                format!(
+                    "{folder} is in use by another joey: stop that one, or choose another folder with --data-dir"
+                )
             }
-            StoreError::Corrupt(what) => format!("the data in {folder} is damaged ({what}); nothing was changed: restore a backup, or move the folder away to start afresh"),
+            StoreError::Corrupt(what) => format!(
+                "the data in {folder} is damaged ({what}); nothing was changed: restore a backup, or move the folder away to start afresh"
+            ),
             other => format!("cannot use the data in {folder}: {other}"),
         })
     }

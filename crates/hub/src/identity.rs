@@ -34,14 +34,17 @@ impl Identity {
     /// When the files cannot be read or written, or do not hold what they should.
     pub fn load_or_create(folder: &Path) -> Result<Self, Error> {
         let crypto = |e: CryptoError| Error(format!("keys in {}: {}", folder.display(), e.0));
-        let (certificate, key, token) = (folder.join("ca.crt"), folder.join("ca.key"), folder.join("service-account.key"));
-        if let (Some(certificate), Some(key), Some(token)) = (read(&certificate)?, read(&key)?, read(&token)?) {
+        let (certificate, key, token) =
+            (folder.join("ca.crt"), folder.join("ca.key"), folder.join("service-account.key"));
+        if let (Some(certificate), Some(key), Some(token)) = (read(&certificate)?, read(&key)?, read(&token)?)
+        {
             return Ok(Self {
                 authority: CertificateAuthority::from_pem(&certificate, &key).map_err(crypto)?,
                 token_key: token,
             });
         }
-        let authority = CertificateAuthority::generate("joey-ca", object::time::now().as_second()).map_err(crypto)?;
+        let authority =
+            CertificateAuthority::generate("joey-ca", object::time::now().as_second()).map_err(crypto)?;
         let token_key = PrivateKey::generate().map_err(crypto)?.to_pem();
         write_private(&token, &token_key)?;
         write_private(&key, &authority.key_pem())?;
@@ -100,7 +103,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&unfinished, path)

@@ -36,7 +36,9 @@ impl Access {
             "client-certificate-data": encode(&self.credentials.certificate), "client-key-data": encode(&self.credentials.key),
         });
         let context = json!({"cluster": self.context, "user": self.context});
-        for (list, key, value) in [("clusters", "cluster", cluster), ("users", "user", user), ("contexts", "context", context)] {
+        for (list, key, value) in
+            [("clusters", "cluster", cluster), ("users", "user", user), ("contexts", "context", context)]
+        {
             set_named(config, list, &self.context, key, value);
         }
     }
@@ -57,6 +59,25 @@ fn set_named(config: &mut Value, list: &str, name: &str, key: &str, value: Value
         Some(held) => *held = entry,
         None => all.push(entry),
     }
+}
+
+/// Adds or replaces everything that `from` holds; everything else stays.
+pub fn merge(config: &mut Value, from: &Value) {
+    for (list, key) in [("clusters", "cluster"), ("users", "user"), ("contexts", "context")] {
+        for entry in from[list].as_array().into_iter().flatten() {
+            set_named(config, list, entry["name"].as_str().unwrap_or(""), key, entry[key].clone());
+        }
+    }
+}
+
+/// The kubeconfig that a virtual cluster's Secret holds.
+///
+/// # Errors
+/// When there is none in it.
+pub fn from_secret(secret: &Value) -> Result<Value, Error> {
+    let text = secret["data"]["config"].as_str().and_then(|t| STANDARD.decode(t).ok());
+    let config = text.and_then(|t| serde_saphyr::from_str(&String::from_utf8(t).ok()?).ok());
+    config.ok_or_else(|| Error(format!("secret {} holds no kubeconfig", secret["metadata"]["name"])))
 }
 
 /// Removes a context with its cluster and user. `false` when it was not there.
@@ -98,6 +119,13 @@ pub fn read(path: &Path) -> Result<Value, Error> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, config: &Value) -> Result<(), Error> {
-    let text = serde_saphyr::to_string(config).map_err(|e| Error(e.to_string()))?;
-    write_private(path, &text)
+    write_private(path, &to_text(config)?)
+}
+
+/// A kubeconfig as YAML.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn to_text(config: &Value) -> Result<String, Error> {
+    serde_saphyr::to_string(config).map_err(|e| Error(e.to_string()))
 }

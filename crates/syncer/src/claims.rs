@@ -28,8 +28,12 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
                 Err(error) => Err(error),
             }
         }
-        (Some(claim), Some(host)) if marks::belongs(&shared.cluster, &host, &claim) => update(shared, &claim, &host).await,
-        (Some(_), Some(host)) if marks::origin(&shared.cluster, &host).is_some() => remove(shared, &host).await,
+        (Some(claim), Some(host)) if marks::belongs(&shared.cluster, &host, &claim) => {
+            update(shared, &claim, &host).await
+        }
+        (Some(_), Some(host)) if marks::origin(&shared.cluster, &host).is_some() => {
+            remove(shared, &host).await
+        }
         _ => Ok(()),
     }
 }

@@ -54,12 +54,19 @@ pub(crate) async fn ensure_references(shared: &Shared, pod: &Value) -> Result<()
     Ok(())
 }
 
-pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, namespace: &str, name: &str) -> Result<()> {
+pub(crate) async fn sync(
+    shared: &Shared,
+    gvr: &GroupVersionResource,
+    namespace: &str,
+    name: &str,
+) -> Result<()> {
     let kind = if *gvr == *CONFIG_MAPS { "ConfigMap" } else { "Secret" };
     let host_name = shared.host_name(namespace, name);
     let host = shared.host.cache.entry(gvr, shared.host_namespace(), &host_name);
     match shared.cache.get(gvr, namespace, name) {
-        Some(object) if host.is_some() || pods::is_used(shared, namespace, kind, name) => put(shared, gvr, &object).await,
+        Some(object) if host.is_some() || pods::is_used(shared, namespace, kind, name) => {
+            put(shared, gvr, &object).await
+        }
         None if host.is_some() => delete(shared, gvr, &host_name).await,
         _ => Ok(()),
     }
@@ -77,7 +84,8 @@ async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Res
             Err(ApiError::Internal(format!("host object {} belongs to somebody else", meta::name(&held))))
         }
         Some(held) => {
-            let alike = ["data", "binaryData"].iter().all(|f| held.get(*f) == wanted.get(*f)) && marks::belongs(&shared.cluster, &held, object);
+            let alike = ["data", "binaryData"].iter().all(|f| held.get(*f) == wanted.get(*f))
+                && marks::belongs(&shared.cluster, &held, object);
             if alike {
                 return Ok(());
             }
@@ -87,11 +95,18 @@ async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Res
 }
 
 async fn delete(shared: &Shared, gvr: &GroupVersionResource, host_name: &str) -> Result<()> {
-    let Some(held) = shared.host.client.find(gvr, shared.host_namespace(), host_name).await? else { return Ok(()) };
+    let Some(held) = shared.host.client.find(gvr, shared.host_namespace(), host_name).await? else {
+        return Ok(());
+    };
     if marks::origin(&shared.cluster, &held).is_none() {
         return Ok(());
     }
-    match shared.host.client.delete(gvr, shared.host_namespace(), host_name, &DeleteOptions::uid(meta::uid(&held))).await {
+    match shared
+        .host
+        .client
+        .delete(gvr, shared.host_namespace(), host_name, &DeleteOptions::uid(meta::uid(&held)))
+        .await
+    {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }

@@ -21,7 +21,13 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
 }
 
 /// Records an event of the syncer's own about a virtual object.
-pub(crate) async fn record(shared: &Shared, about: &Value, kind: &str, reason: &str, message: &str) -> Result<()> {
+pub(crate) async fn record(
+    shared: &Shared,
+    about: &Value,
+    kind: &str,
+    reason: &str,
+    message: &str,
+) -> Result<()> {
     let now = object::time::format(object::time::now());
     let suffix = format!("{:x}", object::time::now().as_nanosecond());
     let event = json!({

@@ -51,7 +51,18 @@ impl Host {
 
     /// Waits until everything was listed once.
     pub async fn synced(&self) {
-        self.cache.wait_synced(&[&PODS, &SERVICES, &CLAIMS, &EVENTS, &NODES, &STORAGE_CLASSES, &CONFIG_MAPS, &SECRETS]).await;
+        self.cache
+            .wait_synced(&[
+                &PODS,
+                &SERVICES,
+                &CLAIMS,
+                &EVENTS,
+                &NODES,
+                &STORAGE_CLASSES,
+                &CONFIG_MAPS,
+                &SECRETS,
+            ])
+            .await;
     }
 
     pub(crate) fn route(&self, cluster: &translate::Cluster, queue: &Arc<Queue>) {

@@ -30,7 +30,9 @@ impl HostKubelet {
         let origin = held.and_then(|h| marks::origin(&self.cluster, &h));
         match origin.filter(|o| o.namespace == namespace && o.name == pod) {
             Some(_) => Ok(name),
-            None => Err(ApiError::NotFound { resource: GroupResource::new("", "pods"), name: pod.to_owned() }),
+            None => {
+                Err(ApiError::NotFound { resource: GroupResource::new("", "pods"), name: pod.to_owned() })
+            }
         }
     }
 }

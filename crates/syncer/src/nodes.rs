@@ -28,7 +28,9 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
             if changed == held { held } else { shared.client.update(&NODES, &changed).await? }
         }
     };
-    if node["status"]["conditions"] != wanted["status"]["conditions"] || node["status"]["capacity"] != wanted["status"]["capacity"] {
+    if node["status"]["conditions"] != wanted["status"]["conditions"]
+        || node["status"]["capacity"] != wanted["status"]["capacity"]
+    {
         let mut node = node;
         node["status"] = wanted["status"].clone();
         shared.client.update_status(&NODES, &node).await?;

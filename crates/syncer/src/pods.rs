@@ -15,11 +15,16 @@ enum Step {
     /// Make the host pod.
     Create,
     /// The tenant's pod is gone, or was replaced by another of its name: remove the host pod that has this uid.
-    DeleteHost { uid: String, grace: Option<i64> },
+    DeleteHost {
+        uid: String,
+        grace: Option<i64>,
+    },
     /// The host pod is gone: let the tenant's go.
     Release,
     /// The host takes the pod down by itself (eviction, preemption, node loss).
-    DeleteVirtual { grace: i64 },
+    DeleteVirtual {
+        grace: i64,
+    },
     /// Bring status and metadata up to date.
     Update,
     /// A host object of this name is somebody else's.
@@ -43,19 +48,21 @@ fn decide(cluster: &translate::Cluster, pod: Option<&Value>, host: Option<&Value
                 None => Step::Create,
             }
         }
-        (Some(pod), Some(host)) if !marks::belongs(cluster, host, pod) => match marks::origin(cluster, host) {
-            // An earlier pod of the same name is still on its way out.
-            Some(_) => Step::DeleteHost { uid: meta::uid(host).to_owned(), grace: None },
-            None => Step::Occupied,
-        },
+        (Some(pod), Some(host)) if !marks::belongs(cluster, host, pod) => {
+            match marks::origin(cluster, host) {
+                // An earlier pod of the same name is still on its way out.
+                Some(_) => Step::DeleteHost { uid: meta::uid(host).to_owned(), grace: None },
+                None => Step::Occupied,
+            }
+        }
         (Some(pod), Some(host)) => match (meta::deletion_timestamp(pod), meta::deletion_timestamp(host)) {
             (Some(_), None) => {
                 let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_i64();
                 Step::DeleteHost { uid: meta::uid(host).to_owned(), grace }
             }
-            (None, Some(_)) => {
-                Step::DeleteVirtual { grace: host["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) }
-            }
+            (None, Some(_)) => Step::DeleteVirtual {
+                grace: host["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0),
+            },
             _ => Step::Update,
         },
     }
@@ -186,7 +193,9 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         changed["status"] = status;
         write_status(shared, &changed).await?;
     }
-    if let Some(changed) = translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none()) {
+    if let Some(changed) =
+        translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none())
+    {
         let made = shared.host.client.update(&PODS, &changed).await?;
         shared.host.cache.observe(&PODS, &made);
     }
@@ -215,7 +224,10 @@ async fn bind(shared: &Shared, pod: &Value, host: &Value) -> Result<Value> {
 }
 
 /// The services a pod's variables name: those of its namespace, and the API itself.
-fn services(shared: &Shared, namespace: &str) -> std::collections::BTreeMap<String, (String, Vec<(String, i64, String)>)> {
+fn services(
+    shared: &Shared,
+    namespace: &str,
+) -> std::collections::BTreeMap<String, (String, Vec<(String, i64, String)>)> {
     let mut all = std::collections::BTreeMap::new();
     let own = shared.cache.values(&SERVICES, namespace);
     let api = shared.cache.get(&SERVICES, "default", "kubernetes");
@@ -233,7 +245,9 @@ fn services(shared: &Shared, namespace: &str) -> std::collections::BTreeMap<Stri
     all
 }
 
-fn namespaces(shared: &Shared) -> std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> {
+fn namespaces(
+    shared: &Shared,
+) -> std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> {
     let entries = shared.cache.list(&NAMESPACES, "");
     let labels = |e: &client::Entry| e.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     entries.iter().map(|e| (e.name.to_string(), labels(e))).collect()
@@ -260,7 +274,8 @@ mod tests {
     }
 
     fn pod(extra: Value) -> Value {
-        let mut pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u1"}, "spec": {}, "status": {}});
+        let mut pod =
+            json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u1"}, "spec": {}, "status": {}});
         merge(&mut pod, extra);
         pod
     }
@@ -289,7 +304,11 @@ mod tests {
         let rows = [
             (Some(pod(json!({}))), None, Step::Create),
             (Some(pod(json!({"spec": {"nodeName": "n"}}))), None, Step::Release),
-            (Some(pod(json!({"spec": {"nodeName": "n"}, "status": {"phase": "Succeeded"}}))), None, Step::Nothing),
+            (
+                Some(pod(json!({"spec": {"nodeName": "n"}, "status": {"phase": "Succeeded"}}))),
+                None,
+                Step::Nothing,
+            ),
             (Some(pod(deleting.clone())), None, Step::Release),
             (Some(pod(deleting.clone())), Some(host("u1", json!({}))), gone(Some(7))),
             (Some(pod(deleting.clone())), Some(host("u1", deleting.clone())), Step::Update),

@@ -14,8 +14,12 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
     let host_name = shared.host_name(namespace, name);
     let host = shared.host.cache.get(&SERVICES, shared.host_namespace(), &host_name);
     match (service, host) {
-        (None, Some(host)) if marks::origin(&shared.cluster, &host).is_some() => remove(shared, namespace, name, &host).await,
-        (Some(service), None) if service["spec"]["type"] != "ExternalName" => recreate(shared, &service).await,
+        (None, Some(host)) if marks::origin(&shared.cluster, &host).is_some() => {
+            remove(shared, namespace, name, &host).await
+        }
+        (Some(service), None) if service["spec"]["type"] != "ExternalName" => {
+            recreate(shared, &service).await
+        }
         (Some(service), Some(host)) => update(shared, &service, &host).await,
         _ => Ok(()),
     }
@@ -38,7 +42,9 @@ const CREATION_SECONDS: i64 = 5;
 
 fn is_fresh(host: &Value) -> bool {
     let now = object::time::now();
-    meta::creation_timestamp(host).and_then(|t| object::time::age_seconds(t, now)).is_some_and(|age| age < CREATION_SECONDS)
+    meta::creation_timestamp(host)
+        .and_then(|t| object::time::age_seconds(t, now))
+        .is_some_and(|age| age < CREATION_SECONDS)
 }
 
 async fn recreate(shared: &Shared, service: &Value) -> Result<()> {
@@ -62,10 +68,22 @@ async fn recreate(shared: &Shared, service: &Value) -> Result<()> {
 async fn update(shared: &Shared, service: &Value, host: &Value) -> Result<()> {
     let wanted = translate::service(&shared.cluster, service);
     let mut changed = host.clone();
-    for field in ["selector", "ports", "publishNotReadyAddresses", "sessionAffinity", "sessionAffinityConfig", "type", "externalName", "externalTrafficPolicy", "internalTrafficPolicy"] {
+    for field in [
+        "selector",
+        "ports",
+        "publishNotReadyAddresses",
+        "sessionAffinity",
+        "sessionAffinityConfig",
+        "type",
+        "externalName",
+        "externalTrafficPolicy",
+        "internalTrafficPolicy",
+    ] {
         match wanted["spec"].get(field) {
             Some(value) => changed["spec"][field] = value.clone(),
-            None if field == "selector" => drop(changed["spec"].as_object_mut().and_then(|s| s.remove(field))),
+            None if field == "selector" => {
+                drop(changed["spec"].as_object_mut().and_then(|s| s.remove(field)))
+            }
             None => {}
         }
     }

@@ -102,7 +102,13 @@ impl Drop for Syncer {
 
 impl Shared {
     fn changed(&self, change: &Change) {
-        let kinds = [(&PODS, Kind::Pod), (&SERVICES, Kind::Service), (&CLAIMS, Kind::Claim), (&CONFIG_MAPS, Kind::ConfigMap), (&SECRETS, Kind::Secret)];
+        let kinds = [
+            (&PODS, Kind::Pod),
+            (&SERVICES, Kind::Service),
+            (&CLAIMS, Kind::Claim),
+            (&CONFIG_MAPS, Kind::ConfigMap),
+            (&SECRETS, Kind::Secret),
+        ];
         if let Some((_, kind)) = kinds.into_iter().find(|(gvr, _)| change.is(gvr)) {
             let entry = change.entry();
             self.queue.add(Key::new(kind, &entry.namespace, &entry.name));
@@ -134,7 +140,10 @@ impl Shared {
 
 async fn run(shared: Arc<Shared>) {
     shared.host.synced().await;
-    shared.cache.wait_synced(&[&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES]).await;
+    shared
+        .cache
+        .wait_synced(&[&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES])
+        .await;
     shared.enqueue_all();
     let workers = (0..WORKERS).map(|_| work(&shared));
     futures::future::join_all(workers).await;
@@ -172,7 +181,9 @@ impl Shared {
             }
         }
         if self.nodes {
-            for (gvr, kind) in [(&NODES, Kind::Node), (&crate::resources::STORAGE_CLASSES, Kind::StorageClass)] {
+            for (gvr, kind) in
+                [(&NODES, Kind::Node), (&crate::resources::STORAGE_CLASSES, Kind::StorageClass)]
+            {
                 for entry in host.list(gvr, "") {
                     self.queue.add(Key::new(kind, "", &entry.name));
                 }

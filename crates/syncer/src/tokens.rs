@@ -59,7 +59,10 @@ async fn request(shared: &Shared, pod: &Value, sources: &[Value]) -> Result<(Map
             spec["audiences"] = json!([audience]);
         }
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
-        let granted = shared.client.create_subresource(&SERVICE_ACCOUNTS, meta::namespace(pod), account, "token", &body).await?;
+        let granted = shared
+            .client
+            .create_subresource(&SERVICE_ACCOUNTS, meta::namespace(pod), account, "token", &body)
+            .await?;
         data.insert(format!("token-{i}"), granted["status"]["token"].clone());
         shortest = shortest.min(seconds.unsigned_abs());
     }

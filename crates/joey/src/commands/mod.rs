@@ -1,12 +1,16 @@
 //! The subcommands, one file each.
 
 mod serve;
+mod up;
+mod wait;
 
 use clap::Subcommand;
 use hub::Error;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Start a sandbox host and a virtual cluster in it, in this process.
+    Up(up::Up),
     /// Serve one control plane with no host: an API server and controllers, no nodes.
     Serve(serve::Serve),
 }
@@ -14,6 +18,7 @@ pub(crate) enum Command {
 impl Command {
     pub async fn run(self) -> Result<(), Error> {
         match self {
+            Self::Up(up) => up.run().await,
             Self::Serve(serve) => serve.run().await,
         }
     }

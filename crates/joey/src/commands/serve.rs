@@ -59,7 +59,8 @@ impl Serve {
 
     fn static_tokens(&self) -> Result<StaticTokens, Error> {
         let Some(path) = &self.token_auth_file else { return Ok(StaticTokens::default()) };
-        let text = std::fs::read_to_string(path).map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
         StaticTokens::parse(&text, &path.display().to_string()).map_err(Error)
     }
 }

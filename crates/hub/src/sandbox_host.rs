@@ -1,0 +1,62 @@
+//! A host for people without a cluster: a control plane with simulated nodes, in this process.
+
+use crate::{ControlPlane, ControlPlaneOptions, Error};
+use api::Cidr;
+use controllers::Controllers;
+use node::Kubelet;
+use sandbox::Sandbox;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// A running sandbox host. Dropping it stops it.
+pub struct SandboxHost {
+    /// Its API server.
+    pub plane: ControlPlane,
+    /// The way into its pods.
+    pub kubelet: Arc<dyn Kubelet>,
+    controllers: controllers::Handle,
+    sandbox: sandbox::Handle,
+}
+
+impl SandboxHost {
+    /// Opens the folder and starts.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or the nodes cannot be registered.
+    pub async fn start(
+        folder: PathBuf,
+        listener: TcpListener,
+        options: sandbox::Options,
+    ) -> Result<Self, Error> {
+        let sandbox = Sandbox::new(options);
+        let kubelet = sandbox.kubelet();
+        let plane = ControlPlane::start(ControlPlaneOptions {
+            folder,
+            listener,
+            hosts: vec![],
+            advertise: None,
+            service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
+            addresses: None,
+            static_tokens: Default::default(),
+            kubelet: Some(kubelet.clone()),
+        })
+        .await?;
+        let options = controllers::Options {
+            root_ca: Some(plane.identity().authority.certificate_pem()),
+            ..controllers::Options::default()
+        };
+        let controllers = Controllers::start(plane.client("kube-controller-manager"), options);
+        let sandbox =
+            sandbox.start(plane.client("joey-sandbox")).await.map_err(|e| Error(format!("sandbox: {e}")))?;
+        Ok(Self { plane, kubelet, controllers, sandbox })
+    }
+
+    /// Stops everything and waits for it.
+    pub async fn stop(self) {
+        let Self { plane, controllers, sandbox, .. } = self;
+        sandbox.stop().await;
+        controllers.stop().await;
+        plane.stop().await;
+    }
+}

@@ -1,0 +1,245 @@
+//! One virtual cluster on a host: its control plane, controllers and syncer, and the host objects that lead to it.
+
+use crate::host_addresses::HostAddresses;
+use crate::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
+use api::Cidr;
+use client::Client;
+use controllers::{Controllers, Which};
+use deploy::Spec;
+use node::Kubelet;
+use object::{ApiError, GroupVersionResource, Value, json, meta};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use syncer::resources::{SECRETS, SERVICES};
+use syncer::{Host, HostKubelet, Syncer};
+use tokio::net::TcpListener;
+use translate::{Cluster, Policy};
+
+/// How virtual clusters are reached and where they keep their data.
+#[derive(Clone)]
+pub struct Place {
+    /// Holds a folder per virtual cluster.
+    pub folder: PathBuf,
+    /// Each virtual cluster listens here, on a port of its own.
+    pub listen: IpAddr,
+    /// What clients outside of the host use instead of the listening address.
+    pub advertise: Option<IpAddr>,
+}
+
+/// A running virtual cluster. Dropping it stops it.
+pub struct Tenant {
+    plane: ControlPlane,
+    _controllers: controllers::Handle,
+    _syncer: Syncer,
+    address: SocketAddr,
+}
+
+/// The port of an earlier run, so that kubeconfigs stay good.
+const PORT_FILE: &str = "port";
+/// The uid of the VirtualCluster whose data a folder holds.
+const UID_FILE: &str = "uid";
+
+impl Tenant {
+    /// Starts the virtual cluster that `owner` (a VirtualCluster) asks for.
+    ///
+    /// # Errors
+    /// When its folder cannot be used, no port is free, or the host refuses.
+    pub async fn start(
+        owner: &Value,
+        place: &Place,
+        host: &Arc<Host>,
+        kubelet: &Arc<dyn Kubelet>,
+    ) -> Result<Self, Error> {
+        let spec = Spec::read(owner);
+        let (namespace, name) = (meta::namespace(owner), meta::name(owner));
+        let folder = folder(place, owner);
+        claim_folder(&folder, meta::uid(owner))?;
+        let listener = bind(place.listen, &folder).await?;
+        let listening = listener.local_addr().map_err(|e| Error(e.to_string()))?;
+        let address = SocketAddr::new(place.advertise.unwrap_or(listening.ip()), listening.port());
+        let service_ip = lead_to(host.client(), owner, address).await.map_err(|e| refused(owner, &e))?;
+        let cluster = Cluster {
+            name: name.to_owned(),
+            host_namespace: namespace.to_owned(),
+            policy: Policy {
+                host_paths: spec.host_paths,
+                host_namespaces: spec.host_namespaces,
+                privileged: spec.privileged,
+            },
+            dns: None,
+            domain: "cluster.local".into(),
+        };
+        let addresses = Arc::new(HostAddresses { host: host.clone(), cluster: cluster.clone() });
+        let plane = ControlPlane::start(ControlPlaneOptions {
+            folder: folder.clone(),
+            listener,
+            hosts: vec![
+                address.ip().to_string(),
+                format!("{name}.{namespace}.svc"),
+                format!("{name}.{namespace}"),
+            ],
+            advertise: Some(address),
+            // Never allocated from: the host gives the addresses.
+            service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
+            addresses: Some((addresses, service_ip)),
+            static_tokens: Default::default(),
+            kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host.clone(), kubelet.clone()))),
+        })
+        .await?;
+        publish_kubeconfig(host.client(), owner, &plane, address).await?;
+        let options = controllers::Options {
+            which: Which::parse(&spec.controllers).map_err(Error)?,
+            root_ca: Some(plane.identity().authority.certificate_pem()),
+            ..controllers::Options::default()
+        };
+        let controllers = Controllers::start(plane.client("kube-controller-manager"), options);
+        let syncer = Syncer::start(syncer::Options {
+            cluster,
+            client: plane.client("joey-syncer"),
+            host: host.clone(),
+            nodes: spec.nodes,
+        });
+        Ok(Self { plane, _controllers: controllers, _syncer: syncer, address })
+    }
+
+    /// Where clients reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its API server.
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Stops it and waits until its data may be opened again.
+    pub async fn stop(self) {
+        let Self { plane, _controllers, _syncer, .. } = self;
+        drop(_syncer);
+        _controllers.stop().await;
+        plane.stop().await;
+    }
+}
+
+/// The folder of a virtual cluster's keys and data.
+pub(crate) fn folder(place: &Place, owner: &Value) -> PathBuf {
+    place.folder.join(meta::namespace(owner)).join(meta::name(owner))
+}
+
+/// The folder is this VirtualCluster's, or becomes it.
+fn claim_folder(folder: &Path, uid: &str) -> Result<(), Error> {
+    let file = folder.join(UID_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(held) if held.trim() == uid => Ok(()),
+        Ok(_) => Err(Error(format!(
+            "{} holds the data of an earlier virtual cluster of this name: move it away, or delete it",
+            folder.display()
+        ))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
+            std::fs::write(&file, uid).map_err(|e| Error::file("write", &file, &e))
+        }
+        Err(e) => Err(Error::file("read", &file, &e)),
+    }
+}
+
+/// Listens on the port of the last run with this folder if it is free, else on another one, which it remembers.
+///
+/// # Errors
+/// When no port is free or the folder cannot be written.
+pub async fn bind(address: IpAddr, folder: &Path) -> Result<TcpListener, Error> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
+    let file = folder.join(PORT_FILE);
+    let last = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u16>().ok()).unwrap_or(0);
+    let listener = match TcpListener::bind((address, last)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((address, 0))
+            .await
+            .map_err(|e| Error(format!("cannot listen on {address}: {e}")))?,
+    };
+    let port = listener.local_addr().map_err(|e| Error(e.to_string()))?.port();
+    if port != last {
+        std::fs::write(&file, port.to_string()).map_err(|e| Error::file("write", &file, &e))?;
+    }
+    Ok(listener)
+}
+
+fn refused(owner: &Value, error: &ApiError) -> Error {
+    Error(format!("the host refuses what {}/{} needs: {error}", meta::namespace(owner), meta::name(owner)))
+}
+
+/// The host Service that pods reach the API by, and its address.
+async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<IpAddr, ApiError> {
+    let service = ensure(client, &SERVICES, deploy::api_service(owner)).await?;
+    let slices = GroupVersionResource::new("discovery.k8s.io", "v1", "endpointslices");
+    let wanted = deploy::api_endpoints(owner, address);
+    let mut held = ensure(client, &slices, wanted.clone()).await?;
+    if held["endpoints"] != wanted["endpoints"] || held["ports"] != wanted["ports"] {
+        held["endpoints"] = wanted["endpoints"].clone();
+        held["ports"] = wanted["ports"].clone();
+        client.update(&slices, &held).await?;
+    }
+    let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
+    ip.ok_or_else(|| ApiError::Internal(format!("host service {} has no address", meta::name(&service))))
+}
+
+/// Makes an object, or takes the one that is there if it belongs to the same owner.
+async fn ensure(client: &Client, gvr: &GroupVersionResource, wanted: Value) -> Result<Value, ApiError> {
+    match client.create(gvr, &wanted).await {
+        Ok(made) => Ok(made),
+        Err(ApiError::AlreadyExists { .. }) => {
+            let held = client.get(gvr, meta::namespace(&wanted), meta::name(&wanted)).await?;
+            let owner = &wanted["metadata"]["ownerReferences"][0]["uid"];
+            if meta::owner_references(&held).iter().any(|r| &r["uid"] == owner) {
+                return Ok(held);
+            }
+            Err(ApiError::Conflict {
+                resource: gvr.group_resource(),
+                name: meta::name(&wanted).to_owned(),
+                reason: "it belongs to somebody else".into(),
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts an administrator's kubeconfig where `joey connect` finds it.
+async fn publish_kubeconfig(
+    client: &Client,
+    owner: &Value,
+    plane: &ControlPlane,
+    address: SocketAddr,
+) -> Result<(), Error> {
+    let name = deploy::kubeconfig_secret_name(meta::name(owner));
+    let held = client.find(&SECRETS, meta::namespace(owner), &name).await.map_err(|e| refused(owner, &e))?;
+    if held.is_some_and(|h| meta::annotation(&h, ADDRESS) == Some(&address.to_string())) {
+        return Ok(());
+    }
+    let access = plane.admin(&format!("joey-{}", meta::name(owner)), &format!("https://{address}"))?;
+    let text = kubeconfig::to_text(&access.to_config())?;
+    let mut secret = deploy::kubeconfig_secret(owner, &text);
+    meta::set_annotation(&mut secret, ADDRESS, &address.to_string());
+    let put = match client.create(&SECRETS, &secret).await {
+        Err(ApiError::AlreadyExists { .. }) => client.update(&SECRETS, &secret).await,
+        outcome => outcome,
+    };
+    put.map(drop).map_err(|e| refused(owner, &e))
+}
+
+/// Annotation of the kubeconfig's Secret: the address it leads to.
+const ADDRESS: &str = "joey.dev/address";
+
+/// What a VirtualCluster's status says.
+pub(crate) fn status(owner: &Value, phase: &str, message: &str, address: Option<SocketAddr>) -> Value {
+    let mut status =
+        json!({"phase": phase, "observedGeneration": meta::generation(owner), "version": "v1.36.2"});
+    if !message.is_empty() {
+        status["message"] = message.into();
+    }
+    if let Some(address) = address {
+        status["address"] = format!("https://{address}").into();
+        status["kubeconfigSecret"] = deploy::kubeconfig_secret_name(meta::name(owner)).into();
+    }
+    status
+}
