@@ -10,6 +10,7 @@ mod describe;
 mod discovery;
 mod facts;
 mod paths;
+mod protobuf;
 mod v2;
 mod v3;
 

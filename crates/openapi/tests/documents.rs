@@ -105,6 +105,14 @@ fn documents_are_found_by_hash() {
     assert_eq!(get(Registry::builtin(), "/openapi/v2", &[("accept", "text/html")]).code, 406);
 }
 
+#[test]
+fn v2_can_be_had_as_protobuf() {
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let document = get(Registry::builtin(), "/openapi/v2", &[("accept", accept)]);
+    assert_eq!(document.content_type, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    assert!(document.body.starts_with(b"\x0a\x032.0"));
+}
+
 fn with_widgets() -> Registry {
     let definition = json!({"spec": {
         "group": "stable.example.com", "scope": "Namespaced",

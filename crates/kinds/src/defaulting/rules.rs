@@ -6,7 +6,7 @@ mod workloads;
 
 use super::{Rule, is_absent, is_zero};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use object::{Map, Value, json};
+use object::{Map, Quantity, Value, json};
 
 type Object = Map<String, Value>;
 
@@ -32,6 +32,7 @@ pub(super) fn named(name: &str) -> Option<Rule> {
         "pod" => pod::pod,
         "pod_spec_conversion" => pod::pod_spec_conversion,
         "replication_controller" => workloads::replication_controller,
+        "round_quantities" => round_quantities,
         "secret" => secret,
         "service" => service,
         "stateful_set_spec" => workloads::stateful_set_spec,
@@ -213,6 +214,45 @@ fn limit_range_item(item: &mut Object) {
             item.insert(field.into(), Value::Object(filled));
         }
     }
+}
+
+/// Amounts finer than a thousandth are rounded up to it.
+fn round_quantities(object: &mut Object) {
+    const LISTS: [&str; 12] = [
+        "limits",
+        "requests",
+        "hard",
+        "used",
+        "capacity",
+        "allocatable",
+        "max",
+        "min",
+        "default",
+        "defaultRequest",
+        "maxLimitRequestRatio",
+        "overhead",
+    ];
+    for field in LISTS {
+        let Some(amounts) = existing(object, field) else { continue };
+        for amount in amounts.values_mut() {
+            // Whole and milli amounts are by far the most common, and stay as they were written.
+            let fine = amount.as_str().is_some_and(|text| text.contains(['n', 'u', '.', 'e', 'E']));
+            if let Some(rounded) =
+                fine.then(|| Quantity::from_json(amount).ok().and_then(|q| rounded_up(&q))).flatten()
+            {
+                *amount = rounded.to_string().into();
+            }
+        }
+    }
+}
+
+fn rounded_up(amount: &Quantity) -> Option<Quantity> {
+    // Beyond this, thousandths do not fit 64 bits.
+    if amount.as_f64().abs() > 9e15 {
+        return None;
+    }
+    let rounded = Quantity::new(amount.milli_value(), -3, amount.format());
+    (rounded != *amount).then_some(rounded)
 }
 
 fn network_policy(spec: &mut Object) {

@@ -89,6 +89,24 @@ fn limit_ranges_fill_from_max_and_min() {
 }
 
 #[test]
+fn pods_ask_for_what_their_containers_do() {
+    let container = |cpu: &str| json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}});
+    let pod = json!({"spec": {
+        "containers": [container("100m"), container("200m")], "initContainers": [container("1")],
+        "resources": {"limits": {"cpu": "2", "memory": "1Gi", "example.com/x": "1"}},
+    }});
+    let pod = defaulted("v1", "Pod", pod);
+    assert_eq!(pod["spec"]["resources"]["requests"], json!({"cpu": "1", "memory": "1Gi"}));
+}
+
+#[test]
+fn fine_quantities_are_rounded_up() {
+    let quota = json!({"spec": {"hard": {"a": "1500u", "b": "0.5", "c": "1", "d": "1n", "e": "100Mi"}}});
+    let hard = defaulted("v1", "ResourceQuota", quota)["spec"]["hard"].clone();
+    assert_eq!(hard, json!({"a": "2m", "b": "0.5", "c": "1", "d": "1m", "e": "100Mi"}));
+}
+
+#[test]
 fn jobs_default_by_what_they_say() {
     let job = |spec| defaulted("batch/v1", "Job", json!({"spec": spec}))["spec"].clone();
     assert_eq!(job(json!({"parallelism": 2}))["completions"], Value::Null);

@@ -1,7 +1,8 @@
 //! Pods, their containers and volumes.
 
 use super::{Object, absent, child, existing, fill, is_zero, items, text, zero};
-use object::{Value, json};
+use object::{Quantity, Value, json};
+use std::collections::BTreeMap;
 
 /// `serviceAccount` is the old name of `serviceAccountName`, and always shows the same.
 pub(super) fn pod_spec_conversion(spec: &mut Object) {
@@ -60,19 +61,71 @@ fn requests_from_limits(container: &mut Object) {
     }
 }
 
-/// Requests of the whole pod, where only its limits are given (KEP-2837).
+/// Requests of the whole pod, where only its limits are given (KEP-2837): what its containers ask for, else the limits.
 fn pod_requests(spec: &mut Object) {
-    let Some(resources) = existing(spec, "resources") else { return };
-    let limits = resources.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut requests = resources.get("requests").and_then(Value::as_object).cloned().unwrap_or_default();
+    let of = |spec: &Object, field: &str| {
+        spec.get("resources").and_then(|r| r[field].as_object()).cloned().unwrap_or_default()
+    };
+    let (limits, mut requests) = (of(spec, "limits"), of(spec, "requests"));
+    if limits.is_empty() {
+        return;
+    }
+    for (name, amount) in container_requests(spec) {
+        if matches!(name.as_str(), "cpu" | "memory") && !requests.contains_key(&name) {
+            requests.insert(name, amount.to_string().into());
+        }
+    }
     for (name, limit) in limits {
         let supported = matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
         if supported && !requests.contains_key(&name) {
             requests.insert(name, limit);
         }
     }
-    if !requests.is_empty() {
+    if let Some(resources) = existing(spec, "resources").filter(|_| !requests.is_empty()) {
         resources.insert("requests".into(), Value::Object(requests));
+    }
+}
+
+type Amounts = BTreeMap<String, Quantity>;
+
+/// What the containers of a pod need together: all that run side by side, or more for an init container before them.
+fn container_requests(spec: &Object) -> Amounts {
+    let list = |field: &str| spec.get(field).and_then(Value::as_array).into_iter().flatten();
+    let mut running = Amounts::new();
+    list("containers").for_each(|container| add(&mut running, &requests_of(container)));
+    let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
+    for container in list("initContainers") {
+        let mut needed = requests_of(container);
+        if container["restartPolicy"] == "Always" {
+            add(&mut running, &needed);
+            add(&mut sidecars, &needed);
+            needed = sidecars.clone();
+        } else {
+            add(&mut needed, &sidecars);
+        }
+        raise(&mut starting, &needed);
+    }
+    raise(&mut running, &starting);
+    running
+}
+
+fn requests_of(container: &Value) -> Amounts {
+    let requests = container["resources"]["requests"].as_object().into_iter().flatten();
+    requests.filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?))).collect()
+}
+
+fn add(to: &mut Amounts, amounts: &Amounts) {
+    for (name, amount) in amounts {
+        let sum = to.get(name).map_or_else(|| amount.clone(), |known| known.add(amount));
+        to.insert(name.clone(), sum);
+    }
+}
+
+fn raise(to: &mut Amounts, amounts: &Amounts) {
+    for (name, amount) in amounts {
+        if to.get(name).is_none_or(|known| known < amount) {
+            to.insert(name.clone(), amount.clone());
+        }
     }
 }
 
