@@ -106,7 +106,7 @@ pub trait Watch: Send {
     /// The next change; waits for it. Cancel-safe. After an error the watch is over.
     fn next(&mut self) -> BoxFuture<'_, Result<Arc<Event>, StoreError>>;
 
-    /// The next change if one is there already.
+    /// The next change if one is there already. (One that must be searched for in history may take some calls.)
     fn try_next(&mut self) -> Result<Option<Arc<Event>>, StoreError>;
 
     /// Every change under the prefix up to and including this revision was handed out: what a bookmark may say.

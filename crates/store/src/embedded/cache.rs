@@ -11,6 +11,9 @@ use std::collections::{HashMap, VecDeque};
 /// Bytes a cached value takes besides its own.
 const OVERHEAD: usize = 96;
 
+/// Bytes of a rather small value.
+const USUAL: usize = 512;
+
 pub(super) struct ValueCache {
     limit: usize,
     state: Mutex<State>,
@@ -35,6 +38,11 @@ impl ValueCache {
     /// A cache of at most about this many bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::default() }
+    }
+
+    /// Whether this many values of a usual size fit.
+    pub(super) fn would_hold(&self, count: usize) -> bool {
+        count.saturating_mul(USUAL) <= self.limit
     }
 
     pub(super) fn get(&self, revision: Revision) -> Option<Bytes> {

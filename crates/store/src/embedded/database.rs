@@ -37,13 +37,20 @@ impl Snapshot {
         Ok(value)
     }
 
-    /// The entries of these keys.
-    pub(super) fn entries(&self, keys: &[(Arc<str>, Version)]) -> Result<Vec<Entry>, StoreError> {
+    /// The entries of these keys, which are part of a list of `total`.
+    pub(super) fn entries(
+        &self,
+        keys: &[(Arc<str>, Version)],
+        total: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        // a list that does not fit anyway must not drive out what does
+        let keep = self.cache.would_hold(total);
         let cached = self.cache.get_all(keys.iter().map(|(_, version)| version.revision));
         let entry = |((key, version), cached): (&(Arc<str>, Version), Option<Bytes>)| {
             let value = match cached {
                 Some(value) => value,
-                None => self.value(version.revision)?,
+                None if keep => self.value(version.revision)?,
+                None => self.stored(version.revision)?,
             };
             Ok(version.entry(key.clone(), value))
         };

@@ -298,7 +298,9 @@ impl Engine {
             if number > 0 {
                 tokio::task::yield_now().await;
             }
-            entries.extend(self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk))?);
+            entries.extend(
+                self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len()))?,
+            );
         }
         Ok(Listing { entries, revision, remaining: found.remaining })
     }

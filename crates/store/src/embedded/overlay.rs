@@ -4,6 +4,7 @@ use super::disk::Disk;
 use parking_lot::RwLock;
 use redb::StorageBackend;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 
 const BLOCK: u64 = 4_096;
@@ -97,12 +98,11 @@ impl StorageBackend for Overlay {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.state.write();
         for (number, start, whole, length) in parts(offset, data.len()) {
-            if !state.blocks.contains_key(&number) {
-                state.blocks.insert(number, self.block_below(number)?);
-            }
-            if let Some(block) = state.blocks.get_mut(&number) {
-                block[start..start + length].copy_from_slice(&data[whole..whole + length]);
-            }
+            let block = match state.blocks.entry(number) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.block_below(number)?),
+            };
+            block[start..start + length].copy_from_slice(&data[whole..whole + length]);
         }
         Ok(())
     }

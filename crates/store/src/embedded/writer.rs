@@ -55,12 +55,52 @@ pub(super) struct Writer {
     pub(super) samples: VecDeque<(u64, Revision)>,
 }
 
-/// Marks the write path as free when its driver ends, in whatever way.
-struct Driving<'a>(&'a Engine);
+/// Who drives the write path. When it ends before its time (the runtime stops), nobody waits for it in vain.
+pub(super) struct Driver {
+    engine: Arc<Engine>,
+    finished: bool,
+}
 
-impl Drop for Driving<'_> {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.0.queue.lock().driving = false;
+        if !self.finished {
+            let mut queue = self.engine.queue.lock();
+            queue.driving = false;
+            queue.jobs.clear();
+        }
+    }
+}
+
+impl Driver {
+    /// For a queue that is marked as driven.
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, finished: false }
+    }
+
+    /// Works until no job and nothing to sweep is left.
+    pub(super) fn run(mut self) {
+        let engine = self.engine.clone();
+        let mut writer = engine.writer.lock();
+        loop {
+            let mut queue = engine.queue.lock();
+            if queue.jobs.is_empty() {
+                drop(queue);
+                if engine.sweep(&mut writer) {
+                    continue;
+                }
+                queue = engine.queue.lock();
+            }
+            if queue.jobs.is_empty() {
+                // marked together with the check, so that no job is left behind
+                queue.driving = false;
+                self.finished = true;
+                return;
+            }
+            let count = queue.jobs.len().min(BATCH);
+            let jobs: Vec<_> = queue.jobs.drain(..count).collect();
+            drop(queue);
+            engine.round(&mut writer, jobs);
+        }
     }
 }
 
@@ -83,34 +123,9 @@ impl Engine {
         queue.jobs.push_back(job);
         if !queue.driving {
             queue.driving = true;
-            let engine = self.clone();
-            tokio::task::spawn_blocking(move || engine.drive());
-        }
-    }
-
-    /// Works until no job and nothing to sweep is left.
-    pub(super) fn drive(&self) {
-        let driving = Driving(self);
-        let mut writer = self.writer.lock();
-        loop {
-            let mut queue = self.queue.lock();
-            if queue.jobs.is_empty() {
-                drop(queue);
-                if self.sweep(&mut writer) {
-                    continue;
-                }
-                queue = self.queue.lock();
-            }
-            if queue.jobs.is_empty() {
-                // released together with the check, so that no job is left behind
-                queue.driving = false;
-                std::mem::forget(driving);
-                return;
-            }
-            let count = queue.jobs.len().min(BATCH);
-            let jobs: Vec<_> = queue.jobs.drain(..count).collect();
+            let driver = Driver::new(self.clone());
             drop(queue);
-            self.round(&mut writer, jobs);
+            tokio::task::spawn_blocking(move || driver.run());
         }
     }
 

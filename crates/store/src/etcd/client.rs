@@ -81,10 +81,18 @@ impl Client {
     }
 
     pub(super) async fn watch(&self, request: WatchCreateRequest) -> Result<WatchStream, StoreError> {
+        let opened = match self.open(request.clone()).await {
+            Err(status) if self.outdated(&status) => self.open(request).await,
+            opened => opened,
+        };
+        opened.map_err(|status| failed(&status))
+    }
+
+    async fn open(&self, request: WatchCreateRequest) -> Result<WatchStream, Status> {
+        self.authenticated().await?;
         let create = WatchRequest { action: Some(WatchAction::Create(request)) };
         // the request side stays open: etcd ends a watch whose client says no more
         let requests = futures::stream::iter([create]).chain(futures::stream::pending());
-        self.authenticated().await.map_err(|status| failed(&status))?;
         let mut request = tonic::Request::new(requests);
         self.sign(request.metadata_mut());
         let opening = async {
@@ -92,11 +100,27 @@ impl Client {
             let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
             grpc.streaming(request, path, ProstCodec::default()).await
         };
-        let opened = in_time(opening).await;
-        if opened.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated) {
-            *self.token.write() = None;
+        in_time(opening).await.map(tonic::Response::into_inner)
+    }
+
+    /// Whether the answer means that our token ran out, which is then forgotten.
+    fn outdated(&self, status: &Status) -> bool {
+        let outdated = status.code() == Code::Unauthenticated && self.user.is_some();
+        if outdated {
+            self.forget_token();
         }
-        opened.map(tonic::Response::into_inner).map_err(|status| failed(&status))
+        outdated
+    }
+
+    /// Gets a new token with the next request.
+    pub(super) fn forget_token(&self) {
+        *self.token.write() = None;
+    }
+
+    /// Takes a token that etcd does not know.
+    #[cfg(test)]
+    pub(super) fn spoil_token(&self) {
+        *self.token.write() = Some(AsciiMetadataValue::from_static("stale.1"));
     }
 
     /// One request, one answer. A token that ran out is replaced once.
@@ -107,8 +131,7 @@ impl Client {
     {
         self.authenticated().await?;
         match self.send(path, request.clone()).await {
-            Err(status) if status.code() == Code::Unauthenticated && self.user.is_some() => {
-                *self.token.write() = None;
+            Err(status) if self.outdated(&status) => {
                 self.authenticated().await?;
                 self.send(path, request).await
             }
@@ -212,7 +235,7 @@ pub(super) fn failed(status: &Status) -> StoreError {
     } else if status.code() == Code::OutOfRange && message.contains("is a future revision") {
         StoreError::Future(Revision(0))
     } else {
-        let behind = std::error::Error::source(status).map(|source| causes(source));
+        let behind = std::error::Error::source(status).map(causes);
         StoreError::Io(
             behind
                 .filter(|text| !message.contains(text))

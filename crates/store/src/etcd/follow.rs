@@ -3,7 +3,7 @@
 use super::Engine;
 use super::client::{TIMEOUT, WatchStream, failed};
 use super::convert::{number, revision, revision_of};
-use super::messages::{PutRequest, WatchCreateRequest, WatchResponse};
+use super::messages::{WatchCreateRequest, WatchResponse};
 use crate::feed::{Changes, History};
 use crate::{Event, Revision, StoreError};
 use futures::FutureExt;
@@ -39,7 +39,11 @@ pub(super) async fn follow(engine: Weak<Engine>, head: Revision) {
                 live.compacted.fetch_max(oldest.0, Ordering::AcqRel);
                 live.feed.publish::<()>(head, || Err(()));
             }
-            error => tracing::warn!(%error, revision = head.0, "the watch on etcd ended; watching again"),
+            error => {
+                tracing::warn!(%error, revision = head.0, "the watch on etcd ended; watching again");
+                let Some(live) = engine.upgrade() else { return };
+                live.client.forget_token();
+            }
         }
         wait = if head > before { RETRY.0 } else { (wait * 2).min(RETRY.1) };
         tokio::time::sleep(wait).await;
@@ -113,9 +117,9 @@ impl Engine {
     /// Changes under `prefix` after `after`, up to a mark made now: only what comes after the mark in a stream of
     /// everything shows that nothing is missing before it.
     async fn past(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError> {
+        // first the mark: that also replaces a token that ran out, of which a watch would only say "permission denied"
+        let mark = self.mark().await?;
         let mut stream = open(self, after).await?;
-        let mark = PutRequest { key: self.keys.sync_key(), ..PutRequest::default() };
-        let mark = self.see(revision_of(self.client.put(mark).await?.header));
         let mut changes = Changes { events: Vec::new(), through: after };
         let mut bytes = 0;
         while changes.through < mark && changes.events.len() < CHUNK.0 && bytes < CHUNK.1 {

@@ -83,8 +83,16 @@ struct Engine {
     /// What is known to be compacted.
     compacted: AtomicU64,
     leases: Leases,
+    age: Mutex<Age>,
+}
+
+/// How old history is.
+#[derive(Default)]
+struct Age {
     /// Times and the revisions that were current then.
-    samples: Mutex<VecDeque<(Instant, Revision)>>,
+    samples: VecDeque<(Instant, Revision)>,
+    /// When a mark was last written.
+    marked: Option<Instant>,
 }
 
 impl EtcdStore {
@@ -107,7 +115,7 @@ impl EtcdStore {
             feed: Arc::new(Feed::new(head, options.recent)),
             seen: AtomicU64::new(head.0),
             compacted: AtomicU64::new(0),
-            samples: Mutex::default(),
+            age: Mutex::default(),
         });
         let follower = tokio::spawn(follow::follow(Arc::downgrade(&engine), head));
         Ok(Arc::new(Self { engine, follower }))
@@ -273,33 +281,50 @@ impl Engine {
         }
     }
 
-    /// Compacts what is older than the history to keep; says when there is more to do.
-    async fn age(&self) -> Result<Option<Duration>, StoreError> {
+    /// Writes a mark: watchers come to know the revision, also when nobody but others on the same etcd writes.
+    async fn mark(&self) -> Result<Revision, StoreError> {
+        let mark = PutRequest { key: self.keys.sync_key(), ..PutRequest::default() };
+        Ok(self.see(revision_of(self.client.put(mark).await?.header)))
+    }
+
+    /// Keeps watchers from falling behind what is compacted, and compacts what is older than the history to keep. Says
+    /// when there is more to do.
+    async fn grow_old(&self) -> Result<Option<Duration>, StoreError> {
         let Some(history) = self.history else { return Ok(None) };
         let now = Instant::now();
+        let watched = self.feed.watchers() > 0;
+        let unmarked = self.age.lock().marked.is_none_or(|marked| now.duration_since(marked) >= history / 4);
+        if watched && unmarked {
+            self.mark().await?;
+            self.age.lock().marked = Some(now);
+        }
         let last = self.seen();
-        let old = {
-            let mut samples = self.samples.lock();
-            let mut old = None;
-            while let Some((time, revision)) = samples.front()
-                && now.duration_since(*time) >= history
-            {
-                old = Some(*revision);
-                samples.pop_front();
-            }
-            let stale = |(time, revision): &(Instant, Revision)| {
-                *revision < last && now.duration_since(*time) >= history / 8
-            };
-            if samples.back().is_none_or(stale) {
-                samples.push_back((now, last));
-            }
-            old
-        };
+        let old = self.age.lock().pass(now, last, history);
         if let Some(revision) = old {
             self.compact(revision).await?;
         }
-        let next = self.samples.lock().front().map(|(time, _)| history.saturating_sub(time.elapsed()));
-        Ok(next)
+        let next = self.age.lock().samples.front().map(|(time, _)| history.saturating_sub(time.elapsed()));
+        Ok(if watched { Some(next.unwrap_or(history).min(history / 4)) } else { next })
+    }
+}
+
+impl Age {
+    /// Notes that `last` is current now; returns the revision that became too old.
+    fn pass(&mut self, now: Instant, last: Revision, history: Duration) -> Option<Revision> {
+        let mut old = None;
+        while let Some((time, revision)) = self.samples.front()
+            && now.duration_since(*time) >= history
+        {
+            old = Some(*revision);
+            self.samples.pop_front();
+        }
+        let stale = |(time, revision): &(Instant, Revision)| {
+            *revision < last && now.duration_since(*time) >= history / 8
+        };
+        if self.samples.back().is_none_or(stale) && old.is_none_or(|old| old < last) {
+            self.samples.push_back((now, last));
+        }
+        old
     }
 }
 
@@ -342,7 +367,7 @@ impl Store for EtcdStore {
     fn maintain(&self) -> BoxFuture<'_, Result<Option<Duration>, StoreError>> {
         async move {
             self.engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
-            self.engine.age().await
+            self.engine.grow_old().await
         }
         .boxed()
     }

@@ -268,3 +268,73 @@ async fn tls_with_client_certificates() {
         "an unknown authority"
     );
 }
+
+/// A quiet store beside a busy one on the same etcd: its watchers must not be left behind by compaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn maintenance_compacts_and_keeps_quiet_watchers_up() {
+    let Some(mut etcd) = plain().await else { return };
+    let mut options = etcd.options("/quiet/");
+    options.history = Some(Duration::from_millis(400));
+    let quiet = etcd.connect(options).await;
+    let busy = etcd.connect(etcd.options("/busy/")).await;
+    let first = create(&quiet, "/a", "x").await.expect("create");
+    let mut watch = quiet.watch("/", first).await.expect("watch");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut written = first;
+    while quiet.engine.compacted.load(Ordering::Relaxed) <= first.0 + 100 {
+        assert!(Instant::now() < deadline, "nothing is compacted");
+        for number in 0..20 {
+            written = create(&busy, &format!("/{}/{number}", written.0), "x").await.expect("create");
+        }
+        let wait = quiet.maintain().await.expect("maintenance").expect("there is a watcher");
+        let event = tokio::time::timeout(wait.min(Duration::from_millis(100)), watch.next()).await;
+        assert!(event.is_err(), "nothing happens here");
+    }
+    assert!(watch.position().0 > first.0 + 100, "the position advances with the writes of others");
+    let refused = quiet.list(ListRequest { at: Some(first), ..ListRequest::default() }).await.err();
+    assert!(matches!(refused, Some(StoreError::Compacted(_))), "{refused:?}");
+    etcd.restart();
+    let next = loop {
+        match create(&quiet, "/b", "x").await {
+            Ok(revision) => break revision,
+            Err(StoreError::Conflict(Some(entry))) => break entry.mod_revision,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
+    assert_eq!(event.expect("the watch goes on").revision, next);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_a_password() {
+    let Some(etcd) = plain().await else { return };
+    let control = std::path::Path::new(&etcd.program).with_file_name("etcdctl");
+    if !control.exists() {
+        eprintln!("SKIPPED: there is no etcdctl beside {}", etcd.program);
+        return;
+    }
+    etcd.connect(etcd.options("/vc/")).await;
+    let run = |arguments: &str| {
+        let endpoint = format!("--endpoints={}", etcd.endpoint);
+        let output = Command::new(&control).arg(endpoint).args(arguments.split(' ')).output();
+        assert!(output.is_ok_and(|output| output.status.success()), "etcdctl {arguments}");
+    };
+    for arguments in ["user add root:secret", "user grant-role root root", "auth enable"] {
+        run(arguments);
+    }
+    let refused = EtcdStore::connect(etcd.options("/vc/")).await.err();
+    assert!(matches!(refused, Some(StoreError::Io(_))), "{refused:?}");
+    let mut options = etcd.options("/vc/");
+    options.user = Some(("root".into(), "secret".into()));
+    let store = EtcdStore::connect(options).await.expect("connect");
+    let revision = create(&store, "/a", "x").await.expect("create");
+    // a token that ran out is replaced
+    store.engine.client.spoil_token();
+    let update = Write { key: "/a".into(), expect: Expect::At(revision), value: Some("y".into()), ttl: None };
+    store.write(update).await.expect("update");
+    store.engine.client.spoil_token();
+    let mut watch = store.watch("/", Revision(revision.0 - 1)).await.expect("watch");
+    let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
+    assert_eq!(event.expect("an event").revision, revision);
+}

@@ -80,7 +80,7 @@ impl Setup {
 
 /// All that is there, as `revision key`.
 fn drain(watch: &mut FeedWatch) -> Vec<String> {
-    std::iter::from_fn(|| watch.try_next().expect("a running watch"))
+    std::iter::from_fn(|| watch.next().now_or_never().map(|event| event.expect("a running watch")))
         .map(|event| format!("{} {}", event.revision.0, event.key))
         .collect()
 }

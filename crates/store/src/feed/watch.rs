@@ -31,6 +31,16 @@ enum Source {
     Over(StoreError),
 }
 
+/// What [`FeedWatch::advance`] came to.
+enum Progress {
+    /// There is an event in the backlog.
+    Event,
+    /// There is nothing to do but wait.
+    Nothing,
+    /// There is more history to read, after others had a turn.
+    Unfinished,
+}
+
 impl FeedWatch {
     pub(super) fn new(
         feed: Arc<Feed>,
@@ -42,11 +52,12 @@ impl FeedWatch {
         Self { feed, group, history, backlog: VecDeque::new(), seen: from, source }
     }
 
-    /// Does what can be done without waiting, until there is an event (true) or there is nothing to do but wait (false).
-    fn advance(&mut self) -> Result<bool, StoreError> {
+    /// Does what can be done without waiting, but reads history only once: that may take long.
+    fn advance(&mut self) -> Result<Progress, StoreError> {
+        let mut read = false;
         loop {
             if !self.backlog.is_empty() {
-                return Ok(true);
+                return Ok(Progress::Event);
             }
             match &mut self.source {
                 Source::Over(error) => return Err(error.clone()),
@@ -60,7 +71,7 @@ impl FeedWatch {
                         }
                         Found::Nothing => {
                             self.seen = self.seen.max(head);
-                            return Ok(false);
+                            return Ok(Progress::Nothing);
                         }
                         Found::Dropped(before) => {
                             self.seen = self.seen.max(before);
@@ -69,6 +80,7 @@ impl FeedWatch {
                         Found::Ended(error) => self.source = Source::Over(error),
                     }
                 }
+                Source::Behind if read => return Ok(Progress::Unfinished),
                 Source::Behind => match self.history.upgrade() {
                     Some(history) => {
                         self.source = Source::History(history.changes(self.group.prefix.clone(), self.seen));
@@ -76,8 +88,11 @@ impl FeedWatch {
                     None => self.source = Source::Over(StoreError::Closed),
                 },
                 Source::History(reading) => match reading.now_or_never() {
-                    Some(changes) => self.take(changes),
-                    None => return Ok(false),
+                    Some(changes) => {
+                        read = true;
+                        self.take(changes);
+                    }
+                    None => return Ok(Progress::Nothing),
                 },
             }
         }
@@ -103,17 +118,18 @@ impl Watch for FeedWatch {
                 let group = self.group.clone();
                 let mut changed = std::pin::pin!(group.changed());
                 changed.as_mut().enable();
-                if self.advance()?
-                    && let Some(event) = self.backlog.pop_front()
-                {
-                    return Ok(event);
-                }
-                match &mut self.source {
-                    Source::History(reading) => {
+                match (self.advance()?, &mut self.source) {
+                    (Progress::Event, _) => {
+                        if let Some(event) = self.backlog.pop_front() {
+                            return Ok(event);
+                        }
+                    }
+                    (Progress::Unfinished, _) => tokio::task::yield_now().await,
+                    (Progress::Nothing, Source::History(reading)) => {
                         let changes = reading.await;
                         self.take(changes);
                     }
-                    _ => changed.await,
+                    (Progress::Nothing, _) => changed.await,
                 }
             }
         }

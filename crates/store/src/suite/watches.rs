@@ -123,7 +123,7 @@ async fn load(store: &Arc<dyn Store>, writers: usize, each: usize) -> BTreeMap<R
                     loop {
                         let expect =
                             held.as_ref().map_or(Expect::Absent, |entry| Expect::At(entry.mod_revision));
-                        let value = (held.is_none() || number % 4 > 0).then(|| number.to_string());
+                        let value = (held.is_none() || !number.is_multiple_of(4)).then(|| number.to_string());
                         match write(&*store, &key, expect, value.as_deref()).await {
                             Ok(revision) => break done.push((revision, key)),
                             Err(StoreError::Conflict(now)) => held = now,

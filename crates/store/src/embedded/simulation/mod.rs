@@ -5,7 +5,7 @@
 mod disk;
 
 use super::disk::Disk;
-use super::writer::Job;
+use super::writer::{Driver, Job};
 use super::*;
 use crate::{Expect, Write};
 use disk::{Random, SimulatedDisk};
@@ -51,7 +51,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 fn drive(engine: &Arc<Engine>, jobs: Vec<Job>) {
     engine.queue.lock().jobs.extend(jobs);
     engine.queue.lock().driving = true;
-    engine.drive();
+    Driver::new(engine.clone()).run();
 }
 
 fn write(engine: &Arc<Engine>, write: Write) -> Result<Revision, StoreError> {
