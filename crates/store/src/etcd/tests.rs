@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 
-/// An etcd of one member, on ports and in a folder of its own. Stopped when dropped.
+/// A member of an etcd, with a folder of its own. Stopped when dropped.
 struct Etcd {
     process: Child,
     folder: tempfile::TempDir,
@@ -15,27 +15,47 @@ struct Etcd {
     arguments: Vec<String>,
 }
 
+/// A free port of this machine.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
 impl Etcd {
-    /// `None` when there is no etcd to run.
-    async fn start(scheme: &str, extra: impl FnOnce(&std::path::Path) -> Vec<String>) -> Option<Self> {
+    /// One member by itself; `None` when there is no etcd to run.
+    fn start(scheme: &str, extra: impl FnOnce(&std::path::Path) -> Vec<String>) -> Option<Self> {
+        let peer = format!("http://127.0.0.1:{}", port());
+        Self::member("alone", scheme, &peer, &format!("alone={peer}"), extra)
+    }
+
+    /// Three members.
+    fn cluster() -> Option<Vec<Self>> {
+        let peers = ["a", "b", "c"].map(|name| (name, format!("http://127.0.0.1:{}", port())));
+        let all = peers.each_ref().map(|(name, peer)| format!("{name}={peer}")).join(",");
+        peers.iter().map(|(name, peer)| Self::member(name, "http", peer, &all, |_| Vec::new())).collect()
+    }
+
+    fn member(
+        name: &str,
+        scheme: &str,
+        peer: &str,
+        cluster: &str,
+        extra: impl FnOnce(&std::path::Path) -> Vec<String>,
+    ) -> Option<Self> {
         let Ok(program) = std::env::var("ETCD") else {
             eprintln!("SKIPPED: the environment variable ETCD does not name an etcd binary");
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder");
-        let port = || {
-            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
-        };
         let endpoint = format!("{scheme}://127.0.0.1:{}", port());
-        let peer = format!("http://127.0.0.1:{}", port());
         let data = folder.path().join("data").display().to_string();
         let mut arguments: Vec<String> = [
-            ("--data-dir", data.as_str()),
+            ("--name", name),
+            ("--data-dir", &data),
             ("--listen-client-urls", &endpoint),
             ("--advertise-client-urls", &endpoint),
-            ("--listen-peer-urls", &peer),
-            ("--initial-advertise-peer-urls", &peer),
-            ("--initial-cluster", &format!("default={peer}")),
+            ("--listen-peer-urls", peer),
+            ("--initial-advertise-peer-urls", peer),
+            ("--initial-cluster", cluster),
             ("--log-level", "error"),
         ]
         .iter()
@@ -66,17 +86,34 @@ impl Etcd {
     fn options(&self, prefix: &str) -> Options {
         Options::new([&self.endpoint], prefix)
     }
+}
 
-    /// Connects as soon as etcd answers.
-    async fn connect(&self, options: Options) -> Arc<EtcdStore> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            match EtcdStore::connect(options.clone()).await {
-                Ok(store) => return store,
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+/// Connects as soon as etcd answers.
+async fn connect(options: Options) -> Arc<EtcdStore> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match EtcdStore::connect(options.clone()).await {
+            Ok(store) => return store,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Creates the key although members come and go.
+async fn insist(store: &EtcdStore, key: &str) -> Revision {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match create(store, key, "x").await {
+            Ok(revision) => return revision,
+            Err(StoreError::Io(error)) => {
+                assert!(Instant::now() < deadline, "etcd does not come back: {error}")
+            }
+            // the answer was lost, not the write
+            Err(StoreError::Conflict(Some(entry))) => return entry.mod_revision,
+            Err(other) => panic!("{other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -86,8 +123,8 @@ impl Drop for Etcd {
     }
 }
 
-async fn plain() -> Option<Etcd> {
-    Etcd::start("http", |_| Vec::new()).await
+fn plain() -> Option<Etcd> {
+    Etcd::start("http", |_| Vec::new())
 }
 
 async fn create(store: &EtcdStore, key: &str, value: &str) -> Result<Revision, StoreError> {
@@ -97,40 +134,40 @@ async fn create(store: &EtcdStore, key: &str, value: &str) -> Result<Revision, S
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suite_with_a_large_ring() {
-    let Some(etcd) = plain().await else { return };
+    let Some(etcd) = plain() else { return };
     let number = AtomicUsize::new(0);
     suite::run(|| {
         let options = etcd.options(&format!("/vc-{}", number.fetch_add(1, Ordering::Relaxed)));
-        async { etcd.connect(options).await as Arc<dyn Store> }
+        async { connect(options).await as Arc<dyn Store> }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suite_with_a_tiny_ring() {
-    let Some(etcd) = plain().await else { return };
+    let Some(etcd) = plain() else { return };
     let number = AtomicUsize::new(0);
     suite::run(|| {
         let mut options = etcd.options(&format!("/vc-{}", number.fetch_add(1, Ordering::Relaxed)));
         options.recent = Limits { events: 3, bytes: 2_000 };
-        async { etcd.connect(options).await as Arc<dyn Store> }
+        async { connect(options).await as Arc<dyn Store> }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suite_of_reopening() {
-    let Some(etcd) = plain().await else { return };
-    suite::reopen(|| async { etcd.connect(etcd.options("/vc/")).await as Arc<dyn Store> }).await;
+    let Some(etcd) = plain() else { return };
+    suite::reopen(|| async { connect(etcd.options("/vc/")).await as Arc<dyn Store> }).await;
 }
 
 /// Two processes on one prefix, and a third on another that they must not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_engines_serve_the_same_data_in_the_same_order() {
-    let Some(etcd) = plain().await else { return };
-    let one = etcd.connect(etcd.options("/vc/")).await;
-    let two = etcd.connect(etcd.options("/vc/")).await;
-    let other = etcd.connect(etcd.options("/vd/")).await;
+    let Some(etcd) = plain() else { return };
+    let one = connect(etcd.options("/vc/")).await;
+    let two = connect(etcd.options("/vc/")).await;
+    let other = connect(etcd.options("/vd/")).await;
     let from = one.revision();
     let mut watches = Vec::new();
     for store in [&one, &two] {
@@ -180,23 +217,13 @@ async fn two_engines_serve_the_same_data_in_the_same_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_survive_a_restart_of_etcd() {
-    let Some(mut etcd) = plain().await else { return };
-    let store = etcd.connect(etcd.options("/vc/")).await;
+    let Some(mut etcd) = plain() else { return };
+    let store = connect(etcd.options("/vc/")).await;
     let mut watch = store.watch("/", store.revision()).await.expect("watch");
     let mut revisions = Vec::new();
     for round in 0..3 {
         etcd.restart();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            match create(&store, &format!("/{round}"), "x").await {
-                Ok(revision) => break revisions.push(revision),
-                Err(StoreError::Io(_)) => assert!(Instant::now() < deadline, "etcd does not come back"),
-                // the answer was lost, not the write
-                Err(StoreError::Conflict(Some(entry))) => break revisions.push(entry.mod_revision),
-                Err(other) => panic!("{other}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        revisions.push(insist(&store, &format!("/{round}")).await);
     }
     for revision in revisions {
         let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
@@ -245,14 +272,13 @@ async fn tls_with_client_certificates() {
             arguments.extend([name.to_owned(), path.display().to_string()]);
         }
         arguments
-    })
-    .await;
+    });
     let Some(etcd) = etcd else { return };
     assert!(etcd.folder.path().join("ca.pem").exists());
     let mut options = etcd.options("/vc/");
     options.ca = Some(ca.into_bytes());
     options.identity = Some((client.0.into_bytes(), client.1.into_bytes()));
-    let store = etcd.connect(options.clone()).await;
+    let store = connect(options.clone()).await;
     let revision = create(&store, "/a", "1").await.expect("create");
     let mut watch = store.watch("/", Revision(revision.0 - 1)).await.expect("watch");
     let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
@@ -272,11 +298,11 @@ async fn tls_with_client_certificates() {
 /// A quiet store beside a busy one on the same etcd: its watchers must not be left behind by compaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn maintenance_compacts_and_keeps_quiet_watchers_up() {
-    let Some(mut etcd) = plain().await else { return };
+    let Some(mut etcd) = plain() else { return };
     let mut options = etcd.options("/quiet/");
     options.history = Some(Duration::from_millis(400));
-    let quiet = etcd.connect(options).await;
-    let busy = etcd.connect(etcd.options("/busy/")).await;
+    let quiet = connect(options).await;
+    let busy = connect(etcd.options("/busy/")).await;
     let first = create(&quiet, "/a", "x").await.expect("create");
     let mut watch = quiet.watch("/", first).await.expect("watch");
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -294,27 +320,20 @@ async fn maintenance_compacts_and_keeps_quiet_watchers_up() {
     let refused = quiet.list(ListRequest { at: Some(first), ..ListRequest::default() }).await.err();
     assert!(matches!(refused, Some(StoreError::Compacted(_))), "{refused:?}");
     etcd.restart();
-    let next = loop {
-        match create(&quiet, "/b", "x").await {
-            Ok(revision) => break revision,
-            Err(StoreError::Conflict(Some(entry))) => break entry.mod_revision,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let next = insist(&quiet, "/b").await;
     let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
     assert_eq!(event.expect("the watch goes on").revision, next);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_a_password() {
-    let Some(etcd) = plain().await else { return };
+    let Some(etcd) = plain() else { return };
     let control = std::path::Path::new(&etcd.program).with_file_name("etcdctl");
     if !control.exists() {
         eprintln!("SKIPPED: there is no etcdctl beside {}", etcd.program);
         return;
     }
-    etcd.connect(etcd.options("/vc/")).await;
+    connect(etcd.options("/vc/")).await;
     let run = |arguments: &str| {
         let endpoint = format!("--endpoints={}", etcd.endpoint);
         let output = Command::new(&control).arg(endpoint).args(arguments.split(' ')).output();
@@ -337,4 +356,29 @@ async fn a_user_with_a_password() {
     let mut watch = store.watch("/", Revision(revision.0 - 1)).await.expect("watch");
     let event = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("in time");
     assert_eq!(event.expect("an event").revision, revision);
+}
+
+/// Any one of three members may go at any time, also the one that our watch hangs on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_loses_members_one_after_the_other() {
+    let Some(mut members) = Etcd::cluster() else { return };
+    let endpoints: Vec<_> = members.iter().map(|member| member.endpoint.clone()).collect();
+    let store = connect(Options::new(&endpoints, "/vc/")).await;
+    let mut watch = store.watch("/", store.revision()).await.expect("watch");
+    let mut revisions = vec![insist(&store, "/first").await];
+    for (round, member) in members.iter_mut().enumerate() {
+        member.stop();
+        for number in 0..5 {
+            revisions.push(insist(&store, &format!("/{round}/{number}")).await);
+        }
+        assert_eq!(store.count(&format!("/{round}/")).await, Ok(5), "reads go to a member that is there");
+        member.restart();
+        // whole again before the next one goes
+        let alone = connect(member.options("/vc/")).await;
+        revisions.push(insist(&alone, &format!("/{round}/back")).await);
+    }
+    for revision in revisions {
+        let event = tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("in time");
+        assert_eq!(event.expect("an event").revision, revision);
+    }
 }
