@@ -89,6 +89,8 @@ async fn one(shell: &Shell, component: &'static str, action: Action) -> Result<(
         }
     };
     match outcome {
+        // What was to be changed is gone: the watch will tell, and that is no failure.
+        Err(error) if error.is_not_found() && matches!(verb, Verb::Update(..) | Verb::Patch { .. }) => Ok(()),
         Ok(written) => {
             if let Some(object) = &written {
                 cache.observe(&gvr, object);

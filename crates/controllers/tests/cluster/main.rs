@@ -1,0 +1,6 @@
+//! All controllers against joey's own API server, in process, with pods run by a kubelet of a few lines.
+
+mod garbage;
+mod harness;
+mod namespaces;
+mod workloads;
