@@ -28,6 +28,8 @@ fn shows_what_go_shows() {
     );
     let role = decoded("rbac.v1.Role", json!({"metadata": {"name": "r"}}));
     assert_eq!(role, json!({"metadata": {"name": "r"}, "rules": null}));
+    let role = decoded("rbac.v1.Role", json!({"metadata": {}, "rules": []}));
+    assert_eq!(role, json!({"metadata": {}, "rules": null}), "stored as protobuf, an empty list is none");
     let deployment = decoded("apps.v1.Deployment", json!({"spec": {"replicas": 0}}));
     assert_eq!(
         deployment,

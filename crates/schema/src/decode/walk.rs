@@ -249,7 +249,7 @@ impl<'s> At<'s, '_> {
             let inner = schema.types().resolve(field.node);
             let path = self.path.then(Step::Field(&field.name));
             let value = access.next_value_seed(At { schema: Some(inner), path: &path, state: self.state })?;
-            if value.is_null() || (field.omit_empty && !field.pointer && zero::is_empty(inner, &value)) {
+            if value.is_null() || (!field.pointer && zero::is_lost(field, inner, &value)) {
                 map.remove(&*field.name);
             } else {
                 map.insert(field.name.to_string(), value);

@@ -1,6 +1,6 @@
 //! Go's zero values: which are empty, which are shown.
 
-use crate::{Scalar, Schema, Shape};
+use crate::{Field, Scalar, Schema, Shape};
 use serde_json::{Map, Value};
 
 /// What Go shows for a value that nobody set: `""`, `0`, `null` for lists and maps, a struct with its own zeros.
@@ -31,6 +31,12 @@ pub(super) fn show_zeros(schema: Schema<'_>, map: &mut Map<String, Value>) {
             map.insert(field.name.to_string(), value);
         }
     }
+}
+
+/// Whether a field's value does not outlive storing: it is left out when empty, or it is an empty list or map, which
+/// protobuf (in which a real server stores built-in objects) does not tell from none.
+pub(super) fn is_lost(field: &Field, schema: Schema<'_>, value: &Value) -> bool {
+    (field.omit_empty || matches!(schema.node().shape, Shape::List(_) | Shape::Map(_))) && is_empty(schema, value)
 }
 
 /// Whether `omitempty` (for structs `omitzero`) leaves `value` out.

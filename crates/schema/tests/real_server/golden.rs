@@ -83,6 +83,8 @@ fn answers_of_a_real_server_stay_as_they_are() {
                 }
                 Err(error) => found.push(error.0),
             }
+            // Lists are not stored; only they show that they are empty.
+            found.retain(|d| d != ".items: [] became null");
             wrong.extend(found.into_iter().map(|d| format!("{file} {} {}: {d}", step["name"], gvk.kind)));
         }
     }
