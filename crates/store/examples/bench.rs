@@ -36,6 +36,7 @@ fn main() {
             "reads" => reads(&root).await,
             "watches" => fan_out(&root).await,
             "large" => large(&root).await,
+            "open-large" => open_large(&root).await,
             "fill-idle" => fill_idle(&root).await,
             "fill-large" => drop(fill(&open(&root, "large"), LARGE, 100_000, 256).await),
             other => panic!("unknown part {other}; there are {PARTS:?}"),
@@ -186,13 +187,32 @@ async fn fan_out(root: &Path) {
     }
 }
 
-async fn large(root: &Path) {
-    prepare(root, "fill-large");
-    let before = memory();
+async fn open_large(root: &Path) {
     let start = Instant::now();
     let store = open(root, "large");
-    println!("opening a store of 100,000 objects             {:?}", start.elapsed());
+    let (time, count) = (start.elapsed(), store.count("").await.expect("count"));
+    println!("opening a store of {count} objects             {time:?}");
+}
+
+async fn large(root: &Path) {
+    // a process that is killed while it writes: opening verifies all of it
+    let program = std::env::current_exe().expect("this program");
+    let mut killed = Command::new(program).arg(root).arg("fill-large").spawn().expect("a process");
+    let file = root.join("large").join(store::embedded::FILE);
+    while std::fs::metadata(&file).map_or(0, |file| file.len()) < 100 << 20 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    killed.kill().and_then(|()| killed.wait()).expect("a process that can be killed");
+    println!("after kill -9:");
+    prepare(root, "open-large");
+    std::fs::remove_dir_all(root.join("large")).expect("the folder is ours");
+    prepare(root, "fill-large");
+    let before = memory();
+    let store = open(root, "large");
     println!("memory of 100,000 objects                      {} kB", memory().saturating_sub(before));
+    drop(store);
+    prepare(root, "open-large");
+    let store = open(root, "large");
     let start = Instant::now();
     let mut after = None;
     loop {

@@ -66,7 +66,8 @@ impl Snapshot {
     }
 }
 
-/// The numbers kept beside the data.
+/// The numbers kept beside the data. The revision is that of the last log record, unless that was swept away: so a
+/// commit that only appends need not write them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) revision: Revision,
@@ -85,8 +86,10 @@ impl Meta {
         if format != FORMAT.1 {
             return Err(StoreError::Io(format!("format {format} is not known to this version of joey")));
         }
+        let log = read.open_table(LOG).map_err(failed)?;
+        let last = log.last().map_err(failed)?.map_or(0, |(revision, _)| revision.value());
         Ok(Self {
-            revision: Revision(number(REVISION)?),
+            revision: Revision(number(REVISION)?.max(last)),
             compacted: Revision(number(COMPACTED)?),
             swept: Revision(number(SWEPT)?),
         })

@@ -19,7 +19,7 @@ pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 
 /// The version of this layout, under `meta`.
 pub(super) const FORMAT: (&str, u64) = ("format", 1);
-/// The last revision given to a write that was committed.
+/// At least the revision of any write whose log record is gone.
 pub(super) const REVISION: &str = "revision";
 /// Readers may go back to here.
 pub(super) const COMPACTED: &str = "compacted";

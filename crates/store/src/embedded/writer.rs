@@ -367,7 +367,9 @@ fn store(
                 swept.push(key);
             }
         }
-        meta.write(&transaction)?;
+        if writer.undo || (meta.compacted, meta.swept) != (writer.meta.compacted, writer.meta.swept) {
+            meta.write(&transaction)?;
+        }
     }
     transaction.commit().map_err(failed)?;
     Ok(swept)
