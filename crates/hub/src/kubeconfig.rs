@@ -80,6 +80,30 @@ pub fn from_secret(secret: &Value) -> Result<Value, Error> {
     config.ok_or_else(|| Error(format!("secret {} holds no kubeconfig", secret["metadata"]["name"])))
 }
 
+/// Name of the kubeconfig extension in which joey notes where a context leads back to.
+const EXTENSION: &str = "joey.dev";
+
+/// Notes in a virtual cluster's context which context its host is.
+pub fn set_host(config: &mut Value, context: &str, host: &str) {
+    let all = config["contexts"].as_array_mut();
+    if let Some(entry) = all.into_iter().flatten().find(|e| e["name"] == context) {
+        entry["context"]["extensions"] = json!([{"name": EXTENSION, "extension": {"host": host}}]);
+    }
+}
+
+/// The host context of a virtual cluster's context, as [`set_host`] noted it.
+pub fn host_of<'a>(config: &'a Value, context: &str) -> Option<&'a str> {
+    let entry = config["contexts"].as_array()?.iter().find(|e| e["name"] == context)?;
+    let extension = entry["context"]["extensions"].as_array()?.iter().find(|e| e["name"] == EXTENSION)?;
+    extension["extension"]["host"].as_str()
+}
+
+/// The namespace that a context's commands work in.
+pub fn namespace_of<'a>(config: &'a Value, context: &str) -> Option<&'a str> {
+    let entry = config["contexts"].as_array()?.iter().find(|e| e["name"] == context)?;
+    entry["context"]["namespace"].as_str()
+}
+
 /// Removes a context with its cluster and user. `false` when it was not there.
 pub fn remove(config: &mut Value, name: &str) -> bool {
     let mut removed = false;

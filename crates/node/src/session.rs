@@ -103,6 +103,11 @@ impl Process {
         let _ = self.status.send(exit_status(code));
     }
 
+    /// Ends the process with a `v1.Status` that somebody else made.
+    pub fn end(self, status: Value) {
+        let _ = self.status.send(status);
+    }
+
     /// Ends the process with a failure that is not an exit code.
     pub fn fail(self, error: &ApiError) {
         let _ = self.status.send(failure(error));

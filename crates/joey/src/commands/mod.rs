@@ -1,5 +1,14 @@
 //! The subcommands, one file each.
 
+mod completion;
+mod connect;
+mod create;
+mod delete;
+mod describe;
+mod host;
+mod list;
+mod operator;
+mod output;
 mod serve;
 mod up;
 mod wait;
@@ -11,15 +20,49 @@ use hub::Error;
 pub(crate) enum Command {
     /// Start a sandbox host and a virtual cluster in it, in this process.
     Up(up::Up),
+    /// Make a virtual cluster on the host of the current context.
+    Create(create::Create),
+    /// List virtual clusters.
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    /// Show one virtual cluster in detail.
+    Describe(describe::Describe),
+    /// Add a virtual cluster's context to the kubeconfig and switch to it, or run a command with it.
+    Connect(connect::Connect),
+    /// Switch back to the host's context.
+    Disconnect(connect::Disconnect),
+    /// Remove a virtual cluster and everything it made on the host.
+    Delete(delete::Delete),
+    /// Follow the VirtualClusters of a host and run them, from outside of it.
+    Operator(operator::Operate),
     /// Serve one control plane with no host: an API server and controllers, no nodes.
     Serve(serve::Serve),
+    /// Print the version.
+    Version,
+    /// Print a completion script for a shell.
+    Completion(completion::Completion),
 }
 
 impl Command {
     pub async fn run(self) -> Result<(), Error> {
         match self {
             Self::Up(up) => up.run().await,
+            Self::Create(create) => create.run().await,
+            Self::List(list) => list.run().await,
+            Self::Describe(describe) => describe.run().await,
+            Self::Connect(connect) => connect.run().await,
+            Self::Disconnect(disconnect) => disconnect.run(),
+            Self::Delete(delete) => delete.run().await,
+            Self::Operator(operate) => operate.run().await,
             Self::Serve(serve) => serve.run().await,
+            Self::Version => {
+                println!("joey {} (Kubernetes v1.36.2)", env!("CARGO_PKG_VERSION"));
+                Ok(())
+            }
+            Self::Completion(completion) => {
+                completion.print();
+                Ok(())
+            }
         }
     }
 }

@@ -131,6 +131,7 @@ async fn write_contexts(file: &Path, host: &ControlPlane, client: &Client) -> Re
     let name = deploy::kubeconfig_secret_name(CLUSTER);
     let secret = client.get(&secrets, NAMESPACE, &name).await.map_err(|e| Error(e.to_string()))?;
     kubeconfig::merge(&mut config, &kubeconfig::from_secret(&secret)?);
+    kubeconfig::set_host(&mut config, "joey-demo", "joey-host");
     if config["current-context"].as_str().unwrap_or("").is_empty() {
         config["current-context"] = Value::from("joey-demo");
     }

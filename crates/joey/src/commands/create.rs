@@ -1,0 +1,148 @@
+//! `joey create`: a VirtualCluster object, made.
+
+use super::host::HostArgs;
+use crate::telling::Steps;
+use clap::Args;
+use deploy::gvr;
+use hub::Error;
+use object::{ApiError, GroupVersionResource, Map, Value, json, meta, names};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Label of a namespace that `create` made for a virtual cluster, so that `delete` may remove it.
+pub(crate) const MADE_FOR: &str = "joey.dev/made-for";
+
+#[derive(Args)]
+pub(crate) struct Create {
+    /// Name of the virtual cluster.
+    #[arg(required_unless_present = "file")]
+    name: Option<String>,
+    /// Host namespace; joey-NAME otherwise, made when it is absent.
+    #[arg(short, long, value_name = "NS")]
+    namespace: Option<String>,
+    /// Wait until its API answers.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Set a field of the spec, such as policy.privileged=true. Can be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Read the VirtualCluster from a YAML file.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+impl Create {
+    pub async fn run(self) -> Result<(), Error> {
+        let mut steps = Steps::new();
+        let object = self.object()?;
+        let (namespace, name) = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+        let host = self.host.open().await?;
+        ensure_namespace(&host, &namespace, &name).await?;
+        match host.client.create(&gvr(), &object).await {
+            Ok(_) => {}
+            Err(ApiError::AlreadyExists { .. }) => {
+                return Err(Error(format!("virtual cluster {name} already exists in namespace {namespace}")));
+            }
+            Err(error) => return Err(host.explain(&error)),
+        }
+        steps.done(&format!("virtual cluster {name} made in namespace {namespace}"));
+        if self.wait {
+            let mut last = String::new();
+            let mut progress = |phase: &str| {
+                if phase != last {
+                    tracing::info!(phase, "virtual cluster");
+                    phase.clone_into(&mut last);
+                }
+            };
+            let within = Duration::from_secs(self.timeout);
+            let ready = super::wait::ready(&host.client, &namespace, &name, within, &mut progress).await?;
+            steps.done(&format!("ready on {}", ready["status"]["address"].as_str().unwrap_or("?")));
+        }
+        println!("connect to it: joey connect {name}");
+        Ok(())
+    }
+
+    /// The object to make, from the file and the flags.
+    fn object(&self) -> Result<Value, Error> {
+        let mut object = match &self.file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
+                let object: Value = serde_saphyr::from_str(&text)
+                    .map_err(|e| Error(format!("{} is not YAML: {e}", path.display())))?;
+                if object["kind"] != deploy::KIND {
+                    return Err(Error(format!("{} holds no {}", path.display(), deploy::KIND)));
+                }
+                object
+            }
+            None => deploy::virtual_cluster("", "", json!({})),
+        };
+        if let Some(name) = &self.name {
+            meta::set(&mut object, "name", name.clone());
+        }
+        let name = meta::name(&object).to_owned();
+        if let Some(problem) = names::dns1123_label(&name).first() {
+            return Err(Error(format!("{name:?} cannot be a virtual cluster's name: {problem}")));
+        }
+        let namespace = self
+            .namespace
+            .clone()
+            .or_else(|| Some(meta::namespace(&object).to_owned()).filter(|n| !n.is_empty()));
+        let namespace = namespace.unwrap_or_else(|| format!("joey-{name}"));
+        if let Some(problem) = names::dns1123_label(&namespace).first() {
+            return Err(Error(format!("{namespace:?} cannot be a namespace: {problem}")));
+        }
+        meta::set(&mut object, "namespace", namespace);
+        for assignment in &self.set {
+            assign(&mut object["spec"], assignment)?;
+        }
+        Ok(object)
+    }
+}
+
+/// Sets `a.b.c=value` in a spec; the value is YAML.
+fn assign(spec: &mut Value, assignment: &str) -> Result<(), Error> {
+    let (path, value) = assignment.split_once('=').ok_or_else(|| {
+        Error(format!("--set {assignment}: write KEY=VALUE, such as policy.privileged=true"))
+    })?;
+    let value: Value = serde_saphyr::from_str(value).unwrap_or_else(|_| value.into());
+    let mut at = spec;
+    for field in path.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        at = &mut at[field];
+    }
+    *at = value;
+    Ok(())
+}
+
+async fn ensure_namespace(host: &super::host::Host, namespace: &str, cluster: &str) -> Result<(), Error> {
+    let gvr = GroupVersionResource::new("", "v1", "namespaces");
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {MADE_FOR: cluster}}});
+    match host.client.create(&gvr, &object).await {
+        Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
+        // Who may not make namespaces may still use one that is there.
+        Err(ApiError::Forbidden { .. }) => Ok(()),
+        Err(error) => Err(host.explain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_nested_fields_by_yaml() {
+        let mut spec = json!({});
+        assign(&mut spec, "policy.privileged=true").unwrap();
+        assign(&mut spec, "controllers=none").unwrap();
+        assert_eq!(spec, json!({"policy": {"privileged": true}, "controllers": "none"}));
+        assert!(assign(&mut spec, "nothing").is_err());
+    }
+}
