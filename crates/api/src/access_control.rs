@@ -3,15 +3,26 @@
 use crate::Api;
 use crate::call::Call;
 use crate::followed::State;
+use crate::pipeline::Write;
 use access::attributes::Attributes;
-use access::rbac::{Decision, RbacIndex};
-use access::{UserInfo, impersonation};
+
+use access::rbac::{Decision, RbacIndex, RoleWrite};
+use access::{RulePool, UserInfo, impersonation};
 use object::{Result, Value};
+use std::sync::{Arc, LazyLock};
+
+/// Rules that are equal in many clusters, such as those of the default roles, are in memory once.
+static POOL: LazyLock<Arc<RulePool>> = LazyLock::new(Arc::default);
 
 /// The access rules of this cluster.
-#[derive(Default)]
 pub(crate) struct Rules {
     pub index: RbacIndex,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { index: RbacIndex::with_pool(POOL.clone()) }
+    }
 }
 
 impl State for Rules {
@@ -38,7 +49,7 @@ impl State for Rules {
     }
 
     fn clear(&mut self) {
-        self.index = RbacIndex::default();
+        *self = Self::default();
     }
 }
 
@@ -49,11 +60,27 @@ pub(crate) async fn decide(api: &Api, attributes: &Attributes) -> Result<Decisio
 
 impl Rules {
     fn decide(&self, attributes: &Attributes) -> Decision {
-        if attributes.user.is_privileged() {
-            return Decision::Allow(String::new());
-        }
-        self.index.authorize(attributes)
+        access::authorize(attributes, &self.index, None)
     }
+}
+
+/// Refuses a role or binding that gives more than its writer has.
+pub(crate) async fn check_escalation(write: &Write<'_>, object: &Value) -> Result<()> {
+    let (call, at) = (write.call, &write.target.at);
+    if at.group != "rbac.authorization.k8s.io" {
+        return Ok(());
+    }
+    let rules = call.api.access.read().await?;
+    let url_name = call.info.resource.as_ref().map_or("", |at| at.name.as_str());
+    let write = RoleWrite {
+        user: &call.user,
+        resource: &at.resource,
+        namespace: &at.namespace,
+        url_name,
+        object,
+        old: write.old,
+    };
+    write.check(&rules.state.index, &|attributes| rules.state.decide(attributes))
 }
 
 /// Refuses a request that its user may not make.

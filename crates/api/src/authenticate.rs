@@ -3,10 +3,22 @@
 use crate::call::Call;
 use crate::{Api, Peer, failure, in_process, stored};
 use access::UserInfo;
-use access::bootstrap_tokens::BootstrapToken;
-use access::tokens::{self, VerifiedToken};
+use access::authenticator::{self, Authenticated, TokenAuthenticator};
 use object::{ApiError, Result, Value};
 use std::collections::HashMap;
+
+/// Verifying a token may ask for objects that it stands and falls with, one after the other.
+const ROUNDS: usize = 4;
+
+/// All tokens that a server with this configuration accepts.
+pub(crate) fn authenticator(config: &crate::Config) -> TokenAuthenticator {
+    TokenAuthenticator {
+        static_tokens: config.static_tokens.clone(),
+        service_accounts: config.verifier.clone(),
+        bootstrap_tokens: true,
+        oidc: Vec::new(),
+    }
+}
 
 /// The request's user.
 ///
@@ -18,14 +30,16 @@ pub(crate) async fn user(api: &Api, call: &mut Call, peer: &Peer) -> Result<User
     }
     // The mark of in-process callers is worth nothing from outside.
     call.headers.remove(in_process::MARK);
-    let header = call.header("authorization").trim();
-    let token = header
-        .split_once(' ')
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, t)| t.trim());
-    if let Some(token) = token.filter(|t| !t.is_empty()) {
-        let user = token_user(api, token, &[], call.now).await?;
-        return user.map(|(user, _)| user.authenticated()).map_err(|_| ApiError::Unauthorized);
+    if let Some(token) = authenticator::bearer_token(call.header("authorization")).map(str::to_owned) {
+        call.headers.remove(http::header::AUTHORIZATION);
+        return known(api, &token, call.now).await;
+    }
+    let protocols = call.header("sec-websocket-protocol");
+    if let Some((token, rest)) = authenticator::websocket_bearer_token(protocols)? {
+        if let Ok(rest) = http::HeaderValue::try_from(rest) {
+            call.headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, rest);
+        }
+        return known(api, &token, call.now).await;
     }
     if let Some(der) = &peer.certificate {
         let user = access::certificates::user_from_certificate(der).ok().flatten();
@@ -34,37 +48,40 @@ pub(crate) async fn user(api: &Api, call: &mut Call, peer: &Peer) -> Result<User
     Ok(UserInfo::anonymous())
 }
 
+async fn known(api: &Api, token: &str, now: jiff::Timestamp) -> Result<UserInfo> {
+    let found = token_user(api, token, &[], now).await?;
+    found.map(|found| found.user).map_err(|_| ApiError::Unauthorized)
+}
+
 /// The user behind a bearer token and the audiences it is good for; `Err` says why it is good for nothing here.
 pub(crate) async fn token_user(
     api: &Api,
     token: &str,
     audiences: &[String],
     now: jiff::Timestamp,
-) -> Result<std::result::Result<(UserInfo, Vec<String>), String>> {
-    if let Some(user) = api.config.static_tokens.user(token) {
-        return Ok(Ok((user.clone(), audiences.to_vec())));
+) -> Result<std::result::Result<Authenticated, Vec<String>>> {
+    let mut known: HashMap<String, Option<Value>> = HashMap::new();
+    let mut outcome = Err(Vec::new());
+    for _ in 0..ROUNDS {
+        let mut missing = Vec::new();
+        let mut lookup = |resource: &str, namespace: &str, name: &str| {
+            let key = key(resource, namespace, name);
+            let found = known.get(&key).cloned();
+            found.unwrap_or_else(|| {
+                missing.push(key);
+                None
+            })
+        };
+        outcome = api.authenticator.authenticate(token, audiences, &mut lookup, now.as_second());
+        if missing.is_empty() {
+            break;
+        }
+        for key in missing {
+            let object = get(api, &key).await?;
+            known.insert(key, object);
+        }
     }
-    if let Some(found) = bootstrap_user(api, token, now).await? {
-        return Ok(Ok((found, audiences.to_vec())));
-    }
-    let verified = match api.config.verifier.verify(token, audiences, now.as_second()) {
-        Ok(Some(verified)) => verified,
-        Ok(None) => return Ok(Err("invalid bearer token".into())),
-        Err(error) => return Ok(Err(format!("invalid bearer token, {}", error.0))),
-    };
-    let objects = bound_objects(api, &verified).await?;
-    let mut lookup =
-        |resource: &str, namespace: &str, name: &str| objects.get(&key(resource, namespace, name)).cloned();
-    Ok(match tokens::check_bound(&verified, token, &mut lookup, now.as_second()) {
-        Ok(()) => Ok((verified.user(), verified.audiences)),
-        Err(error) => Err(format!("invalid bearer token, {}", error.0)),
-    })
-}
-
-async fn bootstrap_user(api: &Api, token: &str, now: jiff::Timestamp) -> Result<Option<UserInfo>> {
-    let Some(parsed) = BootstrapToken::parse(token) else { return Ok(None) };
-    let secret = get(api, &key("secrets", "kube-system", &parsed.secret_name())).await?;
-    Ok(secret.and_then(|s| parsed.user(&s, now.as_second())))
+    Ok(outcome)
 }
 
 fn key(resource: &str, namespace: &str, name: &str) -> String {
@@ -78,21 +95,4 @@ fn key(resource: &str, namespace: &str, name: &str) -> String {
 async fn get(api: &Api, key: &str) -> Result<Option<Value>> {
     let (entry, _) = api.store().get(key).await.map_err(failure::store)?;
     Ok(entry.as_ref().and_then(stored::decode))
-}
-
-/// What a token stands and falls with, by store key.
-async fn bound_objects(api: &Api, verified: &VerifiedToken) -> Result<HashMap<String, Value>> {
-    let claims = &verified.claims;
-    let namespace = claims.namespace.as_str();
-    let mut keys = vec![key("serviceaccounts", namespace, &claims.service_account.name)];
-    keys.extend(claims.secret.as_ref().map(|s| key("secrets", namespace, &s.name)));
-    keys.extend(claims.pod.as_ref().map(|p| key("pods", namespace, &p.name)));
-    keys.extend(claims.node.as_ref().map(|n| key("nodes", "", &n.name)));
-    let mut objects = HashMap::new();
-    for key in keys {
-        if let Some(object) = get(api, &key).await? {
-            objects.insert(key, object);
-        }
-    }
-    Ok(objects)
 }

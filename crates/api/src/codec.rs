@@ -41,6 +41,20 @@ pub(crate) fn decode_value(call: &Call, target: &Target, resource: &Resource, va
     finish(call, resource, &expected, decoded)
 }
 
+/// As [`decode_value`], for an object that a patch made: what is wrong with it is wrong with the patch.
+pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value) -> Result<Value> {
+    let expected = expected_kind(target, &target.resource);
+    let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
+    let refused = |why: String| {
+        let error = FieldError::invalid(&Path::new("patch"), &value.to_string().into(), &why);
+        ApiError::Invalid { kind: GroupKind::default(), name: String::new(), errors: vec![error] }
+    };
+    check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected)
+        .map_err(|e| refused(e.message()))?;
+    let decoded = decode_parsed(call, target, &target.resource, value.clone()).map_err(|e| refused(e.0))?;
+    finish(call, &target.resource, &expected, decoded)
+}
+
 fn decode_parsed(
     call: &Call,
     target: &Target,
@@ -107,7 +121,7 @@ fn parse(media: Media, body: &Bytes, expected: &GroupVersionKind) -> Result<Valu
             let text = std::str::from_utf8(body).map_err(|e| malformed(e.to_string()))?;
             serde_saphyr::from_str(text).map_err(|e| malformed(format!("error converting YAML to JSON: {e}")))
         }
-        Media::Protobuf => crate::pending::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
+        Media::Protobuf => schema::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
     }
 }
 
@@ -325,10 +339,10 @@ pub(crate) fn bookmark(target: &Target, mut object: Value) -> Value {
 
 /// Any built-in object in the protobuf envelope.
 pub(crate) fn encode_protobuf(value: &Value) -> Result<Vec<u8>> {
-    crate::pending::proto::encode_envelope(value).map_err(|e| ApiError::NotAcceptable(e.to_string()))
+    schema::proto::encode_envelope(value).map_err(|e| ApiError::NotAcceptable(e.to_string()))
 }
 
 /// A length-delimited watch frame.
 pub(crate) fn protobuf_frame(kind: &str, object: &Value) -> Bytes {
-    crate::pending::proto::watch_frame(kind, object).map(Bytes::from).unwrap_or_default()
+    schema::proto::watch_frame(kind, object).map(Bytes::from).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
 //! Everything that is not a resource: discovery, OpenAPI, health, version, keys.
 
 use crate::call::Call;
-use crate::pending::Documents;
 use crate::respond::{self, Answer};
 use crate::serve::not_allowed;
 use access::tokens;
 use kinds::Registry;
 use object::{ApiError, Result, json};
+use openapi::Documents;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -65,9 +65,11 @@ async fn document(call: &Call) -> Result<Answer> {
         return Ok(page_not_found());
     };
     let mut answer = respond::bytes(document.code, &document.content_type, document.body);
+    if document.content_type.is_empty() {
+        answer.headers_mut().remove(http::header::CONTENT_TYPE);
+    }
     for (name, value) in document.headers {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
-        {
+        if let Ok(value) = http::HeaderValue::try_from(value) {
             answer.headers_mut().insert(name, value);
         }
     }

@@ -42,3 +42,10 @@ fn too_large(wanted: Option<Revision>, current: Revision) -> ApiError {
     });
     ApiError::Status(Box::new(status))
 }
+
+/// An error that Kubernetes passes on as it came: a 500 without a reason.
+pub(crate) fn plain(message: String) -> ApiError {
+    ApiError::Status(Box::new(json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": 500,
+    })))
+}

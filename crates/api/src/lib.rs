@@ -19,7 +19,6 @@ mod in_process;
 mod keys;
 mod managed;
 mod negotiate;
-mod pending;
 mod pipeline;
 mod query;
 mod request;
@@ -74,6 +73,7 @@ pub struct Api {
     definitions: Followed<definitions::Served>,
     documents: documents::Cache,
     impersonation: LastModes,
+    authenticator: access::authenticator::TokenAuthenticator,
     this: std::sync::Weak<Api>,
 }
 
@@ -97,6 +97,7 @@ impl Api {
             ),
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
+            authenticator: authenticate::authenticator(&config),
             store,
             config,
             this: this.clone(),

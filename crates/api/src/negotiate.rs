@@ -54,6 +54,18 @@ pub struct Accepted {
     pub media: Media,
     /// The transformation.
     pub shape: Shape,
+    /// Tables and partial metadata are wanted in `meta.k8s.io/v1beta1`.
+    pub beta: bool,
+}
+
+impl Accepted {
+    /// The object itself, as JSON: what the store keeps.
+    pub const PLAIN: Self = Self { media: Media::Json, shape: Shape::Whole, beta: false };
+
+    /// The `apiVersion` of tables and partial metadata.
+    pub fn meta_version(self) -> &'static str {
+        if self.beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" }
+    }
 }
 
 /// Which encodings an answer may be had in.
@@ -68,6 +80,14 @@ pub struct Offer {
 }
 
 impl Offer {
+    fn has(self, media: Media) -> bool {
+        match media {
+            Media::Json => true,
+            Media::Yaml => !self.stream,
+            Media::Protobuf => self.protobuf,
+        }
+    }
+
     fn names(self) -> String {
         let mut names = vec!["application/json"];
         if !self.stream {
@@ -89,13 +109,24 @@ pub fn accept(headers: &HeaderMap, offer: Offer) -> Result<Accepted> {
         headers.get_all(http::header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
     let header = header.join(",");
     if header.trim().is_empty() {
-        return Ok(Accepted { media: Media::Json, shape: Shape::Whole });
+        return Ok(Accepted::PLAIN);
     }
     let mut clauses: Vec<Clause> = header.split(',').map(Clause::parse).collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    // The first filter looks at media types alone, and answers in words of its own.
+    if !clauses.iter().any(|c| c.media().is_some_and(|m| offer.has(m))) {
+        return Err(no_representation(offer));
+    }
     clauses.iter().find_map(|c| c.accepts(offer)).ok_or_else(|| {
         ApiError::NotAcceptable(format!("only the following media types are accepted: {}", offer.names()))
     })
+}
+
+fn no_representation(offer: Offer) -> ApiError {
+    ApiError::Status(Box::new(object::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "details": {}, "reason": "NotAcceptable",
+        "message": format!("406: Not Acceptable\n\nAvailable representations: {}", offer.names()), "code": 406,
+    })))
 }
 
 struct Clause<'a> {
@@ -118,14 +149,12 @@ impl<'a> Clause<'a> {
         self.parameters.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| v)
     }
 
+    fn media(&self) -> Option<Media> {
+        if self.name == "*/*" { Some(Media::Json) } else { Media::parse(self.name) }
+    }
+
     fn accepts(&self, offer: Offer) -> Option<Accepted> {
-        let media = match self.name {
-            "*/*" | "application/*" => Media::Json,
-            name => Media::parse(name)?,
-        };
-        if (media == Media::Protobuf && !offer.protobuf) || (media == Media::Yaml && offer.stream) {
-            return None;
-        }
+        let media = self.media().filter(|m| offer.has(*m))?;
         let known = self.parameter("g") == "meta.k8s.io" && matches!(self.parameter("v"), "v1" | "v1beta1");
         let shape = match self.parameter("as") {
             "" => Shape::Whole,
@@ -135,7 +164,7 @@ impl<'a> Clause<'a> {
             "PartialObjectMetadataList" => Shape::PartialList,
             _ => return None,
         };
-        Some(Accepted { media, shape })
+        Some(Accepted { media, shape, beta: shape != Shape::Whole && self.parameter("v") == "v1beta1" })
     }
 }
 
@@ -148,12 +177,17 @@ pub fn content_type(headers: &HeaderMap, protobuf: bool) -> Result<Media> {
     let name = header.split(';').next().unwrap_or("").trim();
     let refused = || {
         let names = Offer { protobuf, shapes: false, stream: false }.names();
-        ApiError::UnsupportedMediaType(format!(
-            "the body of the request was in an unknown format - accepted media types include: {names}"
-        ))
+        unknown_format(&names)
     };
     match name {
         "" | "*/*" => Ok(Media::Json),
         name => Media::parse(name).filter(|m| protobuf || *m != Media::Protobuf).ok_or_else(refused),
     }
+}
+
+/// 415 of a body in none of the formats `names`.
+pub fn unknown_format(names: &str) -> ApiError {
+    ApiError::UnsupportedMediaType(format!(
+        "the body of the request was in an unknown format - accepted media types include: {names}"
+    ))
 }

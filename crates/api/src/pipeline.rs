@@ -7,7 +7,7 @@
 
 use crate::admission::{self, Operation};
 use crate::call::{Call, Target};
-use crate::{codec, managed, strategy, validate};
+use crate::{access_control, codec, managed, strategy, validate};
 use object::{ApiError, Result, Value, meta};
 
 pub(crate) use crate::strategy::allocate;
@@ -42,6 +42,7 @@ pub(crate) async fn admit_create(write: &Write<'_>, mut object: Value) -> Result
     fill_system_fields(write, &mut object);
     let mut object = call.api.to_storage(target, object)?;
     strategy::prepare_create(write, &mut object);
+    access_control::check_escalation(write, &object).await?;
     validate::create(write, &object).await?;
     admission::validate(write, Operation::Create, &object).await?;
     Ok(object)
@@ -61,6 +62,7 @@ pub(crate) async fn admit_update(write: &Write<'_>, manage: &Manage<'_>, mut obj
     let old_stored = call.api.to_storage(target, old.clone())?;
     strategy::prepare_update(write, &mut object, &old_stored);
     managed::settle(&mut object, &old_stored);
+    access_control::check_escalation(write, &object).await?;
     validate::update(write, &object, &old_stored).await?;
     admission::validate(write, Operation::Update, &object).await?;
     Ok(object)

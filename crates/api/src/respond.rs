@@ -33,11 +33,12 @@ pub(crate) struct ListMeta {
 }
 
 impl ListMeta {
-    fn to_json(&self) -> Value {
+    /// Lists of custom resources always say whether they continue.
+    fn to_json(&self, custom: bool) -> Value {
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".into(), self.revision.0.to_string().into());
-        if let Some(token) = &self.continue_token {
-            metadata.insert("continue".into(), token.clone().into());
+        if self.continue_token.is_some() || custom {
+            metadata.insert("continue".into(), self.continue_token.clone().unwrap_or_default().into());
         }
         if let Some(remaining) = self.remaining {
             metadata.insert("remainingItemCount".into(), remaining.into());
@@ -61,8 +62,8 @@ pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> An
 /// An object of `target`'s kind.
 pub(crate) fn object(call: &Call, target: &Target, code: u16, object: Outgoing) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
-    if let (Outgoing::Stored(entry), Accepted { media: Media::Json, shape: Shape::Whole }) =
-        (&object, accepted)
+    if let Outgoing::Stored(entry) = &object
+        && accepted == Accepted::PLAIN
         && let Some(stored) = served_as_stored(target, &entry.value)
         && !call.pretty()
     {
@@ -76,17 +77,27 @@ pub(crate) fn object(call: &Call, target: &Target, code: u16, object: Outgoing) 
     };
     let shaped = match accepted.shape {
         Shape::Whole => value,
-        Shape::Table => crate::table::of_object(call, target, &value)?,
-        Shape::Partial => partial(value),
-        Shape::PartialList => return Err(not_acceptable_list()),
+        Shape::Table => crate::table::of_object(call, target, accepted, &value)?,
+        Shape::Partial => partial(value, accepted),
+        Shape::PartialList => return Err(not_acceptable_list(target)),
     };
     Ok(bytes(code, accepted.media.name(), encode(call, target, accepted, &shaped)?))
 }
 
-fn not_acceptable_list() -> ApiError {
-    ApiError::NotAcceptable(
-        "you requested PartialObjectMetadataList, but the requested object is not a list (*unstructured.Unstructured)".into(),
-    )
+fn not_acceptable_list(target: &Target) -> ApiError {
+    let what = if target.resource.custom {
+        "*unstructured.Unstructured".to_owned()
+    } else {
+        format!("*{}.{}", go_package(&target.resource.gvr.group), target.resource.kind)
+    };
+    ApiError::NotAcceptable(format!(
+        "you requested PartialObjectMetadataList, but the requested object is not a list ({what})"
+    ))
+}
+
+/// The name of the Go package of a group's internal types.
+fn go_package(group: &str) -> &str {
+    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }
 
 /// The stored form, if it can be sent without conversion.
@@ -108,7 +119,7 @@ pub(crate) fn list(
     entries: Vec<Entry>,
     about: &ListMeta,
 ) -> Result<Answer> {
-    let plain = accepted == Accepted { media: Media::Json, shape: Shape::Whole } && !call.pretty();
+    let plain = accepted == Accepted::PLAIN && !call.pretty();
     if plain && entries.iter().all(|e| served_as_stored(target, &e.value).is_some()) {
         return Ok(bytes(200, Media::Json.name(), plain_list(target, &entries, about)));
     }
@@ -125,15 +136,18 @@ pub(crate) fn list_of_values(
     about: &ListMeta,
 ) -> Result<Answer> {
     let list = match accepted.shape {
-        Shape::Table => crate::table::of_list(call, target, &values, about.to_json())?,
+        Shape::Table => crate::table::of_list(call, target, accepted, &values, about.to_json(false))?,
         Shape::Partial => {
             return Err(ApiError::NotAcceptable(
                 "you requested PartialObjectMetadata, but the requested object is a list".into(),
             ));
         }
         Shape::PartialList => json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": about.to_json(),
-            "items": values.into_iter().map(partial).collect::<Vec<_>>(),
+            "kind": "PartialObjectMetadataList", "apiVersion": accepted.meta_version(), "metadata": about.to_json(false),
+            // Go's nil slice.
+            "items": if values.is_empty() { Value::Null } else {
+                values.into_iter().map(|v| partial(v, accepted)).collect()
+            },
         }),
         Shape::Whole => {
             if !target.resource.custom {
@@ -141,7 +155,7 @@ pub(crate) fn list_of_values(
             }
             json!({
                 "kind": target.resource.list_kind, "apiVersion": target.resource.gvr.group_version().to_string(),
-                "metadata": about.to_json(), "items": values,
+                "metadata": about.to_json(target.resource.custom), "items": values,
             })
         }
     };
@@ -161,7 +175,7 @@ fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
     let mut out = Vec::with_capacity(size + 256);
     let api_version = target.resource.gvr.group_version().to_string();
     let head =
-        json!({"kind": target.resource.list_kind, "apiVersion": api_version, "metadata": about.to_json()})
+        json!({"kind": target.resource.list_kind, "apiVersion": api_version, "metadata": about.to_json(target.resource.custom)})
             .to_string();
     out.extend_from_slice(head.trim_end_matches('}').as_bytes());
     // The metadata object that ends `head` was closed too.
@@ -183,9 +197,9 @@ fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
 }
 
 /// `PartialObjectMetadata` of an object.
-pub(crate) fn partial(mut object: Value) -> Value {
+pub(crate) fn partial(mut object: Value, accepted: Accepted) -> Value {
     let metadata = object["metadata"].take();
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+    json!({"kind": "PartialObjectMetadata", "apiVersion": accepted.meta_version(), "metadata": metadata})
 }
 
 /// Encodes any value (object, list, table, status).

@@ -5,9 +5,8 @@ use crate::authenticate;
 use crate::call::{Call, Target};
 use crate::codec;
 use crate::respond::{self, Answer};
-use access::attributes::Attributes;
-use access::rbac::{self, Decision};
-use access::{UserInfo, tokens};
+use access::access_review::{AccessReview, access_review_status};
+use access::{rbac, tokens};
 use object::{ApiError, Result, Value, json, meta};
 
 /// Answers a create of a review; `None` for every other kind.
@@ -35,51 +34,45 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
         codec::match_path(target, &mut object)?;
         return crate::subresources::bind_named(call, target, object).await;
     }
-    let errors = crate::pending::validation::validate_create(&target.resource.gvk(), &object);
-    if !errors.is_empty() {
-        return Err(ApiError::Invalid {
-            kind: target.resource.group_kind(),
-            name: meta::name(&object).into(),
-            errors,
-        });
+    let what = target.resource.storage.resource.as_str();
+    if target.at.in_namespace {
+        codec::match_path(target, &mut object)?;
     }
-    let status = match target.resource.storage.resource.as_str() {
-        "selfsubjectaccessreviews" => access_review(call, call.user.clone(), &object["spec"]).await?,
-        "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            access_review(call, subject(&object["spec"]), &object["spec"]).await?
+    crate::managed::on_token(call, target, &mut object);
+    object["status"] = match what {
+        "selfsubjectaccessreviews" => access_review(call, AccessReview::Own(&call.user), &object).await?,
+        "subjectaccessreviews" => access_review(call, AccessReview::Subject, &object).await?,
+        "localsubjectaccessreviews" => {
+            access_review(call, AccessReview::Local(&target.at.namespace), &object).await?
         }
         "selfsubjectrulesreviews" => {
-            let namespace = object["spec"]["namespace"].as_str().unwrap_or("");
-            rbac::rules_review_status(&call.api.access.read().await?.state.index, &call.user, namespace)
+            let namespace = object["spec"]["namespace"].as_str().unwrap_or("").to_owned();
+            if namespace.is_empty() {
+                return Err(ApiError::BadRequest("no namespace on request".into()));
+            }
+            // Kubernetes answers with the status alone.
+            object = json!({"kind": object["kind"], "apiVersion": object["apiVersion"], "metadata": {}, "spec": {}});
+            rbac::rules_review_status(&call.api.access.read().await?.state.index, &call.user, &namespace)
         }
-        "selfsubjectreviews" => json!({"userInfo": call.user.to_json()}),
+        "selfsubjectreviews" => {
+            meta::set(&mut object, "creationTimestamp", object::time::format(call.now));
+            json!({"userInfo": call.user.to_json()})
+        }
         _ => token_review(call, &object["spec"]).await?,
     };
-    object["status"] = status;
-    if target.resource.storage.resource.starts_with("selfsubjectreview") {
-        meta::set(&mut object, "creationTimestamp", object::time::format(call.now));
-    }
     respond::object(call, target, 201, object.into())
 }
 
-fn subject(spec: &Value) -> UserInfo {
-    let mut user = UserInfo::from_json(spec);
-    user.username = spec["user"].as_str().unwrap_or("").to_owned();
-    user
-}
-
-async fn access_review(call: &Call, user: UserInfo, spec: &Value) -> Result<Value> {
-    let attributes = Attributes::from_review_spec(user, spec);
-    Ok(match access_control::decide(&call.api, &attributes).await? {
-        Decision::Allow(reason) if reason.is_empty() => json!({"allowed": true}),
-        Decision::Allow(reason) => json!({"allowed": true, "reason": reason}),
-        Decision::NoOpinion(reason) if reason.is_empty() => json!({"allowed": false}),
-        Decision::NoOpinion(reason) => json!({"allowed": false, "reason": reason}),
-    })
+async fn access_review(call: &Call, review: AccessReview<'_>, object: &Value) -> Result<Value> {
+    let attributes = review.attributes(object)?;
+    Ok(access_review_status(&access_control::decide(&call.api, &attributes).await?))
 }
 
 async fn token_review(call: &Call, spec: &Value) -> Result<Value> {
     let token = spec["token"].as_str().unwrap_or("");
+    if token.is_empty() {
+        return Err(ApiError::BadRequest("token is required for TokenReview in authentication".into()));
+    }
     let audiences: Vec<String> = spec["audiences"]
         .as_array()
         .into_iter()
@@ -88,8 +81,8 @@ async fn token_review(call: &Call, spec: &Value) -> Result<Value> {
         .collect();
     let found = authenticate::token_user(&call.api, token, &audiences, call.now).await?;
     Ok(match found {
-        Ok((user, audiences)) => tokens::token_review_status(&user.authenticated(), &audiences),
-        Err(error) => tokens::token_review_failed(&[error]),
+        Ok(found) => tokens::token_review_status(&found.user, &found.audiences),
+        Err(errors) => tokens::token_review_failed(&errors),
     })
 }
 

@@ -1,41 +1,57 @@
 //! Server-side tables: the columns of a kind and a row per object, as `kubectl get` shows them.
 
 use crate::call::{Call, Target};
+use crate::negotiate::Accepted;
 use crate::respond::partial;
 use kinds::printing;
 use object::{ApiError, Result, Value, json};
 
-pub(crate) fn of_object(call: &Call, target: &Target, object: &Value) -> Result<Value> {
+pub(crate) fn of_object(call: &Call, target: &Target, accepted: Accepted, object: &Value) -> Result<Value> {
     let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-    of_list(call, target, std::slice::from_ref(object), metadata)
+    of_list(call, target, accepted, std::slice::from_ref(object), metadata)
 }
 
-pub(crate) fn of_list(call: &Call, target: &Target, objects: &[Value], metadata: Value) -> Result<Value> {
-    let rows = objects.iter().map(|o| row(call, target, o)).collect::<Result<Vec<_>>>()?;
-    Ok(table(target, true, rows, metadata))
+pub(crate) fn of_list(
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+    objects: &[Value],
+    metadata: Value,
+) -> Result<Value> {
+    let rows = objects.iter().map(|o| row(call, target, accepted, o)).collect::<Result<Vec<_>>>()?;
+    Ok(table(target, accepted, true, rows, metadata))
 }
 
 /// The table of one watch event; only the first one repeats the columns.
-pub(crate) fn of_event(call: &Call, target: &Target, object: &Value, with_columns: bool) -> Result<Value> {
+pub(crate) fn of_event(
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+    object: &Value,
+    with_columns: bool,
+) -> Result<Value> {
     let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-    Ok(table(target, with_columns, vec![row(call, target, object)?], metadata))
+    Ok(table(target, accepted, with_columns, vec![row(call, target, accepted, object)?], metadata))
 }
 
-fn table(target: &Target, with_columns: bool, rows: Vec<Value>, metadata: Value) -> Value {
+fn table(target: &Target, accepted: Accepted, with_columns: bool, rows: Vec<Value>, metadata: Value) -> Value {
     let columns: Value = if with_columns {
         printing::columns(&target.resource).iter().map(|c| c.to_json()).collect()
     } else {
         Value::Null
     };
-    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": columns, "rows": rows})
+    json!({"kind": "Table", "apiVersion": accepted.meta_version(), "metadata": metadata, "columnDefinitions": columns, "rows": rows})
 }
 
-fn row(call: &Call, target: &Target, object: &Value) -> Result<Value> {
+fn row(call: &Call, target: &Target, accepted: Accepted, object: &Value) -> Result<Value> {
     let mut row = json!({"cells": printing::row(&target.resource, object, call.now)});
+    if let Some(conditions) = ended(object) {
+        row["conditions"] = conditions;
+    }
     match call.query.get("includeObject") {
-        "" | "Metadata" => row["object"] = partial(object.clone()),
+        "" | "Metadata" => row["object"] = partial(object.clone(), accepted),
         "Object" => row["object"] = object.clone(),
-        "None" => {}
+        "None" => row["object"] = Value::Null,
         other => {
             return Err(ApiError::BadRequest(format!(
                 "unrecognized includeObject value: {}",
@@ -44,4 +60,17 @@ fn row(call: &Call, target: &Target, object: &Value) -> Result<Value> {
         }
     }
     Ok(row)
+}
+
+/// Clients show rows of pods that have ended apart.
+fn ended(object: &Value) -> Option<Value> {
+    if object["kind"] != "Pod" || object["apiVersion"] != "v1" {
+        return None;
+    }
+    let (reason, message) = match object["status"]["phase"].as_str()? {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return None,
+    };
+    Some(json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]))
 }

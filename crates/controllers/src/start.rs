@@ -141,16 +141,20 @@ pub const NAMES: &[&str] = &[
     "endpoints-controller",
     "endpointslice-controller",
     "garbage-collector-controller",
+    "statefulset-controller",
+    "daemonset-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
-    use crate::workloads::{deployment, replica_set};
+    use crate::workloads::{daemon_set, deployment, replica_set, stateful_set};
     let mut all: Vec<Box<dyn Controller>> = vec![
         Box::new(crate::namespace::NamespaceController),
         Box::new(crate::service_account::ServiceAccountController),
         Box::new(replica_set::ReplicaSetController::replica_sets()),
         Box::new(replica_set::ReplicaSetController::replication_controllers()),
         Box::new(deployment::DeploymentController),
+        Box::new(stateful_set::StatefulSetController),
+        Box::new(daemon_set::DaemonSetController),
         Box::new(crate::garbage::GarbageCollector::default()),
         Box::new(crate::services::endpoints::EndpointsController),
         Box::new(crate::services::endpoint_slices::EndpointSliceController),

@@ -172,6 +172,15 @@ fn refused(owner: &Value, error: &ApiError) -> Error {
 /// The host Service that pods reach the API by, and its address.
 async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<IpAddr, ApiError> {
     let service = ensure(client, &SERVICES, deploy::api_service(owner)).await?;
+    // Kubernetes refuses loopback endpoints, and no pod could use one: then only the Service's address is there.
+    if !address.ip().is_loopback() {
+        ensure_endpoints(client, owner, address).await?;
+    }
+    let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
+    ip.ok_or_else(|| ApiError::Internal(format!("host service {} has no address", meta::name(&service))))
+}
+
+async fn ensure_endpoints(client: &Client, owner: &Value, address: SocketAddr) -> Result<(), ApiError> {
     let slices = GroupVersionResource::new("discovery.k8s.io", "v1", "endpointslices");
     let wanted = deploy::api_endpoints(owner, address);
     let mut held = ensure(client, &slices, wanted.clone()).await?;
@@ -180,8 +189,7 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
         held["ports"] = wanted["ports"].clone();
         client.update(&slices, &held).await?;
     }
-    let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
-    ip.ok_or_else(|| ApiError::Internal(format!("host service {} has no address", meta::name(&service))))
+    Ok(())
 }
 
 /// Makes an object, or takes the one that is there if it belongs to the same owner.

@@ -100,12 +100,6 @@ pub fn row(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
     }
 }
 
-/// What a table row says about an object as a whole; only pods that are done have such conditions.
-pub fn row_conditions(resource: &Resource, object: &Value) -> Option<Value> {
-    let pods = resource.gvr.group.is_empty() && resource.gvr.resource == "pods" && object["kind"] == "Pod";
-    if pods { pods::conditions(object) } else { None }
-}
-
 /// Puts objects in the order their table has; only flow schemas are not listed by name there.
 pub fn sort(resource: &Resource, objects: &mut [Value]) {
     if resource.gvr.resource == "flowschemas" && !resource.custom {

@@ -151,7 +151,8 @@ pub trait Store: Send + Sync + 'static {
     /// Number of keys under a prefix now.
     fn count<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<usize, StoreError>>;
 
-    /// Performs one compare-and-set and returns its revision once it is durable.
+    /// Performs one compare-and-set and returns its revision once it is durable. Deleting a key that is absent and
+    /// expected to be changes nothing. Dropping the future, as an I/O error, leaves open whether the write happens.
     fn write(&self, write: Write) -> BoxFuture<'_, Result<Revision, StoreError>>;
 
     /// All changes under `prefix` after `from` (exclusive). Fails with `Compacted` when they are not all kept, and with

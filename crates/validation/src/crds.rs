@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions.
+//! CustomResourceDefinitions. The schemas in them are checked by [`schema::custom::check_definition`].
 
 use crate::node::Errors;
 use serde_json::Value;

@@ -101,6 +101,20 @@ pub fn validate_approval(new: &Value, old: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What is wrong with the metadata of a new object of a custom kind.
+pub fn validate_custom_metadata(object: &Value, namespaced: bool) -> Vec<FieldError> {
+    let mut errors = vec![];
+    metadata::validate(&mut errors, object, table::custom(namespaced));
+    errors
+}
+
+/// What is wrong with replacing the metadata of `old` by that of `new`, of a custom kind.
+pub fn validate_custom_metadata_update(new: &Value, old: &Value, namespaced: bool) -> Vec<FieldError> {
+    let mut errors = vec![];
+    metadata::validate_update(&mut errors, new, old, table::custom(namespaced));
+    errors
+}
+
 fn pod_subresource(new: &Value, old: &Value, rules: fn(&mut Vec<FieldError>, &Value, &Value)) -> Vec<FieldError> {
     let mut errors = vec![];
     metadata::validate_update(&mut errors, new, old, table::POD);

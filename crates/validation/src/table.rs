@@ -41,6 +41,11 @@ pub const POD: NameRule = SUBDOMAIN;
 /// A Namespace's.
 pub const NAMESPACE_NAME: NameRule = rule(names::dns1123_label, false);
 
+/// A custom kind's.
+pub const fn custom(namespaced: bool) -> NameRule {
+    NameRule { strict_finalizers: false, ..rule(names::dns1123_subdomain, namespaced) }
+}
+
 const fn row(name: NameRule, create: Create, update: Update, status: Update) -> Row {
     Row { name, create, update, status, revalidates_metadata: true }
 }

@@ -27,7 +27,7 @@ pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, _:
 }
 
 /// The definition stays until its objects are gone.
-pub(super) fn prepare_delete(call: &Call, object: &mut Value) {
+pub(super) fn begin_deletion(call: &Call, object: &mut Value) {
     let mut finalizers: Vec<Value> = meta::finalizers(object).map(Value::from).collect();
     if !finalizers.iter().any(|f| f == FINALIZER) {
         finalizers.push(FINALIZER.into());

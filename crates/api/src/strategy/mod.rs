@@ -1,6 +1,7 @@
 //! What kinds do differently on their way to the store. [`of`] is the table; a kind whose behaviour does not fit a column has
 //! a small file of its own, named after it.
 
+mod certificate_signing_request;
 mod custom_resource_definition;
 mod namespace;
 mod pod;
@@ -13,14 +14,14 @@ use crate::definitions;
 use crate::pipeline::Write;
 use object::{Result, Value, meta};
 
-pub(crate) use rules::{Generation, Rules, of};
+pub(crate) use rules::{Dependents, Rules, of};
 pub(crate) use service::Allocation;
 
 /// Fills in and takes away what clients do not decide, before validation of a new object.
 pub(crate) fn prepare_create(write: &Write<'_>, object: &mut Value) {
     let rules = of(&write.target.resource);
-    if let Generation::Counted(_) = rules.generation {
-        meta::set(object, "generation", 1);
+    if let Some(initial) = rules.generation.initial() {
+        meta::set(object, "generation", initial);
     }
     if rules.resets_status && write.target.resource.subresource("status").is_some() {
         reset_status(write, object);
@@ -36,6 +37,7 @@ pub(crate) fn prepare_update(write: &Write<'_>, object: &mut Value, old: &Value)
     let rules = of(&target.resource);
     match target.at.subresource.as_str() {
         "status" => keep_all_but_status(object, old, rules),
+        "approval" => {}
         _ => {
             if target.resource.subresource("status").is_some() && rules.resets_status {
                 copy_field(object, old, "status");
@@ -53,7 +55,7 @@ pub(crate) fn prepare_update(write: &Write<'_>, object: &mut Value, old: &Value)
     }
 }
 
-/// A status update changes the status; of the metadata only what [`rules`] lets through.
+/// A status update changes the status; of the metadata only what the kind's row lets through.
 fn keep_all_but_status(object: &mut Value, old: &Value, rules: &Rules) {
     let status = object["status"].take();
     let metadata = object["metadata"].take();
@@ -66,12 +68,10 @@ fn keep_all_but_status(object: &mut Value, old: &Value, rules: &Rules) {
         kept["status"] = status;
     }
     kept["metadata"] = metadata;
-    if rules.status_keeps_metadata {
-        for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
-            match old["metadata"].get(field) {
-                Some(value) => meta::set(&mut kept, field, value.clone()),
-                None => meta::unset(&mut kept, field),
-            }
+    for field in rules.status_keeps {
+        match old["metadata"].get(*field) {
+            Some(value) => meta::set(&mut kept, field, value.clone()),
+            None => meta::unset(&mut kept, field),
         }
     }
     *object = kept;
@@ -98,16 +98,6 @@ fn reset_status(write: &Write<'_>, object: &mut Value) {
 /// Takes addresses and ports for an object about to be stored.
 pub(crate) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Allocation> {
     service::allocate(write, object).await
-}
-
-/// What an object is about to hold on to, as its deletion begins.
-pub(crate) fn prepare_delete(call: &Call, target: &Target, object: &mut Value) {
-    if definitions::is_definition(target) {
-        custom_resource_definition::prepare_delete(call, object);
-    }
-    if object["kind"] == "Namespace" {
-        object["status"]["phase"] = "Terminating".into();
-    }
 }
 
 /// What follows from a write that is stored.

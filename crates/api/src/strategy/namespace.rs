@@ -32,3 +32,8 @@ pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, ol
         }
     }
 }
+
+/// A namespace under deletion is emptied first.
+pub(super) fn begin_deletion(_: &Call, object: &mut Value) {
+    object["status"]["phase"] = "Terminating".into();
+}

@@ -15,8 +15,8 @@ pub(crate) enum Generation {
     Continued(&'static [&'static str]),
     /// Any change but of the metadata and the status (custom resources).
     AllButStatus,
-    /// Any change but of the metadata's bookkeeping.
-    Everything,
+    /// Any change but of the metadata, and of the labels (endpoint slices).
+    WithLabels,
 }
 
 impl Generation {
@@ -26,11 +26,15 @@ impl Generation {
             Self::Ignored => false,
             Self::Counted(fields) | Self::Continued(fields) => fields.iter().any(|f| new[*f] != old[*f]),
             Self::AllButStatus => differs(new, old, &["metadata", "status"]),
-            Self::Everything => {
-                differs(new, old, &["metadata"])
-                    || ["labels", "annotations"].iter().any(|f| new["metadata"][*f] != old["metadata"][*f])
+            Self::WithLabels => {
+                differs(new, old, &["metadata"]) || new["metadata"]["labels"] != old["metadata"]["labels"]
             }
         }
+    }
+
+    /// What a new object starts with; `None` leaves it to the client.
+    pub fn initial(self) -> Option<i64> {
+        (!matches!(self, Self::Ignored | Self::Continued(_))).then_some(1)
     }
 }
 
@@ -39,6 +43,23 @@ fn differs(new: &Value, old: &Value, except: &[&str]) -> bool {
         |v: &Value| -> Vec<String> { v.as_object().map(|m| m.keys().cloned().collect()).unwrap_or_default() };
     keys(new).iter().chain(&keys(old)).any(|k| !except.contains(&k.as_str()) && new.get(k) != old.get(k))
 }
+
+/// What becomes of an object's dependents unless the client says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dependents {
+    /// The garbage collector deletes them.
+    Deleted,
+    /// They lose their owner.
+    Orphaned,
+    /// It has none.
+    Ignored,
+}
+
+/// What of the metadata an update of the status leaves alone.
+pub(crate) const NO_METADATA: &[&str] = &[];
+const LABELS: &[&str] = &["labels"];
+const OWNERS: &[&str] = &["ownerReferences"];
+const METADATA: &[&str] = &["labels", "annotations", "ownerReferences", "finalizers"];
 
 /// The grace period of a deletion: the object and what the client asked for.
 pub(crate) type Grace = fn(&Value, Option<i64>) -> i64;
@@ -57,12 +78,14 @@ pub(crate) struct Rules {
     pub unconditional_update: bool,
     /// DELETE answers with the object instead of a `Status`.
     pub returns_deleted: bool,
-    /// Dependents are orphaned unless the client says otherwise.
-    pub orphans_by_default: bool,
-    /// Updates of the status leave labels, annotations and owners alone.
-    pub status_keeps_metadata: bool,
+    /// What becomes of dependents by default.
+    pub dependents: Dependents,
+    /// Fields of the metadata that updates of the status leave alone.
+    pub status_keeps: &'static [&'static str],
     /// Deletion is graceful.
     pub grace: Option<Grace>,
+    /// A first deletion only marks the object, in this way.
+    pub begin_deletion: Option<PrepareCreate>,
     pub prepare_create: Option<PrepareCreate>,
     pub prepare_update: Option<PrepareUpdate>,
 }
@@ -73,9 +96,10 @@ const DEFAULT: Rules = Rules {
     create_on_update: false,
     unconditional_update: true,
     returns_deleted: false,
-    orphans_by_default: false,
-    status_keeps_metadata: true,
+    dependents: Dependents::Deleted,
+    status_keeps: NO_METADATA,
     grace: None,
+    begin_deletion: None,
     prepare_create: None,
     prepare_update: None,
 };
@@ -85,9 +109,9 @@ const SPECD: Rules = Rules { generation: SPEC, ..DEFAULT };
 const RETURNED: Rules = Rules { returns_deleted: true, ..DEFAULT };
 const UPSERTED: Rules = Rules { create_on_update: true, ..DEFAULT };
 const STRICT: Rules = Rules { unconditional_update: false, ..DEFAULT };
-const POLICY: Rules = Rules { generation: SPEC, ..STRICT };
+const POLICY: Rules = Rules { generation: SPEC, status_keeps: METADATA, ..STRICT };
 const WEBHOOKS: Rules = Rules { generation: Generation::Counted(&["webhooks"]), ..STRICT };
-const CUSTOM: Rules = Rules { generation: Generation::AllButStatus, status_keeps_metadata: false, ..STRICT };
+const CUSTOM: Rules = Rules { generation: Generation::AllButStatus, status_keeps: METADATA, ..STRICT };
 
 /// The rules of a resource's kind.
 pub(crate) fn of(resource: &Resource) -> &'static Rules {
@@ -101,6 +125,7 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
                     generation: SPEC,
                     returns_deleted: true,
                     grace: Some(super::pod::grace),
+                    status_keeps: OWNERS,
                     prepare_create: Some(super::pod::prepare_create),
                     prepare_update: Some(super::pod::prepare_update),
                     ..DEFAULT
@@ -120,6 +145,7 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
         ("", "namespaces") => {
             const {
                 &Rules {
+                    begin_deletion: Some(super::namespace::begin_deletion),
                     prepare_create: Some(super::namespace::prepare_create),
                     prepare_update: Some(super::namespace::prepare_update),
                     ..DEFAULT
@@ -129,6 +155,27 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
         ("", "nodes") => {
             const { &Rules { resets_status: false, prepare_update: Some(super::workload::node_update), ..DEFAULT } }
         }
+        ("certificates.k8s.io", "certificatesigningrequests") => {
+            const {
+                &Rules {
+                    prepare_create: Some(super::certificate_signing_request::prepare_create),
+                    prepare_update: Some(super::certificate_signing_request::prepare_update),
+                    ..DEFAULT
+                }
+            }
+        }
+        ("apps", "daemonsets") => {
+            const {
+                &Rules {
+                    prepare_create: Some(super::workload::daemon_set_create),
+                    prepare_update: Some(super::workload::daemon_set_update),
+                    ..SPECD
+                }
+            }
+        }
+        ("policy", "poddisruptionbudgets") => const { &Rules { status_keeps: NO_METADATA, ..POLICY } },
+        ("apiregistration.k8s.io", _) => const { &Rules { status_keeps: METADATA, ..STRICT } },
+        ("flowcontrol.apiserver.k8s.io", _) => const { &Rules { status_keeps: METADATA, ..SPECD } },
         ("", "persistentvolumes") => {
             const {
                 &Rules {
@@ -148,28 +195,37 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
             }
         }
         ("", "replicationcontrollers") => {
-            const { &Rules { returns_deleted: true, orphans_by_default: true, ..SPECD } }
+            const { &Rules { returns_deleted: true, dependents: Dependents::Orphaned, ..SPECD } }
         }
         ("batch", "jobs") => {
             const {
                 &Rules {
-                    orphans_by_default: true,
+                    dependents: Dependents::Orphaned,
                     prepare_create: Some(super::workload::job_create),
                     ..SPECD
                 }
             }
         }
         ("apps", "deployments") => {
-            const { &Rules { prepare_update: Some(super::workload::deployment_update), ..SPECD } }
+            const {
+                &Rules {
+                    status_keeps: LABELS,
+                    prepare_update: Some(super::workload::deployment_update),
+                    ..SPECD
+                }
+            }
         }
         ("", "serviceaccounts" | "resourcequotas") => &RETURNED,
-        ("resource.k8s.io", "resourceclaims" | "resourceclaimtemplates") => &RETURNED,
+        ("resource.k8s.io", "resourceclaims" | "resourceclaimtemplates") => {
+            const { &Rules { status_keeps: METADATA, ..RETURNED } }
+        }
         ("resource.k8s.io", "deviceclasses") => const { &Rules { generation: SPEC, ..RETURNED } },
         ("resource.k8s.io", "resourceslices") => &SPECD,
         ("", "podtemplates") => {
             const { &Rules { generation: Generation::Counted(&["template"]), create_on_update: true, ..RETURNED } }
         }
-        ("", "endpoints" | "events" | "limitranges") => &UPSERTED,
+        ("", "events") => const { &Rules { dependents: Dependents::Ignored, ..UPSERTED } },
+        ("", "endpoints" | "limitranges") => &UPSERTED,
         ("rbac.authorization.k8s.io", _) => &UPSERTED,
         ("coordination.k8s.io", "leases") => const { &Rules { create_on_update: true, ..STRICT } },
         ("storage.k8s.io", "csidrivers") => {
@@ -177,20 +233,19 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
         }
         ("storage.k8s.io", "storageclasses") => &RETURNED,
         ("storage.k8s.io", "csinodes" | "volumeattachments" | "volumeattributesclasses") => {
-            const { &Rules { returns_deleted: true, ..STRICT } }
+            const { &Rules { returns_deleted: true, status_keeps: METADATA, ..STRICT } }
         }
-        ("storage.k8s.io", "csistoragecapacities") | ("node.k8s.io", _) | ("apiregistration.k8s.io", _) => {
-            &STRICT
-        }
+        ("storage.k8s.io", "csistoragecapacities") | ("node.k8s.io", _) => &STRICT,
         (
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations" | "validatingwebhookconfigurations",
         ) => &WEBHOOKS,
         ("admissionregistration.k8s.io", _) => &POLICY,
-        ("policy", "poddisruptionbudgets") => &POLICY,
         ("apiextensions.k8s.io", _) => {
             const {
                 &Rules {
+                    status_keeps: NO_METADATA,
+                    begin_deletion: Some(super::custom_resource_definition::begin_deletion),
                     prepare_create: Some(super::custom_resource_definition::prepare_create),
                     prepare_update: Some(super::custom_resource_definition::prepare_update),
                     ..POLICY
@@ -198,13 +253,13 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
             }
         }
         ("discovery.k8s.io", "endpointslices") => {
-            const { &Rules { generation: Generation::Everything, ..DEFAULT } }
+            const { &Rules { generation: Generation::WithLabels, ..DEFAULT } }
         }
         ("scheduling.k8s.io", "priorityclasses") => {
             const { &Rules { generation: Generation::Counted(&["value"]), ..DEFAULT } }
         }
         ("apps" | "batch", "controllerrevisions") => &DEFAULT,
-        ("apps" | "batch" | "networking.k8s.io" | "flowcontrol.apiserver.k8s.io", _) => &SPECD,
+        ("apps" | "batch" | "networking.k8s.io", _) => &SPECD,
         _ => &DEFAULT,
     }
 }

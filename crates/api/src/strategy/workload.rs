@@ -47,3 +47,23 @@ pub(super) fn deployment_update(_: &Call, subresource: &str, object: &mut Value,
         meta::set(object, "generation", meta::generation(old) + 1);
     }
 }
+
+/// The annotation that counted a daemon set's templates before generations did; old clients still read it.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+pub(super) fn daemon_set_create(_: &Call, object: &mut Value) {
+    let generation = meta::annotation(object, TEMPLATE_GENERATION).and_then(|g| g.parse::<i64>().ok());
+    meta::set_annotation(object, TEMPLATE_GENERATION, &generation.unwrap_or(0).max(1).to_string());
+}
+
+pub(super) fn daemon_set_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
+    if !subresource.is_empty() {
+        return;
+    }
+    let held = meta::annotation(old, TEMPLATE_GENERATION).and_then(|g| g.parse::<i64>().ok()).unwrap_or(0);
+    let changed = object["spec"]["template"] != old["spec"]["template"];
+    let generation = if changed { held + 1 } else { held };
+    if generation > 0 {
+        meta::set_annotation(object, TEMPLATE_GENERATION, &generation.to_string());
+    }
+}

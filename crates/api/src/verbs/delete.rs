@@ -4,6 +4,7 @@ use crate::call::{Call, Target};
 use crate::pipeline;
 use crate::respond::{self, Answer, ListMeta, Outgoing};
 use crate::selection::Selection;
+use crate::strategy::Dependents;
 use crate::{codec, failure, keys, stored, strategy};
 use object::{ApiError, Result, Value, json, meta};
 use store::{Entry, Expect, ListRequest, StoreError};
@@ -69,26 +70,36 @@ async fn step(
     object: Value,
 ) -> Result<Option<Deleted>> {
     let mut marked = object.clone();
-    mark(call, target, options, &mut marked)?;
-    let now = is_due(&marked);
-    if marked == object && !now {
-        return Ok(Some(Deleted::Later(object)));
+    let fate = decide(call, target, options, &mut marked);
+    let dry = options.dry_run || call.dry_run();
+    if fate == Fate::Goes && dry {
+        return Ok(Some(Deleted::Now(marked)));
     }
-    if options.dry_run || call.dry_run() {
-        return Ok(Some(if now { Deleted::Now(marked) } else { Deleted::Later(marked) }));
+    if fate == Fate::Stays || dry {
+        return Ok(Some(Deleted::Later(marked)));
     }
-    let value = if now { None } else { Some(stored::encode(&call.api.to_storage(target, marked.clone())?)) };
+    let mut revision = entry.mod_revision;
+    if marked != object {
+        let value = Some(stored::encode(&call.api.to_storage(target, marked.clone())?));
+        let write = store::Write { key: entry.key.clone(), expect: Expect::At(revision), value, ttl: None };
+        match call.api.store.write(write).await {
+            Ok(written) => revision = written,
+            Err(StoreError::Conflict(_)) => return Ok(None),
+            Err(error) => return Err(failure::store(error)),
+        }
+        meta::set(&mut marked, "resourceVersion", revision.0.to_string());
+    }
+    if fate == Fate::Marked {
+        strategy::after_write(call, target).await?;
+        return Ok(Some(Deleted::Later(marked)));
+    }
     let write =
-        store::Write { key: entry.key.clone(), expect: Expect::At(entry.mod_revision), value, ttl: None };
+        store::Write { key: entry.key.clone(), expect: Expect::At(revision), value: None, ttl: None };
     match call.api.store.write(write).await {
-        Ok(_) if now => {
+        Ok(gone) => {
+            meta::set(&mut marked, "resourceVersion", gone.0.to_string());
             after(call, target, &marked).await;
             Ok(Some(Deleted::Now(marked)))
-        }
-        Ok(revision) => {
-            meta::set(&mut marked, "resourceVersion", revision.0.to_string());
-            strategy::after_write(call, target).await?;
-            Ok(Some(Deleted::Later(marked)))
         }
         Err(StoreError::Conflict(_)) => Ok(None),
         Err(error) => Err(failure::store(error)),
@@ -105,38 +116,104 @@ pub(crate) fn is_due(object: &Value) -> bool {
     meta::deletion_timestamp(object).is_some()
         && meta::finalizers(object).next().is_none()
         && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-        && object["spec"]["finalizers"]
-            .as_array()
-            .is_none_or(|f| object["kind"] != "Namespace" || f.is_empty())
+        && !held(object)
 }
 
-/// Sets the deletion timestamp, grace period and propagation finalizers.
-fn mark(call: &Call, target: &Target, options: &Options, object: &mut Value) -> Result<()> {
-    propagation_finalizers(target, options, object);
+/// A namespace's own finalizers say what its content still waits for.
+fn held(object: &Value) -> bool {
+    object["kind"] == "Namespace" && object["spec"]["finalizers"].as_array().is_some_and(|f| !f.is_empty())
+}
+
+/// What becomes of an object that is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its deletion is under way already.
+    Stays,
+    /// It is written as marked, and stays until its finalizers or its grace period are over.
+    Marked,
+    /// It is removed; if it was changed on the way, that is written first so that watchers see it.
+    Goes,
+}
+
+/// Decides, and marks the object: deletion timestamp, grace period, finalizers.
+fn decide(call: &Call, target: &Target, options: &Options, object: &mut Value) -> Fate {
     let rules = strategy::of(&target.resource);
-    let grace = match rules.grace {
-        None => 0,
-        Some(default) => default(object, options.grace),
-    };
-    let standing = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
-    let already = meta::deletion_timestamp(object).is_some();
-    if already {
-        // A grace period may only be shortened.
-        if let Some(standing) = standing.filter(|s| grace < *s) {
-            let deadline =
-                jiff::Timestamp::from_second(shifted(object, grace - standing)).unwrap_or(call.now);
-            meta::set(object, "deletionTimestamp", object::time::format(deadline));
-            meta::set(object, "deletionGracePeriodSeconds", grace);
-            bump_generation(object);
+    if let Some(begin) = rules.begin_deletion {
+        // These kinds are emptied first: what they hold goes before them.
+        if meta::deletion_timestamp(object).is_none() {
+            meta::set(object, "deletionTimestamp", object::time::format(call.now));
+            propagation_finalizers(target, options, object);
+            begin(call, object);
+            return Fate::Marked;
         }
-        return Ok(());
+        if held(object) {
+            return Fate::Stays;
+        }
     }
+    let asked = options.grace.map(|seconds| if seconds < 0 { 1 } else { seconds });
+    let grace = match rules.grace.map(|default| default(object, asked)) {
+        None => None,
+        Some(seconds) => match standing_grace(object) {
+            Standing::None => {
+                mark(call, object, seconds);
+                Some(seconds)
+            }
+            Standing::Unknown => None,
+            // A grace period may only be shortened.
+            Standing::Seconds(standing) if asked.is_none() || seconds >= standing => return Fate::Stays,
+            Standing::Seconds(standing) => {
+                let deadline = jiff::Timestamp::from_second(shifted(object, seconds - standing));
+                let deadline = deadline.unwrap_or(call.now);
+                meta::set(object, "deletionTimestamp", object::time::format(deadline));
+                meta::set(object, "deletionGracePeriodSeconds", seconds);
+                Some(seconds)
+            }
+        },
+    };
+    propagation_finalizers(target, options, object);
+    let pending = meta::finalizers(object).next().is_some();
+    match grace {
+        Some(seconds) if pending || seconds > 0 => Fate::Marked,
+        Some(_) => Fate::Goes,
+        None if pending => {
+            mark_at_once(call, object);
+            Fate::Marked
+        }
+        None => Fate::Goes,
+    }
+}
+
+enum Standing {
+    /// Not under deletion.
+    None,
+    /// Under deletion, without a grace period: it may go now.
+    Unknown,
+    Seconds(i64),
+}
+
+fn standing_grace(object: &Value) -> Standing {
+    if meta::deletion_timestamp(object).is_none() {
+        return Standing::None;
+    }
+    object["metadata"]["deletionGracePeriodSeconds"].as_i64().map_or(Standing::Unknown, Standing::Seconds)
+}
+
+fn mark(call: &Call, object: &mut Value, grace: i64) {
     let deadline = jiff::Timestamp::from_second(call.now.as_second() + grace).unwrap_or(call.now);
     meta::set(object, "deletionTimestamp", object::time::format(deadline));
     meta::set(object, "deletionGracePeriodSeconds", grace);
     bump_generation(object);
-    strategy::prepare_delete(call, target, object);
-    Ok(())
+}
+
+/// Marks an object that waits for nothing but its finalizers.
+fn mark_at_once(call: &Call, object: &mut Value) {
+    if object["metadata"]["deletionGracePeriodSeconds"].is_null() {
+        bump_generation(object);
+    }
+    if meta::deletion_timestamp(object).is_none() {
+        meta::set(object, "deletionTimestamp", object::time::format(call.now));
+    }
+    meta::set(object, "deletionGracePeriodSeconds", 0);
 }
 
 fn shifted(object: &Value, by: i64) -> i64 {
@@ -152,20 +229,24 @@ fn bump_generation(object: &mut Value) {
     }
 }
 
+/// Sets the finalizers that tell the garbage collector what to do with dependents.
 fn propagation_finalizers(target: &Target, options: &Options, object: &mut Value) {
-    let orphan_by_default = strategy::of(&target.resource).orphans_by_default;
+    let default = strategy::of(&target.resource).dependents;
+    if default == Dependents::Ignored {
+        return;
+    }
+    let standing = meta::finalizers(object).find(|f| matches!(*f, "orphan" | "foregroundDeletion"));
     let wanted = match options.propagation.as_deref() {
         Some("Orphan") => Some("orphan"),
         Some("Foreground") => Some("foregroundDeletion"),
         Some(_) => None,
-        None => {
-            // Finalizers already there keep their say.
-            if meta::finalizers(object).any(|f| f == "orphan" || f == "foregroundDeletion") {
-                return;
-            }
-            orphan_by_default.then_some("orphan")
-        }
+        // Finalizers already there keep their say.
+        None if standing.is_some() => return,
+        None => (default == Dependents::Orphaned).then_some("orphan"),
     };
+    if standing == wanted {
+        return;
+    }
     let mut finalizers: Vec<Value> = meta::finalizers(object)
         .filter(|f| !matches!(*f, "orphan" | "foregroundDeletion"))
         .map(Value::from)
@@ -179,26 +260,25 @@ fn propagation_finalizers(target: &Target, options: &Options, object: &mut Value
 }
 
 fn check_preconditions(target: &Target, options: &Options, object: &Value) -> Result<()> {
-    let pairs = [
-        ("UID", &options.uid, meta::uid(object)),
-        ("ResourceVersion", &options.resource_version, meta::resource_version(object)),
-    ];
-    for (what, wanted, actual) in pairs {
-        let Some(wanted) = wanted.as_deref().filter(|w| *w != actual) else { continue };
-        let reason = if what == "UID" {
-            format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}")
-        } else {
-            format!(
-                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {actual}"
-            )
-        };
-        return Err(ApiError::Conflict {
-            resource: target.group_resource(),
-            name: target.at.name.clone(),
-            reason,
-        });
-    }
-    Ok(())
+    let wanted = |wanted: &Option<String>, actual: &str| wanted.clone().filter(|w| w != actual);
+    let reason = if let Some(uid) = wanted(&options.uid, meta::uid(object)) {
+        format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
+            meta::uid(object)
+        )
+    } else if let Some(version) = wanted(&options.resource_version, meta::resource_version(object)) {
+        format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The \
+             object might have been modified",
+            meta::resource_version(object)
+        )
+    } else {
+        return Ok(());
+    };
+    // Kubernetes names the kind where others name the resource.
+    let resource = object::GroupResource::new(&target.resource.gvr.group, &target.resource.kind);
+    Err(ApiError::Conflict { resource, name: target.at.name.clone(), reason })
 }
 
 /// DELETE of a collection: every selected object, one by one. Answers with the list of what was there.

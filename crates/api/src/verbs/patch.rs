@@ -80,21 +80,24 @@ impl Patch {
             Self::Strategic(patch) => merge::strategic_merge_patch(schema, old, patch)?,
             Self::Apply { config, force } => managed::apply(call, target, Some(old), config, *force)?,
         };
-        let mut object = codec::decode_value(call, target, &target.resource, patched)?;
+        let mut object = match self {
+            Self::Apply { .. } => codec::decode_value(call, target, &target.resource, patched)?,
+            _ => codec::decode_patched(call, target, patched)?,
+        };
         codec::match_path(target, &mut object)?;
         Ok(object)
     }
 }
 
 fn unsupported(custom: bool) -> ApiError {
-    let mut names = vec!["application/json-patch+json", "application/merge-patch+json"];
-    if !custom {
-        names.push("application/strategic-merge-patch+json");
+    if custom {
+        return crate::negotiate::unknown_format(
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+        );
     }
-    names.extend(["application/apply-patch+yaml", "application/apply-patch+cbor"]);
-    let message = format!(
-        "the body of the request was in an unknown format - accepted media types include: {}",
-        names.join(", ")
-    );
-    ApiError::UnsupportedMediaType(message)
+    // Refused by the route, before any handler.
+    ApiError::Status(Box::new(object::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "details": {},
+        "message": "415: Unsupported Media Type", "reason": "UnsupportedMediaType", "code": 415,
+    })))
 }

@@ -26,7 +26,11 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
             return respond::object(call, target, 201, created);
         }
     }
-    let outcome = change(call, target, pipeline::Manage::Update, |_| Ok(body.clone())).await?;
+    let outcome = change(call, target, pipeline::Manage::Update, |old| {
+        check_identity(target, &body, old)?;
+        Ok(body.clone())
+    })
+    .await?;
     respond::object(call, target, 200, outcome)
 }
 
@@ -59,7 +63,6 @@ pub(crate) async fn change(
         let entry = entry.ok_or_else(|| target.not_found())?;
         let old = call.api.read(target, &entry)?;
         let mut new = transform(&old)?;
-        check_identity(target, &mut new, &old)?;
         let conditional = !meta::resource_version(&new).is_empty();
         check_version(target, &new, &old)?;
         meta::set(&mut new, "resourceVersion", meta::resource_version(&old));
@@ -129,24 +132,20 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<()> {
             &object::json!(wanted.parse::<u64>().unwrap_or(0)),
             "must be specified for an update",
         )];
-        return Err(ApiError::Invalid {
-            kind: target.resource.group_kind(),
-            name: target.at.name.clone(),
-            errors,
-        });
+        // Kubernetes names the resource where others name the kind.
+        let gvr = &target.resource.gvr;
+        let kind = object::GroupKind { group: gvr.group.clone(), kind: gvr.resource.clone() };
+        return Err(ApiError::Invalid { kind, name: target.at.name.clone(), errors });
     }
     if wanted.parse::<u64>().is_err() {
         let quoted = object::error::quote(wanted);
-        let detail = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
-        let error =
-            object::FieldError::invalid(&object::Path::new("resourceVersion"), &wanted.into(), &detail);
-        return Err(ApiError::Invalid { kind: Default::default(), name: String::new(), errors: vec![error] });
+        return Err(failure::plain(format!("strconv.ParseUint: parsing {quoted}: invalid syntax")));
     }
     if wanted == meta::resource_version(old) { Ok(()) } else { Err(modified(target)) }
 }
 
 /// A uid that is not the object's own is a precondition that fails.
-fn check_identity(target: &Target, new: &mut Value, old: &Value) -> Result<()> {
+fn check_identity(target: &Target, new: &Value, old: &Value) -> Result<()> {
     let wanted = meta::uid(new);
     if !wanted.is_empty() && wanted != meta::uid(old) {
         return Err(ApiError::Conflict {

@@ -229,7 +229,7 @@ impl Watcher {
     }
 
     fn plain(&self) -> bool {
-        self.accepted == Accepted { media: Media::Json, shape: Shape::Whole }
+        self.accepted == Accepted::PLAIN
     }
 
     /// Parsed and converted; what cannot be read is passed over so that it never stalls the watch.
@@ -288,10 +288,10 @@ impl Watcher {
     fn encode(&mut self, kind: &str, object: Value) -> Bytes {
         let shaped = match self.accepted.shape {
             Shape::Whole => object,
-            Shape::Partial | Shape::PartialList => partial(object),
+            Shape::Partial | Shape::PartialList => partial(object, self.accepted),
             Shape::Table => {
                 let with_columns = std::mem::take(&mut self.first_table);
-                match table::of_event(&self.call, &self.target, &object, with_columns) {
+                match table::of_event(&self.call, &self.target, self.accepted, &object, with_columns) {
                     Ok(table) => table,
                     Err(error) => error.to_status(),
                 }
@@ -325,7 +325,7 @@ impl Watcher {
         }
         let mut object = codec::bookmark(&self.target, object);
         if self.accepted.shape != Shape::Whole {
-            object = partial(object);
+            object = partial(object, self.accepted);
         }
         self.pack("BOOKMARK", &object)
     }

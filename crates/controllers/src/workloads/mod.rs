@@ -1,7 +1,11 @@
 //! Controllers that keep pods running.
 
+pub(crate) mod daemon_set;
 pub(crate) mod deployment;
+mod nodes;
 pub(crate) mod replica_set;
+mod revisions;
+pub(crate) mod stateful_set;
 
 use serde_json::Value;
 

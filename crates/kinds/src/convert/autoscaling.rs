@@ -19,7 +19,7 @@ pub(super) fn to_v1(autoscaler: &mut Object) {
         if let Some(percent) = cpu.filter(|p| !p.is_null()) {
             spec.insert("targetCPUUtilizationPercentage".into(), percent);
         }
-        let says_more = |m: &&Value| !(is_cpu(m) && !m["resource"]["target"]["averageUtilization"].is_null());
+        let says_more = |m: &&Value| !is_cpu(m) || m["resource"]["target"]["averageUtilization"].is_null();
         let others: Vec<String> = metrics.iter().filter(says_more).map(|m| v1_metric(m, "target")).collect();
         if !others.is_empty() {
             notes.push((METRICS, format!("[{}]", others.join(","))));

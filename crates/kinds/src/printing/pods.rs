@@ -2,7 +2,7 @@
 
 use super::cells::{age, int, list, row, since, text, text_or};
 use jiff::Timestamp;
-use object::{Value, json, meta};
+use object::{Value, meta};
 use std::cmp::max;
 
 /// What is found out while going through a pod's containers.
@@ -34,16 +34,6 @@ pub(super) fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
         text_or(&pod["status"]["nominatedNodeName"], "<none>"),
         readiness_gates(pod),
     ]
-}
-
-/// Row conditions of a pod that is done.
-pub(super) fn conditions(pod: &Value) -> Option<Value> {
-    let (reason, message) = match text(&pod["status"]["phase"]) {
-        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
-        "Failed" => ("Failed", "The pod failed."),
-        _ => return None,
-    };
-    Some(json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]))
 }
 
 fn summarize(pod: &Value) -> Summary<'_> {

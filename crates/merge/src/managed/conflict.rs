@@ -6,12 +6,12 @@ use object::error::quote;
 use object::{ApiError, Cause};
 
 /// The fields of one manager that an apply would change.
-pub(crate) type Conflicts = Vec<(ManagerKey, String, FieldSet)>;
+pub(crate) type Conflicts = Vec<(ManagerKey, FieldSet)>;
 
 /// The 409 for these conflicts (at least one field).
 pub(crate) fn conflict_error(conflicts: &Conflicts) -> ApiError {
     let mut all: Vec<(String, Vec<FieldPath>)> =
-        conflicts.iter().map(|(key, _, set)| (show(key), set.paths())).collect();
+        conflicts.iter().map(|(key, set)| (show(key), set.paths())).collect();
     all.retain(|(_, paths)| !paths.is_empty());
     let count: usize = all.iter().map(|(_, paths)| paths.len()).sum();
     let causes = all.iter().flat_map(|(manager, paths)| {
@@ -57,16 +57,13 @@ mod tests {
         let kubectl = ManagerKey::new("kubectl", false, "v1", "");
         let scaler = ManagerKey::new("scaler", false, "apps/v1", "scale");
         let applier = ManagerKey::new("alice", true, "v1", "");
-        let one: Conflicts =
-            vec![(kubectl.clone(), String::new(), FieldSet::of_names(&[&["spec", "replicas"]]))];
+        let one: Conflicts = vec![(kubectl.clone(), FieldSet::of_names(&[&["spec", "replicas"]]))];
         assert_eq!(
             conflict_error(&one).message(),
             "Apply failed with 1 conflict: conflict with \"kubectl\" using v1: .spec.replicas"
         );
-        let many: Conflicts = vec![
-            (applier, String::new(), FieldSet::of_names(&[&["a"]])),
-            (scaler, String::new(), FieldSet::of_names(&[&["b"], &["c"]])),
-        ];
+        let many: Conflicts =
+            vec![(applier, FieldSet::of_names(&[&["a"]])), (scaler, FieldSet::of_names(&[&["b"], &["c"]]))];
         assert_eq!(
             conflict_error(&many).message(),
             "Apply failed with 3 conflicts: conflicts with \"alice\":\n- .a\n\

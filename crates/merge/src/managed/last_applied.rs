@@ -34,8 +34,8 @@ pub(super) fn allowed(manager: &FieldManager<'_>, live: &Value) -> Option<FieldS
 /// The conflicts that are not allowed. Without an annotation that can be read, none is.
 pub(super) fn without(conflicts: Conflicts, allowed: Option<&FieldSet>) -> Conflicts {
     let Some(allowed) = allowed else { return conflicts };
-    let rest = conflicts.into_iter().map(|(key, version, set)| (key, version, set.difference(allowed)));
-    rest.filter(|(_, _, set)| !set.is_empty()).collect()
+    let rest = conflicts.into_iter().map(|(key, set)| (key, set.difference(allowed)));
+    rest.filter(|(_, set)| !set.is_empty()).collect()
 }
 
 /// Writes the applied configuration into the annotation, if there is one and it fits.

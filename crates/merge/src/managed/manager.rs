@@ -7,7 +7,7 @@ use super::last_applied;
 use super::updater::{UpdateError, Updater, Versions};
 use crate::error::plain_error;
 use crate::fields::FieldSet;
-use crate::typed::{self, Type};
+use crate::typed::{self, Type, TypeErrors};
 use object::{ApiError, GroupVersion, GroupVersionKind, meta};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -61,13 +61,16 @@ impl<'a> FieldManager<'a> {
     /// told (the object is not of its type, a conversion fails), the live entries are kept.
     pub fn update(&self, live: Option<&Value>, new: &mut Value, info: ManagerInfo<'_>) {
         let live_entries = live.and_then(entries::managed_fields);
-        let mut managed = self.entries_for_update(live_entries, new);
+        let managed = self.entries_for_update(live_entries, new);
         meta::unset(new, "managedFields");
         let untracked = managed.is_empty() && live.is_some_and(|live| !meta::uid(live).is_empty());
-        if untracked || self.track(live, new, &mut managed, info).is_ok() {
-            entries::store(new, &managed);
-        } else {
-            entries::store_entries(new, live_entries.and_then(Value::as_array).cloned().unwrap_or_default());
+        let tracked = if untracked { Ok(managed) } else { self.track(live, new, managed, info) };
+        match tracked {
+            Ok(managed) => entries::store(new, &managed),
+            Err(()) => entries::store_entries(
+                new,
+                live_entries.and_then(Value::as_array).cloned().unwrap_or_default(),
+            ),
         }
     }
 
@@ -92,34 +95,31 @@ impl<'a> FieldManager<'a> {
         &self,
         live: Option<&Value>,
         new: &Value,
-        managed: &mut Managed,
+        mut managed: Managed,
         info: ManagerInfo<'_>,
-    ) -> Result<(), ()> {
+    ) -> Result<Managed, ()> {
         let updater = Updater { versions: self.versions };
         let version = self.kind.api_version();
-        let mut live = live.map_or_else(|| self.empty(), Clone::clone);
-        meta::unset(&mut live, "managedFields");
-        let live = updater.typed(live, &version);
-        let new = updater.typed(new.clone(), &version);
+        let empty = live.is_none().then(|| self.empty());
+        let live = updater.typed(live.or(empty.as_ref()).unwrap_or(&Value::Null), &version);
+        let new = updater.typed(new, &version);
         for object in [&live, &new] {
             typed::validate(object.ty, &object.value, true).map_err(drop)?;
         }
         // A name of its own tells what this write took from what the manager had before.
         let this = ManagerKey::new("current-operation", false, &version, self.subresource);
-        let mut after = managed.clone();
-        updater.update(&live, &new, &mut after, &this).map_err(drop)?;
-        strip(&mut after, &this);
-        if let Some(mut owned) = after.remove(&this) {
+        updater.update(&live, &new, &mut managed, &this).map_err(drop)?;
+        strip(&mut managed, &this);
+        if let Some(mut owned) = managed.remove(&this) {
             let manager = ManagerKey::new(info.manager, false, &version, self.subresource);
-            if let Some(before) = after.get(&manager) {
+            if let Some(before) = managed.get(&manager) {
                 owned.set = owned.set.union(&before.set);
             }
             owned.time = Some(info.time.into());
-            after.insert(manager, owned);
+            managed.insert(manager, owned);
         }
-        cap_update_managers(&mut after);
-        *managed = after;
-        Ok(())
+        cap_update_managers(&mut managed);
+        Ok(managed)
     }
 
     /// Merges the applied `config` into the live object (`None`: it is to be created) and returns the result with its
@@ -149,22 +149,25 @@ impl<'a> FieldManager<'a> {
         meta::unset(&mut object, "managedFields");
         if managed.is_empty() {
             let before = ManagerInfo { manager: BEFORE_FIRST_APPLY, time: info.time };
-            self.track(None, &object, &mut managed, before)
-                .map_err(|()| plain_error("failed to create manager for existing fields"))?;
+            let tracked = self.track(None, &object, managed, before);
+            managed = tracked.map_err(|()| plain_error("failed to create manager for existing fields"))?;
         }
-        let mut result = match self.merge(&object, config, &mut managed, info, force) {
-            Err(UpdateError::Conflicts(conflicts)) if info.manager == last_applied::MANAGER => {
+        // Only kubectl gets a second attempt.
+        let again = (info.manager == last_applied::MANAGER).then(|| managed.clone());
+        let result = match (self.merge(&object, config, managed, info, force), again) {
+            (Err(UpdateError::Conflicts(conflicts)), Some(managed)) => {
                 // Fields that kubectl applied from the client's side are its own.
                 let allowed = last_applied::allowed(self, &object);
                 let rest = last_applied::without(conflicts, allowed.as_ref());
                 if !rest.is_empty() {
                     return Err(conflict_error(&rest));
                 }
-                self.merge(&object, config, &mut managed, info, true).map_err(|e| self.refusal(e))?
+                self.merge(&object, config, managed, info, true)
             }
-            other => other.map_err(|error| self.refusal(error))?,
-        }
-        .unwrap_or(object);
+            (other, _) => other,
+        };
+        let (managed, merged) = result.map_err(UpdateError::into_api_error)?;
+        let mut result = merged.unwrap_or(object);
         if info.manager == last_applied::MANAGER {
             last_applied::refresh(&mut result, config);
         }
@@ -172,49 +175,36 @@ impl<'a> FieldManager<'a> {
         Ok(result)
     }
 
-    /// One attempt to apply; `managed` changes only if it succeeds. `None`: the object stays as it is.
+    /// One attempt to apply: the entries after it, and the merged object unless it is the live one.
     fn merge(
         &self,
         live: &Value,
         config: &Value,
-        managed: &mut Managed,
+        mut managed: Managed,
         info: ManagerInfo<'_>,
         force: bool,
-    ) -> Result<Option<Value>, UpdateError> {
+    ) -> Result<(Managed, Option<Value>), UpdateError> {
         let updater = Updater { versions: self.versions };
         let version = self.kind.api_version();
-        let live = updater.typed(live.clone(), &version);
-        let config = updater.typed(config.clone(), &version);
-        typed::validate(config.ty, &config.value, false).map_err(|errors| {
-            UpdateError::Conversion(format!(
-                "failed to create typed patch object ({}): {errors}",
-                describe(&config.value)
+        let live = updater.typed(live, &version);
+        let config = updater.typed(config, &version);
+        let mistyped = |what: &str, object: &Value, errors: TypeErrors| {
+            UpdateError::Other(format!(
+                "failed to create typed {what} object ({}): {errors}",
+                describe(object)
             ))
-        })?;
-        typed::validate(live.ty, &live.value, true).map_err(|errors| {
-            UpdateError::Conversion(format!(
-                "failed to create typed live object ({}): {errors}",
-                describe(&live.value)
-            ))
-        })?;
+        };
+        typed::validate(config.ty, &config.value, false).map_err(|e| mistyped("patch", &config.value, e))?;
+        typed::validate(live.ty, &live.value, true).map_err(|e| mistyped("live", &live.value, e))?;
         let manager = ManagerKey::new(info.manager, true, &version, self.subresource);
-        let mut after = managed.clone();
-        let result = updater.apply(&live, &config, &mut after, &manager, force)?;
-        strip(&mut after, &manager);
+        let result = updater.apply(&live, &config, &mut managed, &manager, force)?;
+        strip(&mut managed, &manager);
         if result.is_some()
-            && let Some(owned) = after.get_mut(&manager)
+            && let Some(owned) = managed.get_mut(&manager)
         {
             owned.time = Some(info.time.into());
         }
-        *managed = after;
-        Ok(result)
-    }
-
-    fn refusal(&self, error: UpdateError) -> ApiError {
-        match error {
-            UpdateError::Conflicts(conflicts) => conflict_error(&conflicts),
-            UpdateError::Conversion(message) => plain_error(&message),
-        }
+        Ok((managed, result))
     }
 
     /// The type of the endpoint's objects.

@@ -1,14 +1,17 @@
 //! Moving ownership when an object changes, across the versions in which managers wrote.
 
-use super::conflict::Conflicts;
+use super::conflict::{Conflicts, conflict_error};
 use super::entries::{Managed, ManagerKey, Owned};
+use crate::error::plain_error;
 use crate::fields::value_order::equal;
 use crate::fields::{FieldFilter, FieldSet};
 use crate::typed::{self, Comparison, Type};
+use object::ApiError;
 use schema::Schema;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 /// The versions of a kind: managers may have written in others than the request's.
 pub trait Versions {
@@ -54,10 +57,40 @@ impl Versions for SingleVersion<'_> {
     }
 }
 
+/// A value that is cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Shared<'a> {
+    Borrowed(&'a Value),
+    Owned(Rc<Value>),
+}
+
+impl std::ops::Deref for Shared<'_> {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        match self {
+            Self::Borrowed(value) => value,
+            Self::Owned(value) => value,
+        }
+    }
+}
+
+impl From<Value> for Shared<'_> {
+    fn from(value: Value) -> Self {
+        Self::Owned(Rc::new(value))
+    }
+}
+
+impl<'a> From<&'a Value> for Shared<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self::Borrowed(value)
+    }
+}
+
 /// An object in one version.
 #[derive(Clone)]
 pub(crate) struct Typed<'a> {
-    pub(crate) value: Rc<Value>,
+    pub(crate) value: Shared<'a>,
     pub(crate) api_version: String,
     pub(crate) ty: Type<'a>,
 }
@@ -76,7 +109,7 @@ impl Typed<'_> {
     }
 
     fn without(&self, fields: &FieldSet) -> Self {
-        Self { value: Rc::new(typed::remove(self.ty, &self.value, fields)), ..self.clone() }
+        Self { value: typed::remove(self.ty, &self.value, fields).into(), ..self.clone() }
     }
 }
 
@@ -84,9 +117,23 @@ impl Typed<'_> {
 pub(crate) enum UpdateError {
     /// Others own what would change.
     Conflicts(Conflicts),
-    /// A version that managers wrote in could not be converted to.
-    Conversion(String),
+    /// Anything else, told by a message only.
+    Other(String),
 }
+
+impl UpdateError {
+    /// What the client is told.
+    pub(crate) fn into_api_error(self) -> ApiError {
+        match self {
+            Self::Conflicts(conflicts) => conflict_error(&conflicts),
+            Self::Other(message) => plain_error(&message),
+        }
+    }
+}
+
+/// Where the entries themselves are.
+static MANAGED_FIELDS: LazyLock<FieldSet> =
+    LazyLock::new(|| FieldSet::of_names(&[&["metadata", "managedFields"]]));
 
 /// Ownership arithmetic for one endpoint.
 pub(crate) struct Updater<'a> {
@@ -95,9 +142,9 @@ pub(crate) struct Updater<'a> {
 
 impl<'a> Updater<'a> {
     /// `value`, which is of version `api_version`.
-    pub(crate) fn typed(&self, value: Value, api_version: &str) -> Typed<'a> {
+    pub(crate) fn typed(&self, value: impl Into<Shared<'a>>, api_version: &str) -> Typed<'a> {
         let ty = Type::new(self.versions.schema(api_version));
-        Typed { value: Rc::new(value), api_version: api_version.into(), ty }
+        Typed { value: value.into(), api_version: api_version.into(), ty }
     }
 
     /// `Ok(None)`: the version is not known any more.
@@ -109,7 +156,7 @@ impl<'a> Updater<'a> {
             return Ok(None);
         }
         let converted = self.versions.convert(&object.value, api_version).ok_or_else(|| {
-            UpdateError::Conversion(format!("failed to convert from {} to {api_version}", object.api_version))
+            UpdateError::Other(format!("failed to convert from {} to {api_version}", object.api_version))
         })?;
         Ok(Some(self.typed(converted, api_version)))
     }
@@ -144,17 +191,26 @@ impl<'a> Updater<'a> {
     ) -> Result<Option<Value>, UpdateError> {
         self.reconcile(live, managed)?;
         let merged =
-            Typed { value: Rc::new(typed::merge(live.ty, &live.value, &config.value)), ..live.clone() };
-        let last = managed.get(manager).cloned();
+            Typed { value: typed::merge(live.ty, &live.value, &config.value).into(), ..live.clone() };
+        let last = managed.remove(manager);
         let set = self.versions.filter(&config.api_version).apply(config.set());
         let time = last.as_ref().and_then(|owned| owned.time.clone());
+        // What is applied again cannot be pruned, which is all of it most of the time.
+        let gone = last
+            .filter(|last| last.api_version != config.api_version || !last.set.difference(&set).is_empty());
         managed.insert(manager.clone(), Owned { set, api_version: config.api_version.clone(), time });
-        let new = match last {
-            Some(last) if !last.set.is_empty() => self.prune(merged, managed, &config.api_version, &last)?,
-            _ => merged,
+        let new = match gone {
+            Some(last) => self.prune(merged, managed, &config.api_version, &last)?,
+            None => merged,
         };
         self.take(live, &new, managed, manager, force)?;
-        if equal(&live.value, &new.value) { Ok(None) } else { Ok(Some((*new.value).clone())) }
+        if equal(&live.value, &new.value) {
+            return Ok(None);
+        }
+        Ok(Some(match new.value {
+            Shared::Owned(value) => Rc::unwrap_or_clone(value),
+            Shared::Borrowed(value) => value.clone(),
+        }))
     }
 
     /// Takes what changed from everybody but `manager`. Without `force` that is refused if any of it was owned.
@@ -167,7 +223,10 @@ impl<'a> Updater<'a> {
         force: bool,
     ) -> Result<Comparison, UpdateError> {
         let compared = |live: &Typed<'a>, new: &Typed<'a>, version: &str| {
-            live.compare(new).filter(self.versions.filter(version))
+            let mut change = live.compare(new).filter(self.versions.filter(version));
+            change.removed = change.removed.difference(&MANAGED_FIELDS);
+            let taken = change.modified.union(&change.added);
+            (change, taken)
         };
         let mut changes = BTreeMap::from([(new.api_version.clone(), compared(live, new, &new.api_version))]);
         let mut conflicts = Conflicts::new();
@@ -181,10 +240,9 @@ impl<'a> Updater<'a> {
                 };
                 changes.insert(owned.api_version.clone(), compared(&live, &new, &owned.api_version));
             }
-            let change = &changes[&owned.api_version];
-            let conflict = owned.set.intersection(&change.modified.union(&change.added));
+            let conflict = owned.set.intersection(&changes[&owned.api_version].1);
             if !conflict.is_empty() {
-                conflicts.push((key.clone(), owned.api_version.clone(), conflict));
+                conflicts.push((key.clone(), conflict));
             }
         }
         for key in dropped {
@@ -193,19 +251,21 @@ impl<'a> Updater<'a> {
         if !force && !conflicts.is_empty() {
             return Err(UpdateError::Conflicts(conflicts));
         }
-        for (key, _, set) in &conflicts {
+        for (key, set) in &conflicts {
             if let Some(owned) = managed.get_mut(key) {
                 owned.set = owned.set.difference(set);
             }
         }
         for (key, owned) in managed.iter_mut().filter(|(key, _)| *key != manager) {
             debug_assert_ne!(key, manager);
-            if let Some(change) = changes.get(&owned.api_version) {
+            if let Some((change, _)) = changes.get(&owned.api_version)
+                && !change.removed.is_empty()
+            {
                 owned.set = owned.set.difference(&change.removed);
             }
         }
         managed.retain(|_, owned| !owned.set.is_empty());
-        Ok(changes.remove(&new.api_version).unwrap_or_default())
+        Ok(changes.remove(&new.api_version).unwrap_or_default().0)
     }
 
     /// Removes what the manager applied last time and does not apply now, unless somebody else owns it.
@@ -272,7 +332,9 @@ impl<'a> Updater<'a> {
         });
         for owned in managed.values_mut() {
             let ty = Type::new(self.versions.schema(&owned.api_version));
-            owned.set = typed::reconcile(&owned.set, ty);
+            if let Some(set) = typed::reconcile(&owned.set, ty) {
+                owned.set = set;
+            }
         }
         Ok(())
     }

@@ -124,7 +124,7 @@ fn orders_elements() {
     check(json!({"$setElementOrder/names": ["l", "k"]}), expect![[r#"names=["l","k","m"]"#]]);
 }
 
-/// What `kubectl apply` sends when an item goes and another comes: the new one takes the place of the one deleted.
+/// What `kubectl apply` sends when an item goes and another comes.
 #[test]
 fn new_items_take_the_places_of_deleted_ones() {
     check(

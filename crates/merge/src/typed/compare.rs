@@ -55,6 +55,13 @@ struct Outcome {
     below: Comparison,
 }
 
+impl Outcome {
+    fn is_same(&self) -> bool {
+        let Comparison { removed, modified, added } = &self.below;
+        self.change.is_none() && removed.is_empty() && modified.is_empty() && added.is_empty()
+    }
+}
+
 /// Compares two values of one type.
 pub(crate) fn compare(ty: Type<'_>, old: &Value, new: &Value) -> Comparison {
     both(ty, Some(old), Some(new)).below
@@ -115,13 +122,25 @@ fn entries(value: Option<&Value>) -> Option<&Map<String, Value>> {
 }
 
 fn maps(map: &MapType<'_>, old: Option<&Map<String, Value>>, new: Option<&Map<String, Value>>) -> Comparison {
-    let mut out = Comparison::default();
-    let keys: BTreeSet<&String> = old.into_iter().chain(new).flat_map(Map::keys).collect();
-    for key in keys {
-        let (old, new) = (old.and_then(|m| m.get(key)), new.and_then(|m| m.get(key)));
-        if let Some(ty) = map.child(key) {
-            out.put(PathElement::field(key), both(ty, old, new));
+    let mut outcomes = Vec::new();
+    let mut add = |key: &str, old: Option<&Value>, new: Option<&Value>| {
+        let outcome = map.child(key).map(|ty| both(ty, old, new)).unwrap_or_default();
+        if !outcome.is_same() {
+            outcomes.push((PathElement::field(key), outcome));
         }
+    };
+    for (key, value) in old.into_iter().flatten() {
+        add(key, Some(value), new.and_then(|new| new.get(key)));
+    }
+    for (key, value) in
+        new.into_iter().flatten().filter(|(key, _)| old.is_none_or(|old| !old.contains_key(*key)))
+    {
+        add(key, None, Some(value));
+    }
+    outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut out = Comparison::default();
+    for (element, outcome) in outcomes {
+        out.put(element, outcome);
     }
     out
 }

@@ -22,4 +22,4 @@ pub(crate) use reconcile::reconcile;
 pub(crate) use remove::remove;
 pub(crate) use to_set::to_set;
 pub(crate) use types::{Type, is_builtin};
-pub(crate) use validate::validate;
+pub(crate) use validate::{TypeErrors, validate};

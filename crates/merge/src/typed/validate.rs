@@ -29,23 +29,42 @@ impl fmt::Display for TypeErrors {
 
 /// Checks `value`. Sets and keyed lists may name an item twice only if `allow_duplicates`.
 pub(crate) fn validate(ty: Type<'_>, value: &Value, allow_duplicates: bool) -> Result<(), TypeErrors> {
-    let mut check = Check { allow_duplicates, errors: vec![], path: String::new() };
+    let mut check = Check { allow_duplicates, errors: vec![], path: vec![] };
     check.value(ty, value);
     if check.errors.is_empty() { Ok(()) } else { Err(TypeErrors(check.errors)) }
 }
 
-struct Check {
+struct Check<'v> {
     allow_duplicates: bool,
     errors: Vec<(String, String)>,
-    path: String,
+    path: Vec<Step<'v>>,
 }
 
-impl Check {
+/// A step of the path, spelled only if something is wrong.
+enum Step<'v> {
+    Field(&'v str),
+    Element(PathElement),
+}
+
+impl<'v> Check<'v> {
     fn error(&mut self, message: String) {
-        self.errors.push((self.path.clone(), message));
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Field(name) => {
+                    path.push('.');
+                    path.push_str(name);
+                }
+                Step::Element(element) => path.push_str(&element.to_string()),
+            }
+        }
+        self.errors.push((path, message));
     }
 
-    fn value(&mut self, ty: Type<'_>, value: &Value) {
+    fn value(&mut self, ty: Type<'_>, value: &'v Value) {
+        if matches!(ty, Type::Untyped | Type::Deduced) {
+            return; // Any value is.
+        }
         match (ty.atom_for(Some(value)).form(), value) {
             (_, Value::Null) => {}
             (Form::Map(map), Value::Object(object)) => self.map(&map, object),
@@ -60,26 +79,27 @@ impl Check {
         }
     }
 
-    fn below(&mut self, step: &str, ty: Type<'_>, value: &Value) {
-        let length = self.path.len();
-        self.path.push_str(step);
+    fn below(&mut self, step: Step<'v>, ty: Type<'_>, value: &'v Value) {
+        self.path.push(step);
         self.value(ty, value);
-        self.path.truncate(length);
+        self.path.pop();
     }
 
-    fn map(&mut self, map: &MapType<'_>, object: &Map<String, Value>) {
+    fn map(&mut self, map: &MapType<'_>, object: &'v Map<String, Value>) {
         for (key, value) in object {
             match map.child(key) {
-                Some(ty) => self.below(&format!(".{key}"), ty, value),
+                Some(ty) => self.below(Step::Field(key), ty, value),
                 None => {
-                    self.errors.push((format!("{}.{key}", self.path), "field not declared in schema".into()));
+                    self.path.push(Step::Field(key));
+                    self.error("field not declared in schema".into());
+                    self.path.pop();
                     return;
                 }
             }
         }
     }
 
-    fn list(&mut self, list: &ListOf<'_>, items: &[Value]) {
+    fn list(&mut self, list: &ListOf<'_>, items: &'v [Value]) {
         let mut seen = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
             let element = if list.associative {
@@ -90,11 +110,10 @@ impl Check {
             } else {
                 PathElement::Index(index as i64)
             };
-            let step = element.to_string();
-            if list.associative && !seen.insert(element) && !self.allow_duplicates {
-                self.error(format!("duplicate entries for key {step}"));
+            if list.associative && !self.allow_duplicates && !seen.insert(element.clone()) {
+                self.error(format!("duplicate entries for key {element}"));
             }
-            self.below(&step, list.item, item);
+            self.below(Step::Element(element), list.item, item);
         }
     }
 }

@@ -132,7 +132,10 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     };
     shared.cache.subscribe(Arc::new(handler));
     let of = &shared.resources;
+    eprintln!("DBG drive");
+    for _ in 0..3 { for s in shared.cache.stores() { eprintln!("DBG {} {}", s.gvr().resource, s.has_synced()); } tokio::time::sleep(Duration::from_secs(1)).await; }
     shared.cache.wait_synced(&[&of.pods, &of.nodes, &of.claims, &of.volumes, &of.classes]).await;
+    eprintln!("DBG synced");
     let mut driver = Driver::new(shared.clone());
     driver.begin();
     loop {
@@ -192,6 +195,7 @@ impl Driver {
         }
         while self.working.len() < self.shared.options.workers.max(1) {
             let Some(key) = self.shared.queue.pop() else { return };
+            eprintln!("DBG {key:?}");
             if self.busy.contains(&key) {
                 self.again.insert(key);
                 continue;

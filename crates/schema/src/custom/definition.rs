@@ -14,7 +14,7 @@ const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "st
 const REASONS: [&str; 4] =
     ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 /// The fields that a schema keeps when its status is validated on its own.
-const AT_ROOT: [&str; 13] = [
+const AT_ROOT: [&str; 23] = [
     "type",
     "description",
     "format",
@@ -23,11 +23,21 @@ const AT_ROOT: [&str; 13] = [
     "exclusiveMaximum",
     "minimum",
     "exclusiveMinimum",
-    "properties",
+    "maxLength",
+    "minLength",
+    "pattern",
+    "maxItems",
+    "minItems",
+    "uniqueItems",
+    "multipleOf",
     "required",
-    "example",
+    "items",
+    "properties",
     "externalDocs",
+    "example",
+    "nullable",
     "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
 ];
 
 /// Checks an `openAPIV3Schema`. `path` is where it stands, `spec.validation.openAPIV3Schema` for one that all versions share.
@@ -60,11 +70,8 @@ fn root(schema: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid(&path.field("type"), &type_name.into(), detail));
         return;
     }
-    let odd = |name: &&String| {
-        !AT_ROOT.contains(&name.as_str())
-            && !["x-kubernetes-validations", "nullable"].contains(&name.as_str())
-    };
-    if schema.as_object().into_iter().flat_map(Map::keys).any(|name| odd(&name)) {
+    let odd = |name: &String| !AT_ROOT.contains(&name.as_str());
+    if schema.as_object().into_iter().flat_map(Map::keys).any(odd) {
         let detail = "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength \
                       Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example \
                       XPreserveUnknownFields XValidations] fields are allowed at the root of the schema if the status subresource is enabled";

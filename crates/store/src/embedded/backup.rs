@@ -8,7 +8,9 @@ use super::database::{Meta, Snapshot, failed, guarded, load, open};
 use super::disk::{Disk, LockedFile, sync_folder};
 use super::overlay::Overlay;
 use super::record::{LOG, VALUES};
-use super::{EmbeddedStore, FILE, locate};
+use super::engine::locate;
+use super::record::Record;
+use super::{EmbeddedStore, FILE};
 use crate::{Revision, StoreError};
 use redb::{Database, Durability, ReadableTable};
 use std::ops::RangeInclusive;
@@ -113,7 +115,7 @@ fn copy_part(snapshot: &Snapshot, part: RangeInclusive<u64>, database: &Database
             let (revision, record) = item.map_err(failed)?;
             let revision = revision.value();
             log.insert(revision, record.value()).map_err(failed)?;
-            if !super::Record::decode(revision, record.value())?.deleted {
+            if !Record::decode(revision, record.value())?.deleted {
                 let value = snapshot.stored(Revision(revision))?;
                 values.insert(revision, super::record::encode_value(&value).as_slice()).map_err(failed)?;
             }

@@ -9,6 +9,8 @@ mod batch;
 mod cache;
 mod database;
 mod disk;
+mod driver;
+mod engine;
 mod expiry;
 mod index;
 mod inspect;
@@ -20,23 +22,22 @@ mod simulation;
 mod tests;
 mod writer;
 
-use crate::feed::{Changes, Feed, History, Limits};
-use crate::{Entry, Event, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
+use crate::feed::{Feed, History, Limits};
+use crate::{Entry, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
 use cache::ValueCache;
-use database::{Snapshot, failed, guarded};
 use disk::{Disk, LockedFile};
+use driver::{Job, Queue};
+use engine::{Engine, State, locate};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use index::{Index, Version};
 use parking_lot::{Mutex, RwLock};
-use record::Record;
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Semaphore, oneshot};
-use writer::{Job, Queue, Writer};
+use tokio::sync::Semaphore;
+use writer::Writer;
 
 /// The file in a store's folder.
 pub const FILE: &str = "data.redb";
@@ -45,10 +46,6 @@ pub const FILE: &str = "data.redb";
 const WAITING: usize = 8_192;
 /// Milliseconds without use after which memory is given back.
 const REST: u64 = 60_000;
-/// Entries a list reads before it lets other tasks run.
-const LIST_CHUNK: usize = 512;
-/// Most log records and bytes a lagging watcher reads at a time.
-const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
 
 /// How a store is run. [`Options::default`] suits a virtual cluster among thousands.
 #[derive(Clone)]
@@ -94,33 +91,6 @@ fn milliseconds(time: SystemTime) -> u64 {
 /// blocks for that long), and the folder may be opened again at once.
 pub struct EmbeddedStore {
     engine: Arc<Engine>,
-}
-
-struct Engine {
-    options: Options,
-    /// Where the store is, for messages.
-    place: String,
-    disk: Disk,
-    /// Held until the store is dropped.
-    lock: Option<Arc<LockedFile>>,
-    state: RwLock<State>,
-    cache: Arc<ValueCache>,
-    writer: Mutex<Writer>,
-    queue: Mutex<Queue>,
-    room: Semaphore,
-    feed: Arc<Feed>,
-    /// Milliseconds since 1970 when the next key expires; `u64::MAX` for none.
-    next_expiry: AtomicU64,
-    /// The same for the next part of history that gets too old.
-    next_compaction: AtomicU64,
-}
-
-/// What readers see, all of one revision.
-struct State {
-    index: Index,
-    snapshot: Arc<Snapshot>,
-    revision: Revision,
-    compacted: Revision,
 }
 
 impl EmbeddedStore {
@@ -226,147 +196,6 @@ impl Drop for EmbeddedStore {
         if let Some(Err(error)) = engine.lock.as_ref().map(|lock| lock.release()) {
             tracing::warn!(store = engine.place, %error, "unlocking failed");
         }
-    }
-}
-
-impl Engine {
-    /// Puts a job into the write path and waits for its answer.
-    async fn ask<T>(
-        self: &Arc<Self>,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
-    ) -> Result<T, StoreError> {
-        let _permit = self.room.acquire().await.map_err(|_| StoreError::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        self.submit(job(reply));
-        answer.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// Reads from the newest snapshot.
-    fn read<T>(&self, work: impl Fn(&Snapshot) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let snapshot = self.state.read().snapshot.clone();
-        self.read_from(snapshot, work)
-    }
-
-    /// Reads from `snapshot`, or from a newer one when a failure of the disk made it unusable in between.
-    fn read_from<T>(
-        &self,
-        snapshot: Arc<Snapshot>,
-        work: impl Fn(&Snapshot) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match guarded(|| work(&snapshot)) {
-            Err(StoreError::Io(_)) => {
-                // the write path may hold the lock: then it is the one to open the database again
-                let newer = match self.writer.try_lock() {
-                    Some(mut writer) if Arc::ptr_eq(&snapshot, &self.state.read().snapshot) => {
-                        self.reopen(&mut writer).map(|()| self.state.read().snapshot.clone())
-                    }
-                    _ => Ok(self.state.read().snapshot.clone()),
-                };
-                newer.and_then(|newer| guarded(|| work(&newer))).map_err(|error| self.located(error))
-            }
-            result => result.map_err(|error| self.located(error)),
-        }
-    }
-
-    fn located(&self, error: StoreError) -> StoreError {
-        locate(&self.place, error)
-    }
-
-    /// Publishes when time will next demand something.
-    fn note_due(&self, writer: &Writer) {
-        self.next_expiry.store(writer.expiries.next().unwrap_or(u64::MAX), Ordering::Release);
-        let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
-        let oldest = writer.samples.front().map_or(u64::MAX, |(time, _)| time.saturating_add(history));
-        self.next_compaction.store(oldest, Ordering::Release);
-    }
-
-    /// Milliseconds since 1970 when there is something to do; `u64::MAX` for never.
-    fn due(&self) -> u64 {
-        self.next_expiry.load(Ordering::Acquire).min(self.next_compaction.load(Ordering::Acquire))
-    }
-
-    async fn listing(&self, request: ListRequest) -> Result<Listing, StoreError> {
-        let (found, revision, snapshot) = {
-            let state = self.state.read();
-            let at = request.at.unwrap_or(state.revision);
-            state.check(at)?;
-            let found = state.index.list(&request.prefix, request.after.as_deref(), request.limit, at);
-            (found, at, state.snapshot.clone())
-        };
-        let mut entries = Vec::with_capacity(found.keys.len());
-        for (number, chunk) in found.keys.chunks(LIST_CHUNK).enumerate() {
-            if number > 0 {
-                tokio::task::yield_now().await;
-            }
-            entries.extend(
-                self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len()))?,
-            );
-        }
-        Ok(Listing { entries, revision, remaining: found.remaining })
-    }
-
-    /// Some of the log after `after`.
-    fn log(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError> {
-        let (through, snapshot) = {
-            let state = self.state.read();
-            if after < state.compacted {
-                return Err(StoreError::Compacted(state.compacted));
-            }
-            (state.revision, state.snapshot.clone())
-        };
-        let end = through.0.min(after.0.saturating_add(HISTORY_CHUNK.0));
-        self.read_from(snapshot, |snapshot| {
-            let mut events = Vec::new();
-            let mut bytes = 0;
-            for item in snapshot.log.range(after.0 + 1..=end).map_err(failed)? {
-                let (revision, stored) = item.map_err(failed)?;
-                let record = Record::decode(revision.value(), stored.value())?;
-                if record.key.starts_with(prefix) {
-                    let event = event(snapshot, Revision(revision.value()), &record)?;
-                    bytes += event.value.as_ref().map_or(0, |value| value.len());
-                    events.push(event);
-                    if bytes > HISTORY_CHUNK.1 {
-                        return Ok(Changes { events, through: Revision(revision.value()) });
-                    }
-                }
-            }
-            Ok(Changes { events, through: Revision(end) })
-        })
-    }
-}
-
-/// Adds where the store is to an error.
-fn locate(place: &str, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Io(what) if !what.starts_with(place) => StoreError::Io(format!("{place}: {what}")),
-        StoreError::Corrupt(what) if !what.starts_with(place) => {
-            StoreError::Corrupt(format!("{place}: {what}"))
-        }
-        error => error,
-    }
-}
-
-/// A log record as watchers see it.
-fn event(snapshot: &Snapshot, revision: Revision, record: &Record<'_>) -> Result<Arc<Event>, StoreError> {
-    let key: Arc<str> = record.key.into();
-    let value = if record.deleted { None } else { Some(snapshot.value(revision)?) };
-    let previous = match record.previous {
-        Revision(0) => None,
-        before => {
-            let version = Version { revision: before, create: record.create };
-            Some(version.entry(key.clone(), snapshot.value(before)?))
-        }
-    };
-    Ok(Arc::new(Event { key, revision, value, previous, derived: OnceLock::new() }))
-}
-
-impl History for Engine {
-    fn changes(
-        self: Arc<Self>,
-        prefix: Arc<str>,
-        after: Revision,
-    ) -> BoxFuture<'static, Result<Changes, StoreError>> {
-        async move { self.log(&prefix, after) }.boxed()
     }
 }
 

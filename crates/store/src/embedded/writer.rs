@@ -1,46 +1,22 @@
-//! The write path: whoever finds no one at it drives it until no job is left; all jobs that arrive during one commit
-//! share the next. Nothing runs while no one writes.
-//!
-//! Order of each round: decide, commit durably, update what readers see, tell watchers, acknowledge.
+//! The write path, one round after the other, each for all jobs that wait: decide, commit durably, update what readers
+//! see, tell watchers, acknowledge.
 
 use super::batch::Batch;
 use super::database::{Meta, Snapshot, failed, guarded, open};
 use super::expiry::Expiries;
 use super::record::{LOG, Record, VALUES, encode_value};
-use super::{Engine, State};
-use crate::{Entry, Event, Revision, StoreError, Write};
+use super::driver::{Job, Reply};
+use super::engine::Engine;
+use crate::{Entry, Event, Revision, StoreError};
 use bytes::Bytes;
 use redb::{Database, ReadableTable};
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::oneshot;
 
-/// Jobs per commit.
-const BATCH: usize = 1_024;
 /// Expired keys deleted per commit.
 const EXPIRE: usize = 512;
 /// Old log records looked at per commit while nobody waits, for versions to remove.
 const SWEEP: u64 = 512;
-
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the write path is asked to do.
-pub(super) enum Job {
-    /// One compare-and-set.
-    Write(Write, Reply<Revision>),
-    /// Let readers go back no further than this.
-    Compact(Revision, Reply<()>),
-    /// Delete what is due at this time (milliseconds since 1970) and compact what is old; answers when all is done.
-    Maintain(u64, Reply<usize>),
-}
-
-/// Jobs that wait. Bounded by the engine's permits: who finds no room waits in `submit`.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) jobs: VecDeque<Job>,
-    pub(super) driving: bool,
-    pub(super) closed: bool,
-}
 
 /// What only the write path uses.
 pub(super) struct Writer {
@@ -53,55 +29,6 @@ pub(super) struct Writer {
     pub(super) expiries: Expiries,
     /// Times and the revisions that were current then: how old history is.
     pub(super) samples: VecDeque<(u64, Revision)>,
-}
-
-/// Who drives the write path. When it ends before its time (the runtime stops), nobody waits for it in vain.
-pub(super) struct Driver {
-    engine: Arc<Engine>,
-    finished: bool,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if !self.finished {
-            let mut queue = self.engine.queue.lock();
-            queue.driving = false;
-            queue.jobs.clear();
-        }
-    }
-}
-
-impl Driver {
-    /// For a queue that is marked as driven.
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, finished: false }
-    }
-
-    /// Works until no job and nothing to sweep is left.
-    pub(super) fn run(mut self) {
-        let engine = self.engine.clone();
-        let mut writer = engine.writer.lock();
-        loop {
-            let mut queue = engine.queue.lock();
-            if queue.jobs.is_empty() {
-                drop(queue);
-                if engine.sweep(&mut writer) {
-                    continue;
-                }
-                queue = engine.queue.lock();
-            }
-            if queue.jobs.is_empty() {
-                // marked together with the check, so that no job is left behind
-                queue.driving = false;
-                self.finished = true;
-                return;
-            }
-            let count = queue.jobs.len().min(BATCH);
-            let jobs: Vec<_> = queue.jobs.drain(..count).collect();
-            drop(queue);
-            engine.round(&mut writer, jobs);
-        }
-    }
 }
 
 /// The jobs of a round and their answers, sent when the round is over.
@@ -117,20 +44,8 @@ struct Round {
 }
 
 impl Engine {
-    /// Hands a job to the write path.
-    pub(super) fn submit(self: &Arc<Self>, job: Job) {
-        let mut queue = self.queue.lock();
-        queue.jobs.push_back(job);
-        if !queue.driving {
-            queue.driving = true;
-            let driver = Driver::new(self.clone());
-            drop(queue);
-            tokio::task::spawn_blocking(move || driver.run());
-        }
-    }
-
     /// One commit for all these jobs.
-    fn round(&self, writer: &mut Writer, jobs: Vec<Job>) {
+    pub(super) fn round(&self, writer: &mut Writer, jobs: Vec<Job>) {
         let now = self.options.now();
         let mut batch = Batch::after(writer.meta.revision);
         let mut round = Round { compacted: writer.meta.compacted, ..Round::default() };
@@ -146,7 +61,7 @@ impl Engine {
     }
 
     /// Removes some of what compaction left, while nobody waits; false when nothing is left or it failed.
-    fn sweep(&self, writer: &mut Writer) -> bool {
+    pub(super) fn sweep(&self, writer: &mut Writer) -> bool {
         let left = writer.database.is_some() && writer.meta.swept < writer.meta.compacted;
         left && !self.queue.lock().closed
             && self.commit(writer, &Batch::after(writer.meta.revision), writer.meta.compacted, SWEEP).is_ok()
@@ -402,18 +317,5 @@ fn events(batch: &Batch, keys: &[Arc<str>], snapshot: &Snapshot) -> Result<Vec<A
 impl super::index::Version {
     pub(super) fn entry(self, key: Arc<str>, value: Bytes) -> Entry {
         Entry { key, value, create_revision: self.create, mod_revision: self.revision }
-    }
-}
-
-impl State {
-    /// Fails when `at` cannot be read any more, or not yet.
-    pub(super) fn check(&self, at: Revision) -> Result<(), StoreError> {
-        if at < self.compacted {
-            Err(StoreError::Compacted(self.compacted))
-        } else if at > self.revision {
-            Err(StoreError::Future(self.revision))
-        } else {
-            Ok(())
-        }
     }
 }

@@ -451,6 +451,7 @@ fn local(e: &mut Errors, source: &Node<'_>) {
 pub fn csi_driver_name(e: &mut Errors, driver: &Node<'_>) {
     if driver.is_empty() {
         e.push(driver.required(""));
+        return;
     }
     if driver.len() > 63 {
         e.push(driver.too_long(63));

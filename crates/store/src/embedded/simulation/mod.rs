@@ -5,7 +5,7 @@
 mod disk;
 
 use super::disk::Disk;
-use super::writer::{Driver, Job};
+use super::driver::{Driver, Job};
 use super::*;
 use crate::{Expect, Write};
 use disk::{Random, SimulatedDisk};
