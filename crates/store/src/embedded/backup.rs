@@ -6,10 +6,10 @@
 use super::cache::ValueCache;
 use super::database::{Meta, Snapshot, failed, guarded, load, open};
 use super::disk::{Disk, LockedFile, sync_folder};
-use super::overlay::Overlay;
-use super::record::{LOG, VALUES};
 use super::engine::locate;
+use super::overlay::Overlay;
 use super::record::Record;
+use super::record::{LOG, VALUES};
 use super::{EmbeddedStore, FILE};
 use crate::{Revision, StoreError};
 use redb::{Database, Durability, ReadableTable};

@@ -26,7 +26,7 @@ use crate::feed::{Feed, History, Limits};
 use crate::{Entry, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
 use cache::ValueCache;
 use disk::{Disk, LockedFile};
-use driver::{Job, Queue};
+use driver::Job;
 use engine::{Engine, State, locate};
 use futures::FutureExt;
 use futures::future::BoxFuture;

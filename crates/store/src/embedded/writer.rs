@@ -3,10 +3,10 @@
 
 use super::batch::Batch;
 use super::database::{Meta, Snapshot, failed, guarded, open};
-use super::expiry::Expiries;
-use super::record::{LOG, Record, VALUES, encode_value};
 use super::driver::{Job, Reply};
 use super::engine::Engine;
+use super::expiry::Expiries;
+use super::record::{LOG, Record, VALUES, encode_value};
 use crate::{Entry, Event, Revision, StoreError};
 use bytes::Bytes;
 use redb::{Database, ReadableTable};

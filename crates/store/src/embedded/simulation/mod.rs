@@ -11,6 +11,7 @@ use crate::{Expect, Write};
 use disk::{Random, SimulatedDisk};
 use futures::FutureExt;
 use std::collections::BTreeMap;
+use tokio::sync::oneshot;
 
 /// Seeds run by default; `STORE_SEEDS` runs another number, `STORE_SEED` one of them.
 const SEEDS: u64 = 1_000;

@@ -1,0 +1,205 @@
+//! The engine behind a store: what readers see, and how they read it.
+
+use super::Options;
+use super::cache::ValueCache;
+use super::database::{Snapshot, failed, guarded};
+use super::disk::{Disk, LockedFile};
+use super::driver::{Job, Queue};
+use super::index::{Index, Version};
+use super::record::Record;
+use super::writer::Writer;
+use crate::feed::{Changes, Feed, History};
+use crate::{Event, ListRequest, Listing, Revision, StoreError};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{Semaphore, oneshot};
+
+/// Entries a list reads before it lets other tasks run.
+const LIST_CHUNK: usize = 512;
+/// Most log records and bytes a lagging watcher reads at a time.
+const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
+
+/// Shared by a store, its write path and its watches.
+pub(super) struct Engine {
+    pub(super) options: Options,
+    /// Where the store is, for messages.
+    pub(super) place: String,
+    pub(super) disk: Disk,
+    /// Held until the store is dropped.
+    pub(super) lock: Option<Arc<LockedFile>>,
+    pub(super) state: RwLock<State>,
+    pub(super) cache: Arc<ValueCache>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) queue: Mutex<Queue>,
+    pub(super) room: Semaphore,
+    pub(super) feed: Arc<Feed>,
+    /// Milliseconds since 1970 when the next key expires; `u64::MAX` for none.
+    pub(super) next_expiry: AtomicU64,
+    /// The same for the next part of history that gets too old.
+    pub(super) next_compaction: AtomicU64,
+}
+
+/// What readers see, all of one revision.
+pub(super) struct State {
+    pub(super) index: Index,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) revision: Revision,
+    pub(super) compacted: Revision,
+}
+
+impl State {
+    /// Fails when `at` cannot be read any more, or not yet.
+    pub(super) fn check(&self, at: Revision) -> Result<(), StoreError> {
+        if at < self.compacted {
+            Err(StoreError::Compacted(self.compacted))
+        } else if at > self.revision {
+            Err(StoreError::Future(self.revision))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Engine {
+    /// Puts a job into the write path and waits for its answer.
+    pub(super) async fn ask<T>(
+        self: &Arc<Self>,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        let _permit = self.room.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.submit(job(reply));
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads from the newest snapshot.
+    pub(super) fn read<T>(&self, work: impl Fn(&Snapshot) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let snapshot = self.state.read().snapshot.clone();
+        self.read_from(snapshot, work)
+    }
+
+    /// Reads from `snapshot`, or from a newer one when a failure of the disk made it unusable in between.
+    pub(super) fn read_from<T>(
+        &self,
+        snapshot: Arc<Snapshot>,
+        work: impl Fn(&Snapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match guarded(|| work(&snapshot)) {
+            Err(StoreError::Io(_)) => {
+                // the write path may hold the lock: then it is the one to open the database again
+                let newer = match self.writer.try_lock() {
+                    Some(mut writer) if Arc::ptr_eq(&snapshot, &self.state.read().snapshot) => {
+                        self.reopen(&mut writer).map(|()| self.state.read().snapshot.clone())
+                    }
+                    _ => Ok(self.state.read().snapshot.clone()),
+                };
+                newer.and_then(|newer| guarded(|| work(&newer))).map_err(|error| self.located(error))
+            }
+            result => result.map_err(|error| self.located(error)),
+        }
+    }
+
+    pub(super) fn located(&self, error: StoreError) -> StoreError {
+        locate(&self.place, error)
+    }
+
+    /// Publishes when time will next demand something.
+    pub(super) fn note_due(&self, writer: &Writer) {
+        self.next_expiry.store(writer.expiries.next().unwrap_or(u64::MAX), Ordering::Release);
+        let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
+        let oldest = writer.samples.front().map_or(u64::MAX, |(time, _)| time.saturating_add(history));
+        self.next_compaction.store(oldest, Ordering::Release);
+    }
+
+    /// Milliseconds since 1970 when there is something to do; `u64::MAX` for never.
+    pub(super) fn due(&self) -> u64 {
+        self.next_expiry.load(Ordering::Acquire).min(self.next_compaction.load(Ordering::Acquire))
+    }
+
+    pub(super) async fn listing(&self, request: ListRequest) -> Result<Listing, StoreError> {
+        let (found, revision, snapshot) = {
+            let state = self.state.read();
+            let at = request.at.unwrap_or(state.revision);
+            state.check(at)?;
+            let found = state.index.list(&request.prefix, request.after.as_deref(), request.limit, at);
+            (found, at, state.snapshot.clone())
+        };
+        let mut entries = Vec::with_capacity(found.keys.len());
+        for (number, chunk) in found.keys.chunks(LIST_CHUNK).enumerate() {
+            if number > 0 {
+                tokio::task::yield_now().await;
+            }
+            entries.extend(
+                self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len()))?,
+            );
+        }
+        Ok(Listing { entries, revision, remaining: found.remaining })
+    }
+
+    /// Some of the log after `after`.
+    fn log(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError> {
+        let (through, snapshot) = {
+            let state = self.state.read();
+            if after < state.compacted {
+                return Err(StoreError::Compacted(state.compacted));
+            }
+            (state.revision, state.snapshot.clone())
+        };
+        let end = through.0.min(after.0.saturating_add(HISTORY_CHUNK.0));
+        self.read_from(snapshot, |snapshot| {
+            let mut events = Vec::new();
+            let mut bytes = 0;
+            for item in snapshot.log.range(after.0 + 1..=end).map_err(failed)? {
+                let (revision, stored) = item.map_err(failed)?;
+                let record = Record::decode(revision.value(), stored.value())?;
+                if record.key.starts_with(prefix) {
+                    let event = event(snapshot, Revision(revision.value()), &record)?;
+                    bytes += event.value.as_ref().map_or(0, |value| value.len());
+                    events.push(event);
+                    if bytes > HISTORY_CHUNK.1 {
+                        return Ok(Changes { events, through: Revision(revision.value()) });
+                    }
+                }
+            }
+            Ok(Changes { events, through: Revision(end) })
+        })
+    }
+}
+
+/// Adds where the store is to an error.
+pub(super) fn locate(place: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io(what) if !what.starts_with(place) => StoreError::Io(format!("{place}: {what}")),
+        StoreError::Corrupt(what) if !what.starts_with(place) => {
+            StoreError::Corrupt(format!("{place}: {what}"))
+        }
+        error => error,
+    }
+}
+
+/// A log record as watchers see it.
+fn event(snapshot: &Snapshot, revision: Revision, record: &Record<'_>) -> Result<Arc<Event>, StoreError> {
+    let key: Arc<str> = record.key.into();
+    let value = if record.deleted { None } else { Some(snapshot.value(revision)?) };
+    let previous = match record.previous {
+        Revision(0) => None,
+        before => {
+            let version = Version { revision: before, create: record.create };
+            Some(version.entry(key.clone(), snapshot.value(before)?))
+        }
+    };
+    Ok(Arc::new(Event { key, revision, value, previous, derived: OnceLock::new() }))
+}
+
+impl History for Engine {
+    fn changes(
+        self: Arc<Self>,
+        prefix: Arc<str>,
+        after: Revision,
+    ) -> BoxFuture<'static, Result<Changes, StoreError>> {
+        async move { self.log(&prefix, after) }.boxed()
+    }
+}
