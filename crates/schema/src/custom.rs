@@ -21,6 +21,7 @@ mod outcome;
 mod prune;
 mod regex;
 mod rules;
+mod shared;
 mod structural;
 mod validate;
 
@@ -31,7 +32,7 @@ pub use default::default;
 pub use definition::check_definition;
 pub use embedded::validate as validate_embedded;
 pub use field_path::{Step, field_path};
-pub use format::unrecognized as unrecognized_format;
+pub use format::unrecognized_formats;
 pub use lists::validate as validate_lists;
 pub use prune::prune;
 pub use regex::{go_regex, go_regex_error};

@@ -5,7 +5,7 @@
 
 use super::{
     constraints::{Check, Custom, Pattern, TypeSet},
-    prune,
+    prune, shared,
 };
 use crate::{Field, ListType, Node, NodeId, PatchStrategy, Scalar, Schema, Shape, Types, builtin};
 use object::{Map, Value};
@@ -30,21 +30,22 @@ impl Compiled {
 /// Schemas nested deeper than this are taken for anything.
 const MAX_DEPTH: usize = 128;
 
-/// Compiles the schema of one version. `null` compiles to an object that keeps all its fields.
+/// Compiles the schema of one version. `null` compiles to an object that keeps all its fields. Equal schemas compile
+/// once: a compiled one is shared, across virtual clusters too, as long as anyone holds it.
 pub fn compile(schema: &Value) -> Compiled {
-    let compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
-    let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let schema = if schema.is_null() { &anything } else { schema };
-    finish(compiler, schema, Place::Root)
+    shared::get_or_compile(schema, || {
+        let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        build(if schema.is_null() { &anything } else { schema }, Place::Root)
+    })
 }
 
 /// Compiles a part of a schema.
 pub(super) fn compile_value(schema: &Value) -> Compiled {
-    let compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
-    finish(compiler, schema, Place::Inner)
+    build(schema, Place::Inner)
 }
 
-fn finish(mut compiler: Compiler, schema: &Value, place: Place) -> Compiled {
+fn build(schema: &Value, place: Place) -> Compiled {
+    let mut compiler = Compiler { types: Types::default(), custom: Custom::default(), missing: None };
     let root = compiler.node(schema, place, 0);
     let Compiler { mut types, custom, .. } = compiler;
     types.custom = Some(Box::new(custom));

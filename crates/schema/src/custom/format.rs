@@ -2,8 +2,8 @@
 
 use super::constraints::TypeSet;
 use base64::Engine;
-use object::{names, time};
-use std::net::IpAddr;
+use object::{Value, names, time};
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// Checked, or known to need no check.
 const KNOWN: [&str; 25] = [
@@ -57,9 +57,32 @@ pub(super) fn known(format: &str, types: TypeSet) -> Option<&str> {
     (known && !format.is_empty()).then_some(format)
 }
 
-/// A format that means nothing for a place of this type (or none): creating the definition warns of it.
-pub fn unrecognized(format: &str, type_name: &str) -> bool {
-    !format.is_empty() && known(format, TypeSet::named(type_name)).is_none()
+/// The formats in an `openAPIV3Schema` that mean nothing where they stand, sorted; writing the definition warns of them.
+pub fn unrecognized_formats(schema: &Value) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    collect_unrecognized(schema, &mut found);
+    found.into_iter().collect()
+}
+
+fn collect_unrecognized(schema: &Value, found: &mut BTreeSet<String>) {
+    if !schema.is_object() {
+        return;
+    }
+    let text = |name: &str| schema[name].as_str().unwrap_or("");
+    if !text("format").is_empty() && known(text("format"), TypeSet::named(text("type"))).is_none() {
+        found.insert(text("format").to_owned());
+    }
+    for name in ["items", "additionalProperties", "not"] {
+        collect_unrecognized(&schema[name], found);
+    }
+    for name in ["allOf", "anyOf", "oneOf"] {
+        schema[name].as_array().into_iter().flatten().for_each(|inner| collect_unrecognized(inner, found));
+    }
+    schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .for_each(|(_, inner)| collect_unrecognized(inner, found));
 }
 
 /// Whether `text` is of a (known) format.

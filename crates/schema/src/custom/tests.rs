@@ -131,3 +131,21 @@ fn hostile_schemas_do_no_harm() {
         compile(&odd);
     }
 }
+
+#[test]
+fn equal_schemas_are_compiled_once() {
+    let spec = json!({"type": "object", "properties": {"only-here": {"type": "string"}}});
+    let (one, two) = (compiled(spec.clone()), compiled(spec.clone()));
+    assert!(std::sync::Arc::ptr_eq(&one.types, &two.types));
+    let weak = std::sync::Arc::downgrade(&one.types);
+    drop((one, two));
+    assert!(weak.upgrade().is_none(), "nothing keeps what nobody holds");
+    assert!(compiled(spec).schema().field("spec").unwrap().field("only-here").is_some());
+}
+
+#[test]
+fn odd_formats_are_told() {
+    let schema = json!({"properties": {"a": {"type": "string", "format": "nonsense"}, "b": {"type": "integer", "format": "int32"},
+        "c": {"type": "array", "items": {"type": "integer", "format": "date"}}, "d": {"type": "string", "format": "date-time"}}});
+    assert_eq!(unrecognized_formats(&schema), ["date", "nonsense"]);
+}

@@ -36,7 +36,8 @@ pub(super) fn show_zeros(schema: Schema<'_>, map: &mut Map<String, Value>) {
 /// Whether a field's value does not outlive storing: it is left out when empty, or it is an empty list or map, which
 /// protobuf (in which a real server stores built-in objects) does not tell from none.
 pub(super) fn is_lost(field: &Field, schema: Schema<'_>, value: &Value) -> bool {
-    (field.omit_empty || matches!(schema.node().shape, Shape::List(_) | Shape::Map(_))) && is_empty(schema, value)
+    (field.omit_empty || matches!(schema.node().shape, Shape::List(_) | Shape::Map(_)))
+        && is_empty(schema, value)
 }
 
 /// Whether `omitempty` (for structs `omitzero`) leaves `value` out.
