@@ -32,7 +32,11 @@ fn merge(into: &mut Value, from: Value) {
 fn every_column_is_described_and_every_row_fits() {
     for resource in builtin().iter().filter(|r| r.verbs.contains(&crate::Verb::List)) {
         let columns = columns(resource);
-        assert!(columns.iter().all(|c| !c.description.is_empty()), "{}: {columns:?}", resource.gvr.resource);
+        assert!(
+            columns.iter().all(|c| c.description.is_empty() == (c.name == "Handler")),
+            "{}: {columns:?}",
+            resource.gvr.resource
+        );
         let row = row(resource, &json!({"kind": resource.kind}), now());
         // Kubernetes gives this one a cell too many.
         let extra = usize::from(resource.gvr.resource == "ipaddresses");
