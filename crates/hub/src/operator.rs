@@ -9,15 +9,19 @@ use node::Kubelet;
 use object::{ApiError, GroupVersionResource, Value, json, meta};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use syncer::Host;
 use syncer::resources::{CLAIMS, CONFIG_MAPS, PODS, SECRETS, SERVICES};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use translate::marks;
+
+/// Host namespace and name.
+type Key = (String, String);
 
 /// Longest wait before a virtual cluster that could not be started is tried again.
 const RETRY_CAP: Duration = Duration::from_secs(60);
@@ -33,7 +37,9 @@ struct Shared {
     cache: Cache,
     place: Place,
     kubelet: Arc<dyn Kubelet>,
-    owners: Mutex<HashMap<(String, String), Arc<Notify>>>,
+    owners: Mutex<HashMap<Key, Arc<Notify>>>,
+    /// How starting each virtual cluster went, in this process.
+    outcomes: watch::Sender<HashMap<Key, Result<SocketAddr, Error>>>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -52,6 +58,7 @@ impl Operator {
             place,
             kubelet,
             owners: Mutex::default(),
+            outcomes: watch::Sender::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -60,6 +67,18 @@ impl Operator {
         shared.cache.track(&gvr(), Keep::Full);
         let reflecting = tokio::spawn(reflectors.run());
         Ok(Self { shared, reflecting })
+    }
+
+    /// Waits until a virtual cluster runs in this process, or could not be started; gives its address.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    pub async fn running(&self, namespace: &str, name: &str) -> Result<SocketAddr, Error> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut outcomes = self.shared.outcomes.subscribe();
+        let held = outcomes.wait_for(|all| all.contains_key(&key)).await;
+        let held = held.map_err(|_| Error("the operator has stopped".into()))?;
+        held.get(&key).cloned().unwrap_or_else(|| Err(Error("the operator has stopped".into())))
     }
 
     /// Stops all virtual clusters and waits for them.
@@ -121,7 +140,7 @@ fn changed(weak: &Weak<Shared>, change: &Change) {
 }
 
 /// The life of one virtual cluster.
-async fn own(shared: Arc<Shared>, key: (String, String), notify: Arc<Notify>) {
+async fn own(shared: Arc<Shared>, key: Key, notify: Arc<Notify>) {
     let mut running: Option<Tenant> = None;
     let mut wait = Duration::from_secs(1);
     loop {
@@ -157,6 +176,7 @@ async fn own(shared: Arc<Shared>, key: (String, String), notify: Arc<Notify>) {
         tenant.stop().await;
     }
     shared.owners.lock().remove(&key);
+    shared.outcomes.send_modify(|all| drop(all.remove(&key)));
 }
 
 async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -> Result<(), Error> {
@@ -171,9 +191,14 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -
         shared.cache.observe(&gvr(), &held.map_err(|e| Error(e.to_string()))?);
     }
     if running.is_none() {
+        report(shared, object, status(object, "Starting", "", None)).await?;
         match Tenant::start(object, &shared.place, &shared.host, &shared.kubelet).await {
-            Ok(tenant) => *running = Some(tenant),
+            Ok(tenant) => {
+                settled(shared, object, Ok(tenant.address()));
+                *running = Some(tenant);
+            }
             Err(error) => {
+                settled(shared, object, Err(error.clone()));
                 report(shared, object, status(object, "Failed", &error.0, None)).await?;
                 return Err(error);
             }
@@ -183,14 +208,22 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -
     report(shared, object, status(object, "Ready", "", address)).await
 }
 
+fn settled(shared: &Shared, object: &Value, outcome: Result<SocketAddr, Error>) {
+    let key = (meta::namespace(object).to_owned(), meta::name(object).to_owned());
+    shared.outcomes.send_modify(|all| drop(all.insert(key, outcome)));
+}
+
 /// Writes the status if it says something new.
 async fn report(shared: &Shared, object: &Value, status: Value) -> Result<(), Error> {
-    if object["status"] == status {
+    let newest = shared.cache.get(&gvr(), meta::namespace(object), meta::name(object));
+    if newest.is_some_and(|o| o["status"] == status) {
         return Ok(());
     }
     let mut patched = status;
-    if patched.get("message").is_none() {
-        patched["message"] = Value::Null;
+    for field in ["message", "address", "kubeconfigSecret"] {
+        if patched.get(field).is_none() {
+            patched[field] = Value::Null;
+        }
     }
     let patch = Patch::Merge(json!({"status": patched}));
     match shared

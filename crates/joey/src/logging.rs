@@ -23,7 +23,7 @@ enum Format {
 /// Starts logging for the whole process.
 pub(crate) fn start(options: &Options) {
     let level = match options.verbose {
-        0 => "warn",
+        0 => "warn,kube_client=off",
         1 => "info,api=debug",
         _ => "debug",
     };

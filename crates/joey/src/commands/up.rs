@@ -8,7 +8,6 @@ use hub::{ControlPlane, Error, Operator, Place, SandboxHost, kubeconfig};
 use object::{ApiError, GroupVersionResource, Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use syncer::Host;
 
 const CLUSTER: &str = "demo";
@@ -57,8 +56,8 @@ impl Up {
         let operator = Operator::start(host.clone(), place, sandbox.kubelet.clone()).await?;
         let client = sandbox.plane.client("joey");
         make_demo(&client).await?;
-        let address = wait_ready(&client).await?;
-        steps.done(&format!("virtual cluster {CLUSTER} in namespace {NAMESPACE}, on {address}"));
+        let address = operator.running(NAMESPACE, CLUSTER).await?;
+        steps.done(&format!("virtual cluster {CLUSTER} in namespace {NAMESPACE}, on https://{address}"));
 
         let file = self.kubeconfig.unwrap_or_else(|| folder.join("kubeconfig"));
         write_contexts(&file, &sandbox.plane, &client).await?;
@@ -115,12 +114,6 @@ async fn make_demo(client: &Client) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Waits until the virtual cluster says where it is.
-async fn wait_ready(client: &Client) -> Result<String, Error> {
-    let object = super::wait::ready(client, NAMESPACE, CLUSTER, Duration::from_secs(60), &mut |_| {}).await?;
-    Ok(object["status"]["address"].as_str().unwrap_or("").to_owned())
 }
 
 /// Adds the contexts to a kubeconfig; what else is in it stays.
