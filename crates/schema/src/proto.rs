@@ -128,7 +128,7 @@ pub fn encode_envelope(object: &Value) -> Result<Vec<u8>> {
 
 /// The same for an object that does not say its kind.
 pub fn encode_envelope_as(gvk: &GroupVersionKind, object: &Value) -> Result<Vec<u8>> {
-    let Some(schema) = builtin().by_gvk(&gvk) else {
+    let Some(schema) = builtin().by_gvk(gvk) else {
         return error(format!(
             "object {gvk} does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
         ));

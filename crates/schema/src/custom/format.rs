@@ -297,7 +297,7 @@ fn is_credit_card(text: &str) -> bool {
     let doubled = |d: u32| if d > 4 { d * 2 - 9 } else { d * 2 };
     let sum: u32 =
         digits.iter().rev().enumerate().map(|(at, d)| if at % 2 == 1 { doubled(*d) } else { *d }).sum();
-    (13..=16).contains(&digits.len()) && sum % 10 == 0
+    (13..=16).contains(&digits.len()) && sum.is_multiple_of(10)
 }
 
 /// `d` is a digit, `?` an optional dash or space.
@@ -380,7 +380,7 @@ fn is_duration(text: &str) -> bool {
         let known = |names: &&[&str]| {
             names.contains(&unit.as_str()) || names.last().is_some_and(|last| unit.starts_with(last))
         };
-        found |= !unit.is_empty() && UNITS.iter().any(|names| known(&names));
+        found |= !unit.is_empty() && UNITS.iter().any(known);
         rest = &after[end..];
     }
     found

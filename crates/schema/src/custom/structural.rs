@@ -164,7 +164,7 @@ fn metadata(schema: &Value, level: Level, path: &Path, errors: &mut Vec<FieldErr
     let names_only = properties(metadata).all(|(name, _)| name == "name" || name == "generateName");
     let mut rest: Map<String, Value> = metadata.as_object().cloned().unwrap_or_default();
     rest.retain(|name, _| {
-        !["type", "default"].contains(&name.as_str()) && !(name == "properties" && names_only)
+        !(["type", "default"].contains(&name.as_str()) || (name == "properties" && names_only))
     });
     if level == Level::Root && !rest.is_empty() {
         let detail = "must not specify anything other than name and generateName, but metadata is implicitly specified";

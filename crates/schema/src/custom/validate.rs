@@ -107,7 +107,7 @@ fn json_type(at: At<'_>, value: &Value, place: &Place) -> Outcome {
     let numeric = check.types.has(TypeSet::NUMBER) || check.types.has(TypeSet::INTEGER);
     if !textual && !format.is_empty() && !fits && number_format != format {
         outcome.add(place.wrong_type(number_format, format));
-    } else if !fits && !(!numeric && !format.is_empty() && textual) {
+    } else if !fits && (numeric || !textual || format.is_empty()) {
         outcome.add(place.wrong_type(name, &check.types.names()));
     }
     outcome

@@ -13,15 +13,15 @@ const PREFIX: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.J
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Union {
     /// `additionalProperties`
-    OrBool,
+    Bool,
     /// `items`
-    OrArray,
+    Array,
     /// `dependencies`
-    OrStringArray,
+    StringArray,
 }
 
 static UNIONS: LazyLock<[(Option<NodeId>, Union); 3]> = LazyLock::new(|| {
-    [("OrBool", Union::OrBool), ("OrArray", Union::OrArray), ("OrStringArray", Union::OrStringArray)]
+    [("OrBool", Union::Bool), ("OrArray", Union::Array), ("OrStringArray", Union::StringArray)]
         .map(|(suffix, union)| (builtin().names.get(format!("{PREFIX}{suffix}").as_str()).copied(), union))
 });
 
@@ -51,13 +51,13 @@ pub(super) fn decode<E: serde::de::Error>(union: Union, value: Value, at: At<'_,
     };
     match (union, value) {
         (_, Value::Object(map)) => props(Value::Object(map)),
-        (Union::OrBool, Value::Bool(allowed)) => Ok(allowed.into()),
+        (Union::Bool, Value::Bool(allowed)) => Ok(allowed.into()),
         (_, Value::Null) => Ok(Value::Null),
-        (Union::OrBool, _) => Err(at.state.fail("boolean or JSON schema expected".into())),
-        (Union::OrArray, Value::Array(list)) => {
+        (Union::Bool, _) => Err(at.state.fail("boolean or JSON schema expected".into())),
+        (Union::Array, Value::Array(list)) => {
             list.into_iter().map(props).collect::<Result<_, _>>().map(Value::Array)
         }
-        (Union::OrStringArray, Value::Array(list)) => Ok(Value::Array(list)),
+        (Union::StringArray, Value::Array(list)) => Ok(Value::Array(list)),
         _ => Ok(Value::Null),
     }
 }

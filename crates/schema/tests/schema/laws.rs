@@ -51,11 +51,11 @@ fn fitting(schema: Schema<'_>, choices: &mut impl Iterator<Item = u8>, depth: us
         Shape::Scalar(scalar) => match scalar {
             Scalar::String => ["", "a", "b"][usize::from(pick % 3)].into(),
             Scalar::Bytes => ["", "YQ=="][usize::from(pick % 2)].into(),
-            Scalar::Bool => (pick % 2 == 0).into(),
+            Scalar::Bool => pick.is_multiple_of(2).into(),
             Scalar::Int32 | Scalar::Int64 => (i64::from(pick) - 100).into(),
             Scalar::Double => (f64::from(pick) / 2.0).into(),
             Scalar::IntOrString => {
-                if pick % 2 == 0 {
+                if pick.is_multiple_of(2) {
                     "x".into()
                 } else {
                     pick.into()
