@@ -132,10 +132,7 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     };
     shared.cache.subscribe(Arc::new(handler));
     let of = &shared.resources;
-    eprintln!("DBG drive");
-    for _ in 0..3 { for s in shared.cache.stores() { eprintln!("DBG {} {}", s.gvr().resource, s.has_synced()); } tokio::time::sleep(Duration::from_secs(1)).await; }
     shared.cache.wait_synced(&[&of.pods, &of.nodes, &of.claims, &of.volumes, &of.classes]).await;
-    eprintln!("DBG synced");
     let mut driver = Driver::new(shared.clone());
     driver.begin();
     loop {
@@ -172,9 +169,14 @@ impl Driver {
         }
     }
 
-    /// Takes in what there is before anything is decided.
+    /// Takes in what there is before anything is decided, and looks at all of it once.
     fn begin(&mut self) {
         let of = &self.shared.resources;
+        for gvr in [&of.pods, &of.claims, &of.volumes] {
+            for entry in self.shared.cache.list(gvr, "") {
+                heard(&self.shared, &Change { gvr: Arc::new(gvr.clone()), old: None, new: Some(entry) });
+            }
+        }
         for node in self.shared.cache.values(&of.nodes, "") {
             self.pods.cluster.put_node(node);
         }
@@ -195,7 +197,6 @@ impl Driver {
         }
         while self.working.len() < self.shared.options.workers.max(1) {
             let Some(key) = self.shared.queue.pop() else { return };
-            eprintln!("DBG {key:?}");
             if self.busy.contains(&key) {
                 self.again.insert(key);
                 continue;

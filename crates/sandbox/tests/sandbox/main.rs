@@ -1,0 +1,5 @@
+//! A sandbox on an API server in memory.
+
+mod kubectl;
+mod pods;
+mod world;
