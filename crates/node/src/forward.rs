@@ -85,7 +85,7 @@ async fn tunnel(io: Box<dyn Io>, network: Box<dyn PortForward>, who: String) {
                 break;
             }
         }
-        let _ = sink.send(Message::Close(None)).await;
+        let _ = sink.send(ws::goodbye()).await;
     };
     tokio::select! {
         _ = async { tokio::join!(incoming, outgoing) } => {}

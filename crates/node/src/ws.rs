@@ -14,7 +14,8 @@ use object::{ApiError, Result};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 const STDIN: u8 = 0;
@@ -91,6 +92,11 @@ impl Channels {
     }
 }
 
+/// The closing that clients take for a good end.
+pub(crate) fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+}
+
 /// A WebSocket server end on an upgraded connection.
 pub(crate) async fn accept(io: Box<dyn Io>) -> WebSocketStream<Box<dyn Io>> {
     let config = WebSocketConfig::default()
@@ -131,7 +137,7 @@ pub(crate) async fn run(io: Box<dyn Io>, channels: Channels, streams: Streams, s
             drop(guard);
         }
     }
-    let _ = sink.send(Message::Close(None)).await;
+    let _ = sink.send(goodbye()).await;
     let drain = async { while let Some(Ok(_)) = source.next().await {} };
     let _ = tokio::time::timeout(GOODBYE, drain).await;
 }

@@ -26,7 +26,12 @@ impl Served {
     /// `None` where there is no kubectl.
     async fn start() -> Option<Self> {
         let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into());
-        let found = Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        let found = Command::new(&program)
+            .args(["version", "--client"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await;
         if !found.is_ok_and(|status| status.success()) {
             eprintln!("SKIPPED: no kubectl");
             return None;
@@ -35,7 +40,8 @@ impl Served {
         let now = object::time::now().as_second();
         let authority = CertificateAuthority::generate("ca", now).unwrap();
         let serving = authority.issue_server("test", &SubjectAltNames::hosts(["127.0.0.1"]), now).unwrap();
-        let tls = Tls::from_pem(serving.certificate_pem().as_bytes(), serving.key_pem().as_bytes(), None).unwrap();
+        let tls =
+            Tls::from_pem(serving.certificate_pem().as_bytes(), serving.key_pem().as_bytes(), None).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let api = world.api.clone();
@@ -43,7 +49,8 @@ impl Served {
             let api = api.clone();
             async move { api.serve(request, api::Peer { user: None, certificate: peer.certificate }).await }
         };
-        let server = Server { listener, tls: Some(tls), handler: Arc::new(handler), limits: Limits::default() };
+        let server =
+            Server { listener, tls: Some(tls), handler: Arc::new(handler), limits: Limits::default() };
         let shutdown = CancellationToken::new();
         tokio::spawn(serve(server, shutdown.clone()));
         let folder = tempfile::tempdir().unwrap();
@@ -84,9 +91,11 @@ impl Served {
 async fn exec_logs_and_port_forward() {
     let Some(served) = Served::start().await else { return };
     let world = &served.world;
-    world.run("web", &["sh", "-c", "echo up; exec nginx"], |pod| {
-        pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80}]);
-    }).await;
+    world
+        .run("web", &["sh", "-c", "echo up; exec nginx"], |pod| {
+            pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80}]);
+        })
+        .await;
     world.until_ready("web").await;
 
     assert_eq!(served.run(&["logs", "web"]).await.1.lines().next(), Some("up"));
@@ -94,9 +103,16 @@ async fn exec_logs_and_port_forward() {
     assert_eq!((code, text.as_str()), (5, "out\ncommand terminated with exit code 5\n"));
     assert_eq!(served.run(&["exec", "web", "--", "hostname"]).await, (0, "web\n".into()));
     assert_eq!(piped(served.kubectl(&["exec", "-i", "web", "--", "cat"]), "to and fro").await, "to and fro");
-    assert_eq!(piped(served.kubectl(&["exec", "-i", "web", "--", "sh"]), "x=1\necho $((x+1))\nexit\n").await, "2\n");
+    assert_eq!(
+        piped(served.kubectl(&["exec", "-i", "web", "--", "sh"]), "x=1\necho $((x+1))\nexit\n").await,
+        "2\n"
+    );
     let missing = served.run(&["exec", "web", "-c", "none", "--", "ls"]).await;
-    assert!(missing.1.contains("container none is not valid for pod web") || missing.1.contains("container none not found"), "{missing:?}");
+    assert!(
+        missing.1.contains("container none is not valid for pod web")
+            || missing.1.contains("container none not found"),
+        "{missing:?}"
+    );
 
     // The old way, without WebSockets.
     let mut spdy = served.kubectl(&["exec", "-i", "web", "--", "cat"]);
@@ -127,7 +143,8 @@ async fn through_port(served: &Served, websockets: &str) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // `Forwarding from 127.0.0.1:40001 -> 80`
     let line = lines.next_line().await.unwrap().unwrap_or_default();
-    let port: u16 = line.split([':', ' ']).nth(3).and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+    let port: u16 =
+        line.split([':', ' ']).nth(3).and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     let mut text = String::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

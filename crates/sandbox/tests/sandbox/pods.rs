@@ -16,7 +16,8 @@ async fn a_pod_runs_speaks_and_goes() {
     let log = world.log("web").await;
     assert_eq!(log, "hello\nsandbox: nginx (image busybox) is simulated: it counts as running\n");
 
-    let deleted = world.client.delete(&core("pods"), "default", "web", &DeleteOptions::default()).await.unwrap();
+    let deleted =
+        world.client.delete(&core("pods"), "default", "web", &DeleteOptions::default()).await.unwrap();
     assert!(meta::deletion_timestamp(&deleted).is_some(), "a bound pod ends with grace");
     world.until("pods", "web", |pod| pod.is_none()).await;
     // Telling is not part of doing: the last event may still be on its way.
@@ -36,13 +37,17 @@ async fn a_pod_runs_speaks_and_goes() {
 #[tokio::test]
 async fn work_ends_and_is_restarted() {
     let world = World::start().await;
-    world.run("done", &["sh", "-c", "echo hi; exit 3"], |p| p["spec"]["restartPolicy"] = "Never".into()).await;
+    world
+        .run("done", &["sh", "-c", "echo hi; exit 3"], |p| p["spec"]["restartPolicy"] = "Never".into())
+        .await;
     world.run("again", &["false"], |_| {}).await;
     let pod = world.until_phase("done", "Failed").await;
     assert_eq!(pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], 3);
     assert_eq!(world.log("done").await, "hi\n");
     let crashing = |pod: Option<&object::Value>| {
-        pod.is_some_and(|p| p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff")
+        pod.is_some_and(|p| {
+            p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        })
     };
     world.until("pods", "again", crashing).await;
     world.sandbox.stop().await;
@@ -73,7 +78,10 @@ async fn what_is_missing_is_waited_for_and_then_mounted() {
     world.until_ready("p").await;
 
     assert_eq!(world.exec("p", &["cat", "/etc/m/a"]).await.0, "from a map");
-    assert_eq!(world.exec("p", &["sh", "-c", "echo $KEY on $NODE as $(hostname)"]).await.0, "hush on sandbox-1 as p\n");
+    assert_eq!(
+        world.exec("p", &["sh", "-c", "echo $KEY on $NODE as $(hostname)"]).await.0,
+        "hush on sandbox-1 as p\n"
+    );
     let (_, status) = world.exec("p", &["sh", "-c", "echo kept > /tmp/x; exit 7"]).await;
     assert_eq!(status["details"]["causes"], json!([{"reason": "ExitCode", "message": "7"}]));
     assert_eq!(world.exec("p", &["cat", "/tmp/x"]).await.0, "kept\n");
@@ -102,16 +110,22 @@ async fn pods_wait_for_room_and_claims() {
     }
     world.run("c", &["sleep", "infinity"], wants("3")).await;
     let refused = |pod: Option<&object::Value>| {
-        pod.is_some_and(|p| p["status"]["conditions"][0]["message"].as_str().is_some_and(|m| m.starts_with("0/2 nodes are available: 2 Insufficient cpu.")))
+        pod.is_some_and(|p| {
+            p["status"]["conditions"][0]["message"]
+                .as_str()
+                .is_some_and(|m| m.starts_with("0/2 nodes are available: 2 Insufficient cpu."))
+        })
     };
     world.until("pods", "c", refused).await;
     let now = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
     world.client.delete(&core("pods"), "default", "a", &now).await.unwrap();
     world.until_ready("c").await;
 
-    world.run("d", &["sleep", "infinity"], |pod| {
-        pod["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);
-    }).await;
+    world
+        .run("d", &["sleep", "infinity"], |pod| {
+            pod["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);
+        })
+        .await;
     let claim = json!({
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "1Gi"}}},
@@ -119,9 +133,19 @@ async fn pods_wait_for_room_and_claims() {
     world.create("persistentvolumeclaims", claim).await;
     world.until_ready("d").await;
     let claim = world.client.get(&core("persistentvolumeclaims"), "default", "data").await.unwrap();
-    assert_eq!((&claim["status"]["phase"], &claim["status"]["capacity"]["storage"]), (&json!("Bound"), &json!("1Gi")));
-    let volume = world.client.get(&core("persistentvolumes"), "", claim["spec"]["volumeName"].as_str().unwrap()).await.unwrap();
-    assert_eq!((&volume["status"]["phase"], &volume["spec"]["claimRef"]["name"]), (&json!("Bound"), &json!("data")));
+    assert_eq!(
+        (&claim["status"]["phase"], &claim["status"]["capacity"]["storage"]),
+        (&json!("Bound"), &json!("1Gi"))
+    );
+    let volume = world
+        .client
+        .get(&core("persistentvolumes"), "", claim["spec"]["volumeName"].as_str().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (&volume["status"]["phase"], &volume["spec"]["claimRef"]["name"]),
+        (&json!("Bound"), &json!("data"))
+    );
     world.sandbox.stop().await;
 }
 
@@ -143,6 +167,9 @@ async fn a_sandbox_goes_on_where_another_stopped() {
     assert_ne!(other["status"]["podIP"], before["status"]["podIP"]);
     let after = world.client.get(&core("pods"), "default", "p").await.unwrap();
     assert!(is_ready(&after));
-    assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"], "nothing to do, nothing written");
+    assert_eq!(
+        after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"],
+        "nothing to do, nothing written"
+    );
     world.sandbox.stop().await;
 }

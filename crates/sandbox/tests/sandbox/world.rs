@@ -29,7 +29,10 @@ pub fn core(resource: &str) -> GroupVersionResource {
 
 impl World {
     pub async fn start() -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let store: Arc<dyn Store> = MemoryStore::new();
         let issuer = TokenIssuer::new("https://issuer", PrivateKey::generate().unwrap());
         let keys = vec![issuer.public_key().clone()];
@@ -38,7 +41,11 @@ impl World {
         let kubelet = sandbox.kubelet();
         let config = Config {
             issuer,
-            verifier: TokenVerifier { issuers: vec!["https://issuer".into()], keys, api_audiences: vec!["https://issuer".into()] },
+            verifier: TokenVerifier {
+                issuers: vec!["https://issuer".into()],
+                keys,
+                api_audiences: vec!["https://issuer".into()],
+            },
             static_tokens: StaticTokens::parse("secret,admin,1,\"system:masters\"", "tokens").unwrap(),
             ca_pem: String::new(),
             advertise: "127.0.0.1:6443".parse().unwrap(),
@@ -84,8 +91,14 @@ impl World {
     }
 
     /// Watches an object until it fits; `None` is the object gone.
-    pub async fn until(&self, resource: &str, name: &str, fits: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
-        let options = WatchOptions { field_selector: format!("metadata.name={name}"), ..WatchOptions::default() };
+    pub async fn until(
+        &self,
+        resource: &str,
+        name: &str,
+        fits: impl Fn(Option<&Value>) -> bool,
+    ) -> Option<Value> {
+        let options =
+            WatchOptions { field_selector: format!("metadata.name={name}"), ..WatchOptions::default() };
         let mut last = None;
         let waiting = async {
             let mut watch = self.client.watch(&core(resource), "default", &options).await.unwrap();
