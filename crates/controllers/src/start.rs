@@ -143,10 +143,11 @@ pub const NAMES: &[&str] = &[
     "garbage-collector-controller",
     "statefulset-controller",
     "daemonset-controller",
+    "job-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
-    use crate::workloads::{daemon_set, deployment, replica_set, stateful_set};
+    use crate::workloads::{daemon_set, deployment, job, replica_set, stateful_set};
     let mut all: Vec<Box<dyn Controller>> = vec![
         Box::new(crate::namespace::NamespaceController),
         Box::new(crate::service_account::ServiceAccountController),
@@ -155,6 +156,7 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(deployment::DeploymentController),
         Box::new(stateful_set::StatefulSetController),
         Box::new(daemon_set::DaemonSetController),
+        Box::new(job::JobController),
         Box::new(crate::garbage::GarbageCollector::default()),
         Box::new(crate::services::endpoints::EndpointsController),
         Box::new(crate::services::endpoint_slices::EndpointSliceController),

@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon_set;
 pub(crate) mod deployment;
+pub(crate) mod job;
 mod nodes;
 pub(crate) mod replica_set;
 mod revisions;
