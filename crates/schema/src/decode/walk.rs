@@ -272,7 +272,9 @@ impl<'s> At<'s, '_> {
             let path = self.path.then(Step::Key(&key));
             let mut value = access.next_value_seed(At { schema: values, path: &path, state: self.state })?;
             if let (Value::Null, Some(schema)) = (&value, values) {
-                value = zero(schema);
+                // Stored as protobuf, a map's bytes are never absent.
+                let bytes = matches!(schema.node().shape, Shape::Scalar(Scalar::Bytes));
+                value = if bytes { "".into() } else { zero(schema) };
             }
             map.insert(key, value);
         }

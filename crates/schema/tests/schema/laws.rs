@@ -31,11 +31,11 @@ fn fitting(schema: Schema<'_>, choices: &mut impl Iterator<Item = u8>, depth: us
         return Value::Null;
     }
     match &schema.node().shape {
-        Shape::Object { fields, .. } => {
+        Shape::Object { .. } => {
             let all: Vec<_> = schema.fields().collect();
             let mut map = object::Map::new();
-            for _ in 0..pick % 5 {
-                let (field, inner) = &all[usize::from(choices.next().unwrap_or(0)) % fields.len().max(1)];
+            for _ in 0..if all.is_empty() { 0 } else { pick % 5 } {
+                let (field, inner) = &all[usize::from(choices.next().unwrap_or(0)) % all.len()];
                 map.insert(field.name.to_string(), fitting(*inner, choices, depth + 1));
             }
             Value::Object(map)
