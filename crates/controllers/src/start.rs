@@ -144,10 +144,14 @@ pub const NAMES: &[&str] = &[
     "statefulset-controller",
     "daemonset-controller",
     "job-controller",
+    "cronjob-controller",
+    "ttl-after-finished-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
-    use crate::workloads::{daemon_set, deployment, job, replica_set, stateful_set};
+    use crate::workloads::{
+        cron_job, daemon_set, deployment, job, replica_set, stateful_set, ttl_after_finished,
+    };
     let mut all: Vec<Box<dyn Controller>> = vec![
         Box::new(crate::namespace::NamespaceController),
         Box::new(crate::service_account::ServiceAccountController),
@@ -157,6 +161,8 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(stateful_set::StatefulSetController),
         Box::new(daemon_set::DaemonSetController),
         Box::new(job::JobController),
+        Box::new(cron_job::CronJobController),
+        Box::new(ttl_after_finished::TtlAfterFinished),
         Box::new(crate::garbage::GarbageCollector::default()),
         Box::new(crate::services::endpoints::EndpointsController),
         Box::new(crate::services::endpoint_slices::EndpointSliceController),

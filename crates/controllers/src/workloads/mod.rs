@@ -1,5 +1,6 @@
 //! Controllers that keep pods running.
 
+pub(crate) mod cron_job;
 pub(crate) mod daemon_set;
 pub(crate) mod deployment;
 pub(crate) mod job;
@@ -7,6 +8,7 @@ mod nodes;
 pub(crate) mod replica_set;
 mod revisions;
 pub(crate) mod stateful_set;
+pub(crate) mod ttl_after_finished;
 
 use serde_json::Value;
 
