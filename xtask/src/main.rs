@@ -19,22 +19,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write the table of built-in types out of Kubernetes' facts.
+    /// Write the tables of built-in types, resources and documents out of Kubernetes' facts.
     Facts {
         /// The folder of facts.
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/kubernetes-1.36"))]
         from: PathBuf,
     },
-    /// Write the tables of resources out of Kubernetes' facts.
-    FactsKinds,
 }
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let result = match Arguments::parse().command {
-        Command::Facts { from } => facts::run(&from, &root),
-        Command::FactsKinds => {
-            facts_kinds::run(&root.join("../shared/kubernetes-1.36"), &root).map_err(|e| e.to_string())
+        Command::Facts { from } => {
+            facts::run(&from, &root).and_then(|()| facts_kinds::run(&from, &root).map_err(|e| e.to_string()))
         }
     };
     match result {

@@ -6,18 +6,18 @@ use crate::jsonpath::JsonPath;
 use crate::printing::Column;
 use crate::resource::{Resource, SchemaRef, Scope, Subresource, Verb};
 use crate::{builtin, storage_version_hash};
-use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use object::{GroupResource, GroupVersion, GroupVersionKind, Value};
-use sha2::{Digest, Sha256};
-use std::fmt;
-use std::io::{Read, Write};
 use std::sync::Arc;
 
+mod shared;
+
+pub use shared::CustomSchema;
+
 /// One version of a custom resource, as far as its definition goes beyond [`Resource`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CustomVersion {
-    /// The version's structural schema, as its definition spells it.
-    pub open_api: OpenApiSchema,
+    /// The version's structural schema.
+    pub schema: Arc<CustomSchema>,
     /// `spec.preserveUnknownFields`, which v1 no longer lets be set but stored definitions may have.
     pub preserve_unknown_fields: bool,
     /// Columns of tables, after the name.
@@ -30,42 +30,6 @@ pub struct CustomVersion {
     pub status: bool,
     /// `deprecated`, with the warning to give.
     pub deprecation: Option<String>,
-}
-
-/// An `openAPIV3Schema`, packed: it can be large, and is only shown to who asks for OpenAPI documents.
-#[derive(Clone, Default)]
-pub struct OpenApiSchema {
-    deflated: Box<[u8]>,
-    digest: [u8; 32],
-}
-
-impl OpenApiSchema {
-    /// Packs a schema.
-    pub fn new(schema: &Value) -> Self {
-        let text = schema.to_string();
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-        // Writing to memory does not fail.
-        let deflated = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
-        Self { deflated: deflated.into(), digest: Sha256::digest(&text).into() }
-    }
-
-    /// The schema; `null` where the definition has none.
-    pub fn get(&self) -> Value {
-        let mut text = Vec::new();
-        let read = DeflateDecoder::new(&*self.deflated).read_to_end(&mut text);
-        read.ok().and_then(|_| serde_json::from_slice(&text).ok()).unwrap_or_default()
-    }
-
-    /// Equal for equal schemas.
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
-    }
-}
-
-impl fmt::Debug for OpenApiSchema {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpenApiSchema({} bytes)", self.deflated.len())
-    }
 }
 
 /// An additional printer column.
@@ -117,8 +81,7 @@ pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
             let gvr = GroupVersion::new(group, text(&version["name"])).resource(text(&names["plural"]));
             let kind = text(&names["kind"]);
             let custom = custom_version(spec, version, &gvr.group_version().kind(kind));
-            let compiled = schema::custom::compile(&version["schema"]["openAPIV3Schema"]);
-            let schema = SchemaRef::Custom(compiled.types, compiled.root);
+            let schema = custom.schema.reference();
             let gvk = gvr.group_version().kind(kind);
             Arc::new(Resource {
                 subresources: subresources(&custom, &gvk, &schema),
@@ -164,7 +127,7 @@ fn custom_version(spec: &Value, version: &Value, gvk: &GroupVersionKind) -> Cust
         .as_str()
         .map_or_else(|| format!("{} {} is deprecated", gvk.api_version(), gvk.kind), str::to_owned);
     CustomVersion {
-        open_api: OpenApiSchema::new(&version["schema"]["openAPIV3Schema"]),
+        schema: CustomSchema::of(&version["schema"]["openAPIV3Schema"]),
         preserve_unknown_fields: spec["preserveUnknownFields"] == true,
         columns,
         selectable_fields: list(&version["selectableFields"])
@@ -262,7 +225,10 @@ mod tests {
         }});
         let served = resources(&definition);
         assert_eq!(served.len(), 2);
-        assert_eq!(served[0].definition.as_ref().expect("custom").open_api.get(), json!({"type": "object"}));
+        assert_eq!(
+            served[0].definition.as_ref().expect("custom").schema.open_api(),
+            json!({"type": "object"})
+        );
         let v1 = &served[0];
         assert_eq!(v1.subresources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["scale", "status"]);
         let custom = v1.definition.as_ref().expect("custom");

@@ -27,7 +27,7 @@ pub(crate) fn schemas(resource: &Resource, flavor: Flavor) -> [(String, Value); 
 
 fn object_schema(resource: &Resource, flavor: Flavor) -> Value {
     let Some(custom) = &resource.definition else { return json!({"type": "object"}) };
-    let mut schema = custom.open_api.get();
+    let mut schema = custom.schema.open_api();
     let open = schema["x-kubernetes-preserve-unknown-fields"] == true || custom.preserve_unknown_fields;
     if schema.is_object() && !(flavor == Flavor::V2 && open) {
         clean(&mut schema, flavor, 0);

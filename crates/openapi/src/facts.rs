@@ -1,4 +1,4 @@
-//! The packed documents of the built-in groups. `cargo xtask facts-kinds` writes them and says how they are packed.
+//! The packed documents of the built-in groups. `cargo xtask facts` writes them and says how they are packed.
 
 use flate2::read::DeflateDecoder;
 use object::{Map, Value};

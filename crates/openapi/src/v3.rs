@@ -105,7 +105,7 @@ pub(crate) fn resource_digest(resource: &Resource) -> Vec<u8> {
         &resource.list_kind,
     ];
     let mut out = format!("{names:?}{subresources:?}{fields:?}{}", resource.namespaced()).into_bytes();
-    out.extend(custom.map_or(&[][..], |c| c.open_api.digest()));
+    out.extend(custom.map_or(&[][..], |c| c.schema.digest()));
     out.push(u8::from(custom.is_some_and(|c| c.preserve_unknown_fields)));
     out
 }
