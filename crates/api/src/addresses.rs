@@ -30,6 +30,11 @@ pub trait ServiceAddresses: Send + Sync {
 
     /// The service is gone.
     fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()>;
+
+    /// The service was updated: what `old` held and `new` does not is free.
+    fn release_dropped<'a>(&'a self, _new: &'a Value, _old: &'a Value) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// An IPv4 range, such as `10.96.0.0/16`.
@@ -213,14 +218,23 @@ impl LocalAddresses {
         if kind == "ExternalName" {
             return Ok(());
         }
-        let families = json!(["IPv4"]);
-        if service["spec"]["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+        let spec = &service["spec"];
+        let headless = spec["clusterIP"] == "None";
+        let unset = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        // Nobody but its author knows what a headless service without a selector leads to: any family.
+        let anything = headless && spec["selector"].as_object().is_none_or(|s| s.is_empty());
+        let (policy, families) = if anything && unset(&spec["ipFamilyPolicy"]) && unset(&spec["ipFamilies"]) {
+            ("RequireDualStack", json!(["IPv4", "IPv6"]))
+        } else {
+            ("SingleStack", json!(["IPv4"]))
+        };
+        if unset(&service["spec"]["ipFamilies"]) {
             service["spec"]["ipFamilies"] = families;
         }
         if service["spec"]["ipFamilyPolicy"].is_null() {
-            service["spec"]["ipFamilyPolicy"] = "SingleStack".into();
+            service["spec"]["ipFamilyPolicy"] = policy.into();
         }
-        if service["spec"]["clusterIP"] == "None" {
+        if headless {
             service["spec"]["clusterIPs"] = json!(["None"]);
             return Ok(());
         }
@@ -269,7 +283,15 @@ fn port_key(port: i64) -> String {
 
 fn node_ports(service: &Value) -> Vec<i64> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    ports.filter_map(|p| p["nodePort"].as_i64()).filter(|p| *p != 0).collect()
+    let health = service["spec"]["healthCheckNodePort"].as_i64();
+    ports.filter_map(|p| p["nodePort"].as_i64()).chain(health).filter(|p| *p != 0).collect()
+}
+
+/// The store keys of all that a service holds.
+fn held_keys(service: &Value) -> Vec<String> {
+    let addresses = service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let addresses = addresses.filter(|a| *a != "None").map(address_key);
+    addresses.chain(node_ports(service).into_iter().map(port_key)).collect()
 }
 
 fn refuse_ip(service: &Value, wanted: &str, detail: &str) -> ApiError {
@@ -310,13 +332,17 @@ impl ServiceAddresses for LocalAddresses {
 
     fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let addresses =
-                service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            for address in addresses.filter(|a| *a != "None") {
-                self.drop_key(&address_key(address)).await;
+            for key in held_keys(service) {
+                self.drop_key(&key).await;
             }
-            for port in node_ports(service) {
-                self.drop_key(&port_key(port)).await;
+        })
+    }
+
+    fn release_dropped<'a>(&'a self, new: &'a Value, old: &'a Value) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let kept = held_keys(new);
+            for key in held_keys(old).iter().filter(|key| !kept.contains(key)) {
+                self.drop_key(key).await;
             }
         })
     }

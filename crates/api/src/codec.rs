@@ -30,6 +30,16 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
     finish(call, resource, &expected, decoded)
 }
 
+/// As [`decode_body`], of a kind that may also be sent in the older versions `also`, which differ in nothing else.
+pub(crate) fn decode_either(call: &Call, target: &Target, also: &[&str]) -> Result<Value> {
+    let head: TypeMeta = serde_json::from_slice(&call.body).unwrap_or_default();
+    if !also.contains(&head.api_version.as_str()) {
+        return decode_body(call, target, &target.resource);
+    }
+    let value: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    decode_value(call, target, &target.resource, value)
+}
+
 /// As [`decode_body`], for an object that a patch made.
 pub(crate) fn decode_value(call: &Call, target: &Target, resource: &Resource, value: Value) -> Result<Value> {
     let expected = expected_kind(target, resource);
@@ -215,7 +225,9 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
     } else {
         let media = negotiate::content_type(&call.headers, true)?;
         let expected = GroupVersionKind::new("", "v1", "DeleteOptions");
-        parse(media, &call.body, &expected)?
+        let body = parse(media, &call.body, &expected)?;
+        check_options_kind(&body)?;
+        body
     };
     if body["dryRun"].as_array().is_none_or(Vec::is_empty) {
         let dry_run: Vec<&str> = call.query.all("dryRun").collect();
@@ -234,6 +246,18 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
     dry_run_errors(body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str), &mut errors);
     refuse_options("DeleteOptions", errors)?;
     Ok(options_from(&body))
+}
+
+fn check_options_kind(body: &Value) -> Result<()> {
+    let text = |key: &str| body[key].as_str().unwrap_or("");
+    let (kind, version) = (text("kind"), text("apiVersion"));
+    if matches!(kind, "" | "DeleteOptions") {
+        return Ok(());
+    }
+    let version = if version.is_empty() { "v1" } else { version };
+    Err(ApiError::BadRequest(format!(
+        "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
+    )))
 }
 
 /// The object's namespace and name must be those of the path.
@@ -325,16 +349,6 @@ pub(crate) fn apply_config(call: &Call, target: &Target) -> Result<Value> {
         &expected_kind(target, &target.resource),
     )?;
     Ok(value)
-}
-
-/// The object of a bookmark: nothing but its kind and resourceVersion.
-pub(crate) fn bookmark(target: &Target, mut object: Value) -> Value {
-    if !target.resource.custom
-        && let Some(metadata) = object["metadata"].as_object_mut()
-    {
-        metadata.remove("creationTimestamp");
-    }
-    object
 }
 
 /// Any built-in object in the protobuf envelope.

@@ -69,8 +69,10 @@ async fn document(call: &Call) -> Result<Answer> {
         answer.headers_mut().remove(http::header::CONTENT_TYPE);
     }
     for (name, value) in document.headers {
-        if let Ok(value) = http::HeaderValue::try_from(value) {
-            answer.headers_mut().insert(name, value);
+        match http::HeaderValue::try_from(value) {
+            Ok(value) if name == "vary" => _ = answer.headers_mut().append(name, value),
+            Ok(value) => _ = answer.headers_mut().insert(name, value),
+            Err(_) => {}
         }
     }
     Ok(answer)

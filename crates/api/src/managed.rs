@@ -1,14 +1,23 @@
 //! Who owns which field: the `merge` crate's managed fields, fed with what the request says.
 
 use crate::call::{Call, Target};
-use crate::pipeline::Write;
+use crate::pipeline::{Manage, Write};
 use kinds::Resource;
 use merge::{FieldFilter, FieldManager, ManagerInfo, SingleVersion};
 use object::{Result, Value};
 
-/// Gives the fields that changed to the request's manager.
-pub(crate) fn on_update(write: &Write<'_>, object: &mut Value) {
-    let manager = manager_name(write.call);
+/// Gives the fields of a new object to the request's manager.
+pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
+    settle_update(write, manage_as, object);
+}
+
+/// Gives the fields that changed to whoever changed them.
+pub(crate) fn settle_update(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
+    let manager = match manage_as {
+        Manage::Applied | Manage::Nobody => return,
+        Manage::Update => manager_name(write.call),
+        Manage::Named(name) => (*name).to_owned(),
+    };
     manage(write.call, write.target, &manager, |fields, info| fields.update(write.old, object, info));
 }
 

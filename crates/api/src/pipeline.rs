@@ -1,16 +1,14 @@
 //! What happens to an object between the request and the store, in Kubernetes' order:
 //!
-//! create: managed fields → mutating admission → prepare → validate → validating admission
-//! update: managed fields → mutating admission → prepare → validate → validating admission
+//! managed fields → mutating admission → prepare → allocate → validate → validating admission
 //!
 //! Objects come in decoded and defaulted, in the version of the request; they leave in the version of the store.
 
 use crate::admission::{self, Operation};
 use crate::call::{Call, Target};
+use crate::strategy::Allocation;
 use crate::{access_control, codec, managed, strategy, validate};
 use object::{ApiError, Result, Value, meta};
-
-pub(crate) use crate::strategy::allocate;
 
 /// A change on its way to the store.
 pub(crate) struct Write<'a> {
@@ -28,44 +26,68 @@ pub(crate) enum Manage<'a> {
     Applied,
     /// Nobody: the server changes its own bookkeeping.
     Nobody,
-    #[allow(dead_code)]
+    /// Changed fields go to this manager.
     Named(&'a str),
 }
 
-/// From a decoded new object to the one to store.
-pub(crate) async fn admit_create(write: &Write<'_>, mut object: Value) -> Result<Value> {
+/// From a decoded new object to the one to store, and what was allocated for it.
+pub(crate) async fn admit_create(
+    write: &Write<'_>,
+    manage: &Manage<'_>,
+    mut object: Value,
+) -> Result<(Value, Allocation)> {
     let (call, target) = (write.call, write.target);
     codec::dedup_owner_references(call, &mut object);
     clear_system_fields(&mut object);
-    managed::on_update(write, &mut object);
+    managed::settle_create(write, manage, &mut object);
     admission::mutate(write, Operation::Create, &mut object).await?;
     fill_system_fields(write, &mut object);
     let mut object = call.api.to_storage(target, object)?;
     strategy::prepare_create(write, &mut object);
-    access_control::check_escalation(write, &object).await?;
-    validate::create(write, &object).await?;
-    admission::validate(write, Operation::Create, &object).await?;
-    Ok(object)
+    let allocation = strategy::allocate(write, &mut object).await?;
+    let checked = async {
+        access_control::check_escalation(write, &object).await?;
+        validate::create(write, &object).await?;
+        admission::validate(write, Operation::Create, &object).await
+    };
+    match checked.await {
+        Ok(()) => Ok((object, allocation)),
+        Err(error) => {
+            allocation.undo(call).await;
+            Err(error)
+        }
+    }
 }
 
-/// From a transformed object to the one to store in place of `write.old`.
-pub(crate) async fn admit_update(write: &Write<'_>, manage: &Manage<'_>, mut object: Value) -> Result<Value> {
+/// From a transformed object to the one to store in place of `write.old`, and what was allocated for it.
+pub(crate) async fn admit_update(
+    write: &Write<'_>,
+    manage: &Manage<'_>,
+    mut object: Value,
+) -> Result<(Value, Allocation)> {
     let (call, target) = (write.call, write.target);
     let Some(old) = write.old else { return Err(ApiError::Internal("update without an old object".into())) };
     codec::dedup_owner_references(call, &mut object);
     keep_system_fields(&mut object, old);
-    if let Manage::Update | Manage::Named(_) = manage {
-        managed::on_update(write, &mut object);
-    }
+    managed::settle_update(write, manage, &mut object);
     admission::mutate(write, Operation::Update, &mut object).await?;
     let mut object = call.api.to_storage(target, object)?;
     let old_stored = call.api.to_storage(target, old.clone())?;
     strategy::prepare_update(write, &mut object, &old_stored);
     managed::settle(&mut object, &old_stored);
-    access_control::check_escalation(write, &object).await?;
-    validate::update(write, &object, &old_stored).await?;
-    admission::validate(write, Operation::Update, &object).await?;
-    Ok(object)
+    let allocation = strategy::allocate(write, &mut object).await?;
+    let checked = async {
+        access_control::check_escalation(write, &object).await?;
+        validate::update(write, &object, &old_stored).await?;
+        admission::validate(write, Operation::Update, &object).await
+    };
+    match checked.await {
+        Ok(()) => Ok((object, allocation)),
+        Err(error) => {
+            allocation.undo(call).await;
+            Err(error)
+        }
+    }
 }
 
 /// May this object be deleted?

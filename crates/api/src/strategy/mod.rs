@@ -12,6 +12,7 @@ mod workload;
 use crate::call::{Call, Target};
 use crate::definitions;
 use crate::pipeline::Write;
+use crate::respond::Outgoing;
 use object::{Result, Value, meta};
 
 pub(crate) use rules::{Dependents, Rules, of};
@@ -36,6 +37,8 @@ pub(crate) fn prepare_update(write: &Write<'_>, object: &mut Value, old: &Value)
     let target = write.target;
     let rules = of(&target.resource);
     match target.at.subresource.as_str() {
+        // The scheduler's word changes the pod in place.
+        "binding" => return,
         "status" => keep_all_but_status(object, old, rules),
         "approval" => {}
         _ => {
@@ -109,6 +112,13 @@ pub(crate) async fn after_write(call: &Call, target: &Target) -> Result<()> {
         return definitions::settle(call, &target.at.name).await;
     }
     Ok(())
+}
+
+/// Gives back what an updated object no longer holds.
+pub(crate) async fn after_update(call: &Call, target: &Target, old: &Value, outcome: &Result<Option<Outgoing>>) {
+    if let Ok(Some(Outgoing::Value(new))) = outcome {
+        service::release_dropped(call, target, new, old).await;
+    }
 }
 
 /// Gives back what an object held that is gone.

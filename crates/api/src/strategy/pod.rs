@@ -1,25 +1,72 @@
 //! Pods: quality of service, graceful deletion, and which parts of them each subresource may change.
 
 use crate::call::Call;
-use object::{Quantity, Value, json};
+use object::{Quantity, Value, json, meta};
 
-pub(super) fn prepare_create(_: &Call, object: &mut Value) {
+pub(super) fn prepare_create(call: &Call, object: &mut Value) {
     let class = qos_class(object);
     object["status"] = json!({"phase": "Pending", "qosClass": class});
     if object["spec"]["schedulingGates"].as_array().is_some_and(|g| !g.is_empty()) {
         object["status"]["conditions"] = json!([{
             "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
-            "lastProbeTime": null, "lastTransitionTime": null,
+            "lastProbeTime": null, "lastTransitionTime": object::time::format(call.now),
         }]);
     }
 }
 
 pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
-    if subresource == "status" {
-        let class = &old["status"]["qosClass"];
-        if object["status"].is_object() && !class.is_null() {
-            object["status"]["qosClass"] = class.clone();
+    match subresource {
+        "status" => {
+            let class = &old["status"]["qosClass"];
+            if object["status"].is_object() && !class.is_null() {
+                object["status"]["qosClass"] = class.clone();
+            }
+        }
+        "ephemeralcontainers" => {
+            let containers = object["spec"].get("ephemeralContainers").cloned();
+            only_spec(object, old, |spec| {
+                if let Some(containers) = containers {
+                    spec["ephemeralContainers"] = containers;
+                }
+            });
+        }
+        "resize" => {
+            let wanted = object["spec"].take();
+            only_spec(object, old, |spec| {
+                for list in ["containers", "initContainers"] {
+                    resize(spec.get_mut(list), &wanted[list]);
+                }
+            });
+        }
+        _ => {}
+    }
+    let changed = object["spec"] != old["spec"];
+    if changed && matches!(subresource, "ephemeralcontainers" | "resize") {
+        meta::set(object, "generation", meta::generation(old) + 1);
+    } else if subresource != "status" && !subresource.is_empty() {
+        meta::set(object, "generation", meta::generation(old));
+    }
+}
+
+/// Everything but the managed fields and this change of the spec stays as it was.
+fn only_spec(object: &mut Value, old: &Value, change: impl FnOnce(&mut Value)) {
+    let managed = object["metadata"].get("managedFields").cloned();
+    *object = old.clone();
+    if let Some(managed) = managed {
+        meta::set(object, "managedFields", managed);
+    }
+    change(&mut object["spec"]);
+}
+
+/// Containers get their new resources; nothing else of them can be resized.
+fn resize(containers: Option<&mut Value>, wanted: &Value) {
+    for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+        let new = wanted.as_array().into_iter().flatten().find(|w| w["name"] == container["name"]);
+        for field in ["resources", "resizePolicy"] {
+            if let Some(value) = new.and_then(|new| new.get(field)) {
+                container[field] = value.clone();
+            }
         }
     }
 }

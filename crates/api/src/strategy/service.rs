@@ -36,6 +36,13 @@ pub(super) async fn release(call: &Call, target: &Target, object: &Value) {
     }
 }
 
+/// Addresses and ports that an update gave up.
+pub(super) async fn release_dropped(call: &Call, target: &Target, new: &Value, old: &Value) {
+    if is_service(target) && target.at.subresource.is_empty() {
+        call.api.config.addresses.release_dropped(new, old).await;
+    }
+}
+
 /// A client that read the service before it had its addresses does not take them away.
 pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
     if subresource == "status"

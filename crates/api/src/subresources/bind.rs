@@ -1,12 +1,12 @@
 //! Binding: a scheduler's word that a pod runs on a node.
 
 use crate::call::{Call, Target};
-use crate::codec;
+use crate::{codec, failure};
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer};
 use crate::verbs::update;
 use kinds::Resource;
-use object::{ApiError, FieldError, GroupKind, Path, Result, Value, json, meta};
+use object::{ApiError, FieldError, Path, Result, Value, json, meta};
 use std::sync::Arc;
 
 pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
@@ -33,14 +33,14 @@ async fn bind(call: &Call, target: &Target, binding: &Value) -> Result<Answer> {
     let path = Path::new("target");
     let mut errors = Vec::new();
     if !matches!(kind, "" | "Node") {
-        errors.push(FieldError::not_supported(&path.field("kind"), &kind.into(), &["Node", ""]));
+        errors.push(FieldError::not_supported(&path.field("kind"), &kind.into(), &["Node", "<empty>"]));
     }
     if node.is_empty() {
         errors.push(FieldError::required(&path.field("name"), ""));
     }
-    if !errors.is_empty() {
-        let kind = GroupKind { group: String::new(), kind: "Binding".into() };
-        return Err(ApiError::Invalid { kind, name: target.at.name.clone(), errors });
+    if let Some(first) = errors.first() {
+        // Passed on as it is, without a reason.
+        return Err(failure::plain(format!("{}: {}", first.path, first.message)));
     }
     let wanted_uid = meta::uid(binding).to_owned();
     let transform = |pod: &Value| assign(target, pod, node, binding, &wanted_uid);
@@ -83,6 +83,9 @@ fn assign(target: &Target, pod: &Value, node: &str, binding: &Value, uid: &str) 
     pod["spec"]["nodeName"] = node.into();
     for (key, value) in meta::annotations(binding) {
         meta::set_annotation(&mut pod, key, value);
+    }
+    for (key, value) in meta::labels(binding) {
+        meta::set_label(&mut pod, key, value);
     }
     let now = object::time::format(object::time::now());
     let condition =

@@ -9,7 +9,7 @@ use store::{Entry, Expect, ListRequest, StoreError};
 
 pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
-    let mut eviction = codec::decode_body(call, target, &target.resource)?;
+    let mut eviction = codec::decode_either(call, target, &["policy/v1beta1"])?;
     codec::match_path(target, &mut eviction)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
     let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
@@ -18,11 +18,41 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     }
     let mut options = options_from(&eviction["deleteOptions"]);
     options.dry_run |= call.dry_run();
+    delete::check_preconditions(target, &options, &pod)?;
+    if !options.dry_run {
+        mark_disrupted(call, target).await?;
+    }
     delete::delete_object(call, target, &options).await?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     let accepted = call.accept(target, false)?;
     Ok(respond::bytes(201, accepted.media.name(), respond::encode(call, target, accepted, &status)?))
+}
+
+/// The pod says why it goes.
+async fn mark_disrupted(call: &Call, target: &Target) -> Result<()> {
+    let now = object::time::format(call.now);
+    for _ in 0..16 {
+        let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
+        let entry = entry.ok_or_else(|| target.not_found())?;
+        let mut pod = stored::decode(&entry).ok_or_else(|| target.not_found())?;
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+            "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        });
+        let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.retain(|c| c["type"] != "DisruptionTarget");
+        conditions.push(condition);
+        pod["status"]["conditions"] = conditions.into();
+        let value = Some(stored::encode(&pod));
+        let expect = Expect::At(entry.mod_revision);
+        match call.api.store.write(store::Write { key: entry.key, expect, value, ttl: None }).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(failure::store(error)),
+        }
+    }
+    Err(crate::verbs::update::modified(target))
 }
 
 /// A pod that has ended, never started or is going away disrupts nothing.
@@ -51,7 +81,7 @@ async fn take_budget(call: &Call, target: &Target, pod: &Value) -> Result<()> {
         let (entry, budget) = match budgets.as_slice() {
             [] => return Ok(()),
             [one] => one,
-            _ => return Err(ApiError::Internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.".into())),
+            _ => return Err(failure::plain("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.".into())),
         };
         if !is_ready(pod) && unhealthy_may_go(budget) {
             return Ok(());
@@ -116,7 +146,22 @@ fn disrupt(call: &Call, budget: &Value, pod: &Value) -> Result<Value> {
         );
     }
     let mut budget = budget.clone();
+    disruption_condition(call, &mut budget, allowed - 1);
     budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
     budget["status"]["disruptedPods"][meta::name(pod)] = object::time::format(call.now).into();
     Ok(budget)
+}
+
+/// `DisruptionAllowed`, as the disruption controller keeps it.
+fn disruption_condition(call: &Call, budget: &mut Value, allowed: i64) {
+    let (status, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let mut conditions = budget["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let held = conditions.iter().find(|c| c["type"] == "DisruptionAllowed" && c["status"] == status);
+    let since = held.map_or_else(|| object::time::format(call.now).into(), |c| c["lastTransitionTime"].clone());
+    conditions.retain(|c| c["type"] != "DisruptionAllowed");
+    conditions.push(json!({
+        "type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since,
+        "observedGeneration": budget["status"]["observedGeneration"],
+    }));
+    budget["status"]["conditions"] = conditions.into();
 }

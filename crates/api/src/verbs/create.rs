@@ -1,7 +1,7 @@
 //! POST to a collection.
 
 use crate::call::{Call, Target};
-use crate::pipeline::{self, Write};
+use crate::pipeline::{self, Manage, Write};
 use crate::respond::{self, Answer, Outgoing};
 use crate::{codec, failure, stored};
 use object::{ApiError, Result, Value, meta};
@@ -12,26 +12,31 @@ pub(crate) async fn create(call: &Call, target: &mut Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     call.accept(target, false)?;
     let object = codec::decode_body(call, target, &target.resource.clone())?;
-    let created = create_object(call, target, object).await?;
+    let created = create_object(call, target, &Manage::Update, object).await?;
     respond::object(call, target, 201, created)
 }
 
 /// Stores a decoded, defaulted object of `target`'s version as new, and returns it.
-pub(crate) async fn create_object(call: &Call, target: &mut Target, mut object: Value) -> Result<Outgoing> {
+pub(crate) async fn create_object(
+    call: &Call,
+    target: &mut Target,
+    manage: &Manage<'_>,
+    mut object: Value,
+) -> Result<Outgoing> {
     codec::match_path(target, &mut object)?;
-    let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
-    let mut object = pipeline::admit_create(&Write { call, target, old: None }, object).await?;
+    let (mut object, allocation) =
+        pipeline::admit_create(&Write { call, target, old: None }, manage, object).await?;
     target.at.name = meta::name(&object).to_owned();
     let target = &*target;
     if call.dry_run() {
+        allocation.undo(call).await;
         let (present, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
         if let Some(entry) = present {
-            return Err(already_exists(target, generated, &entry));
+            return Err(already_exists(target, &object, &entry));
         }
         meta::unset(&mut object, "resourceVersion");
         return Ok(call.api.present(target, object)?.into());
     }
-    let release = pipeline::allocate(&Write { call, target, old: None }, &mut object).await?;
     let value = stored::encode(&object);
     let write = store::Write {
         key: target.key().into(),
@@ -46,9 +51,9 @@ pub(crate) async fn create_object(call: &Call, target: &mut Target, mut object: 
             call.api.present(target, object).map(Outgoing::Value)
         }
         Err(error) => {
-            release.undo(call).await;
+            allocation.undo(call).await;
             Err(match error {
-                StoreError::Conflict(Some(entry)) => already_exists(target, generated, &entry),
+                StoreError::Conflict(Some(entry)) => already_exists(target, &object, &entry),
                 other => failure::store(other),
             })
         }
@@ -61,7 +66,8 @@ fn ttl(target: &Target) -> Option<Duration> {
     (storage.group.is_empty() && storage.resource == "events").then_some(Duration::from_secs(3600))
 }
 
-fn already_exists(target: &Target, generated: bool, entry: &store::Entry) -> ApiError {
+fn already_exists(target: &Target, object: &Value, entry: &store::Entry) -> ApiError {
+    let generated = !meta::generate_name(object).is_empty();
     let resource = target.group_resource();
     let name = target.at.name.clone();
     let deleting = stored::decode(entry).is_some_and(|o| meta::deletion_timestamp(&o).is_some());

@@ -259,7 +259,7 @@ fn propagation_finalizers(target: &Target, options: &Options, object: &mut Value
     }
 }
 
-fn check_preconditions(target: &Target, options: &Options, object: &Value) -> Result<()> {
+pub(crate) fn check_preconditions(target: &Target, options: &Options, object: &Value) -> Result<()> {
     let wanted = |wanted: &Option<String>, actual: &str| wanted.clone().filter(|w| w != actual);
     let reason = if let Some(uid) = wanted(&options.uid, meta::uid(object)) {
         format!(

@@ -13,7 +13,7 @@ use store::{Entry, ListRequest, Revision, StoreError};
 pub(crate) async fn list(call: &Call, target: &Target) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
     let selection = Selection::new(call, target)?;
-    let page = Page::new(call, target)?;
+    let page = Page::new(call)?;
     answer(call, target, accepted, &selection, page).await
 }
 
@@ -121,12 +121,12 @@ struct Page {
 }
 
 impl Page {
-    fn new(call: &Call, target: &Target) -> Result<Self> {
+    fn new(call: &Call) -> Result<Self> {
         let limit = call.query.int64("limit")?.unwrap_or(0).max(0) as usize;
         let version = call.query.get("resourceVersion");
         let matching = call.query.get("resourceVersionMatch");
         let token = call.query.get("continue");
-        check_match(target, call, version, matching, token)?;
+        check_match(call, version, matching, token)?;
         if !token.is_empty() {
             return Self::resume(limit, token, version);
         }
@@ -193,50 +193,36 @@ pub(crate) fn parse_version(version: &str) -> Result<u64> {
         text => text.parse().map_err(|_| {
             let quoted = object::error::quote(text);
             let detail = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
-            invalid_options(
-                "resourceVersion",
-                FieldError::invalid(&Path::new("resourceVersion"), &text.into(), &detail),
-            )
+            invalid_options(vec![FieldError::invalid(&Path::new("resourceVersion"), &text.into(), &detail)])
         }),
     }
 }
 
-fn invalid_options(_field: &str, error: FieldError) -> ApiError {
-    ApiError::Invalid {
-        kind: GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() },
-        name: String::new(),
-        errors: vec![error],
-    }
+pub(super) fn invalid_options(errors: Vec<FieldError>) -> ApiError {
+    let kind = GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() };
+    ApiError::Invalid { kind, name: String::new(), errors }
 }
 
-/// The rules for `resourceVersionMatch`.
-pub(crate) fn check_match(
-    target: &Target,
-    call: &Call,
-    version: &str,
-    matching: &str,
-    token: &str,
-) -> Result<()> {
-    let _ = (target, call);
+/// The rules for `resourceVersionMatch` and `sendInitialEvents`.
+fn check_match(call: &Call, version: &str, matching: &str, token: &str) -> Result<()> {
     let path = Path::new("resourceVersionMatch");
-    let forbid = |detail: &str| Err(invalid_options("", FieldError::forbidden(&path, detail)));
-    if matching.is_empty() {
-        return Ok(());
-    }
-    if !token.is_empty() {
-        return forbid("resourceVersionMatch is forbidden when continue is provided");
-    }
-    if version.is_empty() {
-        return forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
-    }
-    match matching {
-        "Exact" if version == "0" => {
-            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
-        }
-        "Exact" | "NotOlderThan" => Ok(()),
-        other => {
-            let supported = FieldError::not_supported(&path, &other.into(), &["Exact", "NotOlderThan", ""]);
-            Err(invalid_options("", supported))
+    let mut errors = Vec::new();
+    let mut forbid = |detail: &str| errors.push(FieldError::forbidden(&path, detail));
+    if !matching.is_empty() {
+        if !token.is_empty() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
+        } else if version.is_empty() {
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        } else if matching == "Exact" && version == "0" {
+            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        } else if !matches!(matching, "Exact" | "NotOlderThan") {
+            let known = ["Exact", "NotOlderThan", ""];
+            errors.push(FieldError::not_supported(&path, &matching.into(), &known));
         }
     }
+    if call.query.has("sendInitialEvents") {
+        let detail = "sendInitialEvents is forbidden for list";
+        errors.push(FieldError::forbidden(&Path::new("sendInitialEvents"), detail));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(invalid_options(errors)) }
 }

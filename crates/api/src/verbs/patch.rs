@@ -40,12 +40,12 @@ async fn create_by_apply(
     target: &mut Target,
     config: &Value,
 ) -> Result<crate::respond::Outgoing> {
-    if !meta::resource_version(config).is_empty() || !meta::uid(config).is_empty() {
-        return Err(super::update::modified(target));
+    if !meta::uid(config).is_empty() {
+        return Err(super::update::gone_precondition(target, config));
     }
     let applied = managed::apply(call, target, None, config, false)?;
     let object = codec::decode_value(call, target, &target.resource, applied)?;
-    super::create::create_object(call, target, object).await
+    super::create::create_object(call, target, &Manage::Applied, object).await
 }
 
 impl Patch {

@@ -22,7 +22,7 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
             if !meta::resource_version(&body).is_empty() || !meta::uid(&body).is_empty() {
                 return Err(gone_precondition(target, &body));
             }
-            let created = super::create::create_object(call, target, body).await?;
+            let created = super::create::create_object(call, target, &pipeline::Manage::Update, body).await?;
             return respond::object(call, target, 201, created);
         }
     }
@@ -34,7 +34,7 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
     respond::object(call, target, 200, outcome)
 }
 
-fn gone_precondition(target: &Target, body: &Value) -> ApiError {
+pub(super) fn gone_precondition(target: &Target, body: &Value) -> ApiError {
     if meta::uid(body).is_empty() {
         return target.not_found();
     }
@@ -68,8 +68,14 @@ pub(crate) async fn change(
         meta::set(&mut new, "resourceVersion", meta::resource_version(&old));
 
         let write = Write { call, target, old: Some(&old) };
-        let new = pipeline::admit_update(&write, &manage, new).await?;
-        match commit(call, target, &entry, new).await? {
+        let (new, allocation) = pipeline::admit_update(&write, &manage, new).await?;
+        let outcome = commit(call, target, &entry, new).await;
+        if call.dry_run() || !matches!(outcome, Ok(Some(_))) {
+            allocation.undo(call).await;
+        } else {
+            strategy::after_update(call, target, &old, &outcome).await;
+        }
+        match outcome? {
             Some(outcome) => return Ok(outcome),
             None if conditional => return Err(modified(target)),
             None => {}

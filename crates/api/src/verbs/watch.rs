@@ -104,16 +104,12 @@ impl Start {
         let version = call.query.get("resourceVersion");
         let matching = call.query.get("resourceVersionMatch");
         let wanted = super::list::parse_version(version)?;
-        let options_error = |field: &str, detail: &str| ApiError::Invalid {
-            kind: object::GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() },
-            name: String::new(),
-            errors: vec![object::FieldError::forbidden(&object::Path::new(field), detail)],
-        };
         if !call.query.has("sendInitialEvents") {
             if !matching.is_empty() {
                 let detail =
                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-                return Err(options_error("resourceVersionMatch", detail));
+                let path = object::Path::new("resourceVersionMatch");
+                return Err(super::list::invalid_options(vec![object::FieldError::forbidden(&path, detail)]));
             }
             return Ok(if wanted == 0 {
                 Self::Existing { marks_end: false }
@@ -122,8 +118,13 @@ impl Start {
             });
         }
         if matching != "NotOlderThan" {
+            let path = object::Path::new("resourceVersionMatch");
             let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            return Err(options_error("resourceVersionMatch", detail));
+            let mut errors = vec![object::FieldError::forbidden(&path, detail)];
+            if !matching.is_empty() {
+                errors.push(object::FieldError::not_supported(&path, &matching.into(), &["NotOlderThan"]));
+            }
+            return Err(super::list::invalid_options(errors));
         }
         failure::check_future(Revision(wanted), call.api.store.revision())?;
         Ok(match (call.query.flag("sendInitialEvents"), wanted) {
@@ -315,7 +316,7 @@ impl Watcher {
         self.bookmarked = revision;
         let mut object = json!({
             "kind": self.target.resource.kind, "apiVersion": self.target.resource.gvr.group_version().to_string(),
-            "metadata": {"resourceVersion": revision.0.to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": revision.0.to_string()},
         });
         if ends_initial {
             meta::set_annotation(&mut object, "k8s.io/initial-events-end", "true");
@@ -323,7 +324,10 @@ impl Watcher {
         if self.accepted.shape == Shape::Table {
             return self.encode("BOOKMARK", object);
         }
-        let mut object = codec::bookmark(&self.target, object);
+        // Go's zero time shows where objects are untyped.
+        if self.target.resource.custom {
+            meta::set(&mut object, "creationTimestamp", Value::Null);
+        }
         if self.accepted.shape != Shape::Whole {
             object = partial(object, self.accepted);
         }
