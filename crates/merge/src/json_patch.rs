@@ -97,13 +97,13 @@ fn apply(document: &mut Value, operation: &Map<String, Value>, used: &mut Used) 
     match text("op")? {
         "add" => add(document, path?, value(), used),
         "remove" => remove(document, path?, used).map(drop),
-        "replace" if path? == "" => {
+        "replace" if path?.is_empty() => {
             let value = value();
             check_depth("", &value, used)?;
             *document = Some(value).filter(|value| value.is_object() || value.is_array())?;
             Some(())
         }
-        "test" if path? == "" => crate::fields::value_order::equal(document, &value()).then_some(()),
+        "test" if path?.is_empty() => crate::fields::value_order::equal(document, &value()).then_some(()),
         "replace" => {
             let (path, value) = (path?, value());
             check_depth(path, &value, used)?;

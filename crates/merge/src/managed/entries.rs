@@ -89,7 +89,7 @@ pub(crate) fn encode(managed: &Managed) -> Vec<Value> {
     entries.sort_by(|(a, owned_a), (b, owned_b)| {
         b.applied
             .cmp(&a.applied)
-            .then_with(|| seconds(owned_a.time.as_deref()).cmp(&seconds(owned_b.time.as_deref())))
+            .then_with(|| seconds(owned_a.time.as_deref()).cmp(seconds(owned_b.time.as_deref())))
             .then_with(|| a.manager.cmp(&b.manager))
             .then_with(|| owned_a.api_version.cmp(&owned_b.api_version))
             .then_with(|| a.subresource.cmp(&b.subresource))

@@ -11,6 +11,7 @@ mod entries;
 mod last_applied;
 mod manager;
 mod name;
+mod reset;
 mod scale;
 mod timestamps;
 mod updater;
@@ -18,6 +19,7 @@ mod validation;
 
 pub use manager::{FieldManager, ManagerInfo};
 pub use name::{default_manager_name, validate_field_manager};
+pub use reset::reset_filter;
 pub use scale::{scale_to_parent, scale_to_subresource};
 pub use timestamps::ignore_timestamps;
 pub use updater::{SingleVersion, Versions};
