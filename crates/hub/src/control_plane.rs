@@ -9,6 +9,7 @@ use access::tokens::{TokenIssuer, TokenVerifier};
 use access::user::{GROUP_MASTERS, USER_APISERVER};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
+use controllers::{Controllers, Which};
 use http_server::{Limits, Server, Tls};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -145,6 +146,16 @@ impl ControlPlane {
     pub fn client(&self, user_agent: &str) -> Client {
         let user = UserInfo::new(USER_APISERVER, &[GROUP_MASTERS]);
         Client::new(Arc::new(InProcess::new(self.api.clone(), user)), user_agent)
+    }
+
+    /// Starts its controllers.
+    pub fn control(&self, which: Which) -> controllers::Handle {
+        let options = controllers::Options {
+            which,
+            root_ca: Some(self.identity.authority.certificate_pem()),
+            ..controllers::Options::default()
+        };
+        Controllers::start(self.client("kube-controller-manager"), options)
     }
 
     /// An administrator's way in.

@@ -2,7 +2,7 @@
 
 use crate::{ControlPlane, ControlPlaneOptions, Error};
 use api::Cidr;
-use controllers::Controllers;
+use controllers::Which;
 use node::Kubelet;
 use sandbox::Sandbox;
 use std::path::PathBuf;
@@ -42,11 +42,7 @@ impl SandboxHost {
             kubelet: Some(kubelet.clone()),
         })
         .await?;
-        let options = controllers::Options {
-            root_ca: Some(plane.identity().authority.certificate_pem()),
-            ..controllers::Options::default()
-        };
-        let controllers = Controllers::start(plane.client("kube-controller-manager"), options);
+        let controllers = plane.control(Which::All);
         let sandbox =
             sandbox.start(plane.client("joey-sandbox")).await.map_err(|e| Error(format!("sandbox: {e}")))?;
         Ok(Self { plane, kubelet, controllers, sandbox })

@@ -4,7 +4,7 @@ use crate::host_addresses::HostAddresses;
 use crate::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
 use api::Cidr;
 use client::Client;
-use controllers::{Controllers, Which};
+use controllers::Which;
 use deploy::Spec;
 use node::Kubelet;
 use object::{ApiError, GroupVersionResource, Value, json, meta};
@@ -88,12 +88,7 @@ impl Tenant {
         })
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;
-        let options = controllers::Options {
-            which: Which::parse(&spec.controllers).map_err(Error)?,
-            root_ca: Some(plane.identity().authority.certificate_pem()),
-            ..controllers::Options::default()
-        };
-        let controllers = Controllers::start(plane.client("kube-controller-manager"), options);
+        let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?);
         let syncer = Syncer::start(syncer::Options {
             cluster,
             client: plane.client("joey-syncer"),

@@ -2,7 +2,9 @@
 
 use access::static_tokens::StaticTokens;
 use clap::Args;
+use controllers::Which;
 use hub::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
+use sandbox::Sandbox;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
@@ -24,6 +26,9 @@ pub(crate) struct Serve {
     /// File of static tokens: lines of token,user,uid,"group,group".
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
+    /// Simulate this many nodes, with a scheduler, that run pods.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    sandbox_nodes: u16,
     /// Addresses of services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
     service_cidr: String,
@@ -35,7 +40,10 @@ impl Serve {
             Error(format!("--service-cidr {}: give an IPv4 range such as 10.96.0.0/16", self.service_cidr))
         })?;
         let static_tokens = self.static_tokens()?;
+        let which = Which::parse(&self.controllers).map_err(|e| Error(format!("--controllers: {e}")))?;
         let listener = bind(self.listen).await?;
+        let sandbox = (self.sandbox_nodes > 0)
+            .then(|| Sandbox::new(sandbox::Options { nodes: self.sandbox_nodes, ..sandbox::Options::default() }));
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: self.data_dir.clone(),
             listener,
@@ -44,16 +52,34 @@ impl Serve {
             service_cidr,
             addresses: None,
             static_tokens,
-            kubelet: None,
+            kubelet: sandbox.as_ref().map(Sandbox::kubelet),
         })
         .await?;
+        let controllers = plane.control(which);
+        let nodes = match sandbox {
+            Some(sandbox) => {
+                let started = sandbox.start(plane.client("joey-sandbox")).await;
+                Some(started.map_err(|e| Error(format!("sandbox: {e}")))?)
+            }
+            None => None,
+        };
+        self.tell(&plane)?;
+        super::interrupted().await;
+        if let Some(nodes) = nodes {
+            nodes.stop().await;
+        }
+        controllers.stop().await;
+        plane.stop().await;
+        Ok(())
+    }
+
+    /// Writes the kubeconfig and says where everything is.
+    fn tell(&self, plane: &ControlPlane) -> Result<(), Error> {
         let access = plane.admin("joey", &format!("https://{}", plane.address()))?;
         let file = self.kubeconfig_out.clone().unwrap_or_else(|| self.data_dir.join("kubeconfig"));
         kubeconfig::write(&file, &access.to_config())?;
         println!("serving on https://{}", plane.address());
         println!("kubectl --kubeconfig {} get namespaces", file.display());
-        super::interrupted().await;
-        plane.stop().await;
         Ok(())
     }
 

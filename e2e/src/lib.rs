@@ -1,0 +1,226 @@
+//! End-to-end tests: a real `joey`, driven by the real `kubectl` and `helm`.
+//!
+//! `JOEY`, `KUBECTL` and `HELM` name the programs (`cargo xtask e2e` sets them); without them the tests say that they were
+//! skipped. Nothing here sleeps: it waits for output, or lets kubectl wait.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The programs under test and their clients.
+pub struct Programs {
+    joey: PathBuf,
+    kubectl: PathBuf,
+    helm: PathBuf,
+}
+
+impl Programs {
+    /// From the environment; `None`, loudly, when one is missing.
+    pub fn find() -> Option<Self> {
+        let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.exists());
+        match (path("JOEY"), path("KUBECTL"), path("HELM")) {
+            (Some(joey), Some(kubectl), Some(helm)) => Some(Self { joey, kubectl, helm }),
+            _ => {
+                eprintln!("SKIPPED: set JOEY, KUBECTL and HELM, or run `cargo xtask e2e`");
+                None
+            }
+        }
+    }
+}
+
+/// A running `joey`, with a folder of its own for data, kubeconfig and scratch files.
+pub struct Joey {
+    programs: Programs,
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+    arguments: Vec<String>,
+}
+
+/// What a program said.
+pub struct Said {
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    /// Exit code.
+    pub code: i32,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+}
+
+impl Joey {
+    /// Starts `joey up`; `None` when the programs are missing.
+    pub fn up() -> Option<Self> {
+        Self::run(&["up"], "Ctrl-C stops")
+    }
+
+    /// Starts a sandbox host without an operator.
+    pub fn bare_host() -> Option<Self> {
+        Self::run(&["serve", "--listen", "127.0.0.1:0", "--sandbox-nodes", "2"], "kubectl --kubeconfig")
+    }
+
+    fn run(arguments: &[&str], ready: &str) -> Option<Self> {
+        let programs = Programs::find()?;
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let mut joey = Self { programs, folder, child: None, arguments };
+        joey.start(ready);
+        Some(joey)
+    }
+
+    /// Starts the process (again) and waits until it says that it is ready.
+    pub fn start(&mut self, ready: &str) {
+        let mut command = Command::new(&self.programs.joey);
+        command.args(&self.arguments).arg("--data-dir").arg(self.path("data"));
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("joey starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let said_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains(ready));
+        assert!(said_ready, "joey did not become ready: {}", self.log());
+        // Keep reading, so that it never blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        self.child = Some(child);
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it was running");
+            child.wait().expect("it ended");
+        }
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// A path in the test's own folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Its kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.path("data").join("kubeconfig")
+    }
+
+    /// Writes a file for kubectl or helm.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder made");
+        std::fs::write(&path, text).expect("file written");
+        path.display().to_string()
+    }
+
+    /// Runs `kubectl` in a context, whatever comes of it.
+    pub fn try_kubectl(&self, context: &str, arguments: &[&str]) -> Said {
+        let mut command = Command::new(&self.programs.kubectl);
+        command.args(["--context", context, "--request-timeout=60s"]).args(arguments);
+        self.finish(command)
+    }
+
+    /// Runs `kubectl` in a context, which must succeed; gives its output.
+    pub fn kubectl_in(&self, context: &str, arguments: &[&str]) -> String {
+        let said = self.try_kubectl(context, arguments);
+        assert_eq!(said.code, 0, "kubectl {arguments:?}: {}{}\n{}", said.out, said.err, self.log());
+        said.out
+    }
+
+    /// Runs `kubectl` in the virtual cluster `demo`.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.kubectl_in("joey-demo", arguments)
+    }
+
+    /// Runs `kubectl` on the host.
+    pub fn host(&self, arguments: &[&str]) -> String {
+        self.kubectl_in("joey-host", arguments)
+    }
+
+    /// An object of the virtual cluster.
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "-o", "json"], arguments].concat());
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+
+    /// Applies a manifest in the virtual cluster.
+    pub fn apply(&self, manifest: &str) {
+        let mut command = Command::new(&self.programs.kubectl);
+        command.args(["--context", "joey-demo", "apply", "-f", "-"]).env("KUBECONFIG", self.kubeconfig());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl starts");
+        child.stdin.take().expect("its input").write_all(manifest.as_bytes()).expect("it reads");
+        let said = Said::from(child.wait_with_output().expect("kubectl ends"));
+        assert_eq!(said.code, 0, "apply: {}{}", said.out, said.err);
+    }
+
+    /// Runs `helm` against the virtual cluster, which must succeed.
+    pub fn helm(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(&self.programs.helm);
+        command.args(["--kube-context", "joey-demo"]).args(arguments);
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, self.path("helm"));
+        }
+        let said = self.finish(command);
+        assert_eq!(said.code, 0, "helm {arguments:?}: {}{}\n{}", said.out, said.err, self.log());
+        said.out
+    }
+
+    /// Runs another `joey` command against this one's host.
+    pub fn joey(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(&self.programs.joey);
+        command.args(arguments);
+        self.finish(command)
+    }
+
+    /// Starts another long-running `joey`, given the line that says it is ready.
+    pub fn spawn(&self, arguments: &[&str], ready: &str) -> Running {
+        let mut command = Command::new(&self.programs.joey);
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("joey starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let said_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains(ready));
+        assert!(said_ready, "joey {arguments:?} did not become ready: {}", self.log());
+        std::thread::spawn(move || lines.for_each(drop));
+        Running(child)
+    }
+
+    fn finish(&self, mut command: Command) -> Said {
+        command.env("KUBECONFIG", self.kubeconfig()).stdin(Stdio::null()).output().expect("it runs").into()
+    }
+}
+
+impl Drop for Joey {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A process that ends with the test.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Real manifests to apply, where they are at hand.
+pub fn workloads() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/workloads");
+    if folder.exists() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: no workloads at {}", folder.display());
+    None
+}
