@@ -9,12 +9,9 @@
 
 mod compile;
 mod constraints;
-mod conversion;
-mod crd;
 mod decode;
 mod default;
 mod definition;
-mod dump;
 mod embedded;
 mod field_path;
 mod format;
@@ -30,11 +27,9 @@ mod validate;
 
 pub use compile::{Compiled, compile};
 pub(crate) use constraints::Custom;
-pub use crd::{validate_definition, validate_definition_status};
 pub use decode::{decode, decode_json};
 pub use default::default;
 pub use definition::check_definition;
-pub use dump::rule as go_rule;
 pub use embedded::validate as validate_embedded;
 pub use field_path::{Step, field_path};
 pub use format::unrecognized_formats;
