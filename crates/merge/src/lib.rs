@@ -10,6 +10,8 @@
 mod error;
 pub mod fields;
 mod go;
+#[cfg(test)]
+mod hostile;
 pub mod json_patch;
 mod managed;
 pub mod merge_patch;
