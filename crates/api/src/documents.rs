@@ -30,12 +30,13 @@ impl Cache {
 
 pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     let path = call.info.path.as_str();
-    let known = health(path).is_some() || matches!(path, "/version" | "/version/" | "/metrics");
-    if call.method != http::Method::GET {
+    let health = openapi::health(path, &call.query_text(), &[]);
+    let known = health.is_some() || matches!(path, "/" | "/version" | "/version/" | "/metrics");
+    if !matches!(call.method, http::Method::GET | http::Method::HEAD) {
         return Err(if known || path.starts_with("/api") { not_allowed() } else { ApiError::NoSuchPath });
     }
-    if let Some(text) = health(path) {
-        return Ok(respond::bytes(200, "text/plain; charset=utf-8", text_of(text, call, path)));
+    if let Some(health) = health {
+        return Ok(send(health));
     }
     match path.trim_end_matches('/') {
         "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
@@ -64,6 +65,10 @@ async fn document(call: &Call) -> Result<Answer> {
     let Some(document) = documents.get(&call.info.path, &call.headers, &call.query_text())? else {
         return Ok(page_not_found());
     };
+    Ok(send(document))
+}
+
+fn send(document: openapi::Document) -> Answer {
     let mut answer = respond::bytes(document.code, &document.content_type, document.body);
     if document.content_type.is_empty() {
         answer.headers_mut().remove(http::header::CONTENT_TYPE);
@@ -75,7 +80,7 @@ async fn document(call: &Call) -> Result<Answer> {
             Err(_) => {}
         }
     }
-    Ok(answer)
+    answer
 }
 
 /// A path that looks like a resource's but is not served.
@@ -97,28 +102,6 @@ pub(crate) async fn answer_unknown(call: &Call) -> Result<Answer> {
 
 fn page_not_found() -> Answer {
     respond::bytes(404, "text/plain; charset=utf-8", "404 page not found\n")
-}
-
-fn health(path: &str) -> Option<&str> {
-    let mut parts = path.trim_matches('/').splitn(2, '/');
-    let name = parts.next().filter(|n| matches!(*n, "healthz" | "livez" | "readyz"))?;
-    match parts.next() {
-        None => Some(name),
-        Some(check) if CHECKS.contains(&check) => Some(check),
-        Some(_) => None,
-    }
-}
-
-/// What `?verbose` lists. All of it is this one process and its store, which answered.
-const CHECKS: [&str; 4] = ["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers"];
-
-fn text_of(name: &str, call: &Call, path: &str) -> String {
-    if !call.query.has("verbose") || CHECKS.contains(&name) {
-        return "ok".into();
-    }
-    let root = path.trim_matches('/');
-    let lines: String = CHECKS.iter().map(|c| format!("[+]{c} ok\n")).collect();
-    format!("{lines}{root} check passed\n")
 }
 
 fn version() -> object::Value {

@@ -5,24 +5,7 @@
 
 mod autoscaling;
 
-use crate::resource::Resource;
 use object::{GroupVersion, Map, Value};
-
-/// An object as sent or shown in `resource`'s version, in the version it is stored in.
-pub fn to_storage(resource: &Resource, object: Value) -> Value {
-    convert(object, &resource.gvr.group_version(), &resource.storage_version)
-}
-
-/// A stored object in `resource`'s version.
-pub fn from_storage(resource: &Resource, object: Value) -> Value {
-    convert(object, &resource.storage_version, &resource.gvr.group_version())
-}
-
-/// Whether `resource` is served in a version whose objects differ from what is stored, be it only in `apiVersion`.
-pub fn differs(resource: &Resource) -> bool {
-    resource.gvr.group != resource.storage_version.group
-        || resource.gvr.version != resource.storage_version.version
-}
 
 /// Converts an object between two versions of its kind.
 pub fn convert(mut object: Value, from: &GroupVersion, to: &GroupVersion) -> Value {

@@ -23,6 +23,7 @@ impl Documents {
             )));
         };
         let value = match words.as_slice() {
+            [""] => self.paths(),
             ["api" | "apis"] if form == AGGREGATED => {
                 return Ok(Some(self.aggregated(words[0] == "api", headers)));
             }
@@ -38,11 +39,40 @@ impl Documents {
             },
             ["apis", group, version] if !group.is_empty() => match self.registry.version(group, version) {
                 Some(version) => resource_list(version),
+                None if self.registry.group(group).is_some() => return Err(ApiError::NoSuchPath),
                 None => return Ok(None),
             },
             _ => return Ok(None),
         };
         encode(&value, form).map(Some)
+    }
+
+    /// Everything there is to ask for but objects.
+    fn paths(&self) -> Value {
+        const OTHERS: [&str; 14] = [
+            "/.well-known/openid-configuration",
+            "/api",
+            "/api/v1",
+            "/apis",
+            "/apis/",
+            "/flagz",
+            "/metrics",
+            "/metrics/slis",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openapi/v3/",
+            "/openid/v1/jwks",
+            "/statusz",
+            "/version",
+        ];
+        let mut paths: Vec<String> =
+            OTHERS.iter().map(|path| (*path).to_owned()).chain(crate::health::paths()).collect();
+        for group in self.registry.groups().into_iter().filter(|g| !g.name.is_empty()) {
+            paths.push(format!("/apis/{}", group.name));
+            paths.extend(group.versions.iter().map(|v| format!("/apis/{}", v.group_version)));
+        }
+        paths.sort_unstable();
+        json!({"paths": paths})
     }
 
     fn groups(&self) -> Value {

@@ -1,4 +1,4 @@
-//! What an API server says of itself: discovery and OpenAPI documents, as functions of a [`Registry`].
+//! What an API server says of itself: discovery, OpenAPI and health documents, as functions of a [`Registry`].
 //!
 //! Those of built-in groups are facts, packed in `facts/documents.bin` and unpacked when asked for; they are the same for
 //! every server and not kept. Custom resources' are built out of their definitions as apiextensions does. What is costly to find
@@ -9,10 +9,13 @@ mod custom;
 mod describe;
 mod discovery;
 mod facts;
+mod health;
 mod paths;
 mod protobuf;
 mod v2;
 mod v3;
+
+pub use health::health;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -65,10 +68,11 @@ impl Documents {
         Self { registry, aggregated: Default::default(), index: OnceLock::new() }
     }
 
-    /// The document at `path`: discovery (`/api`, `/apis`, `/api/v1`, `/apis/G`, `/apis/G/V`) or OpenAPI (`/openapi/…`); `None` when there is none.
+    /// The document at `path`: the list of paths (`/`), discovery (`/api`, `/apis`, `/api/v1`, `/apis/G`, `/apis/G/V`) or OpenAPI (`/openapi/…`); `None` when there is none.
     ///
     /// # Errors
-    /// `NotAcceptable` when the `Accept` header rules out all forms of a discovery document.
+    /// `NotAcceptable` when the `Accept` header rules out all forms of a discovery document; `NoSuchPath` for versions that
+    /// a known group does not have.
     pub fn get(&self, path: &str, headers: &HeaderMap, query: &str) -> Result<Option<Document>> {
         if let Some(rest) = path.strip_prefix("/openapi/") {
             return Ok(match rest.trim_end_matches('/') {

@@ -114,6 +114,9 @@ fn annotate(autoscaler: &mut Object, notes: Vec<(&str, String)>) {
         return;
     }
     let metadata = autoscaler.entry("metadata").or_insert_with(|| json!({}));
+    if !metadata.is_object() {
+        return;
+    }
     if !metadata["annotations"].is_object() {
         metadata["annotations"] = json!({});
     }
