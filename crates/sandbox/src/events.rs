@@ -28,6 +28,11 @@ impl Event {
         Self { kind: "Warning", ..Self::normal(reason, message) }
     }
 
+    /// The same for the same words about the same object.
+    pub fn identity(&self, object: &Value) -> u64 {
+        hash(&format!("{}\0{}\0{}\0{}", meta::uid(object), self.reason, self.message, self.field_path))
+    }
+
     /// About one container.
     pub fn of_container(mut self, list: &str, name: &str) -> Self {
         self.field_path = format!("spec.{list}{{{name}}}");
@@ -44,19 +49,23 @@ pub struct Source<'a> {
     pub host: &'a str,
 }
 
-/// The `v1.Event` object of `event` about `object`. Its name depends on what is told, not when, so that telling it again
-/// finds the first telling.
-pub fn object_of(event: &Event, object: &Value, source: Source<'_>, now: Timestamp) -> Value {
+/// Where events about `object` are: in its namespace, or in `default`.
+pub fn namespace_of(object: &Value) -> &str {
+    match meta::namespace(object) {
+        "" => "default",
+        namespace => namespace,
+    }
+}
+
+/// The `v1.Event` object `name` of `event` about `object`.
+pub fn object_of(event: &Event, object: &Value, name: &str, source: Source<'_>, now: Timestamp) -> Value {
     let time = object::time::format(now);
     let mut involved = json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"], "name": meta::name(object),
         "uid": meta::uid(object), "resourceVersion": meta::resource_version(object),
     });
-    let mut namespace = meta::namespace(object);
-    if namespace.is_empty() {
-        namespace = "default";
-    } else {
-        involved["namespace"] = namespace.into();
+    if !meta::namespace(object).is_empty() {
+        involved["namespace"] = meta::namespace(object).into();
     }
     if !event.field_path.is_empty() {
         involved["fieldPath"] = event.field_path.clone().into();
@@ -65,10 +74,9 @@ pub fn object_of(event: &Event, object: &Value, source: Source<'_>, now: Timesta
     if !source.host.is_empty() {
         told["host"] = source.host.into();
     }
-    let words = format!("{}\0{}\0{}\0{}", meta::uid(object), event.reason, event.message, event.field_path);
     json!({
         "apiVersion": "v1", "kind": "Event",
-        "metadata": {"name": format!("{}.{:016x}", meta::name(object), hash(&words)), "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace_of(object)},
         "involvedObject": involved, "reason": event.reason, "message": event.message, "type": event.kind,
         "source": told, "reportingComponent": source.component, "reportingInstance": source.host,
         "firstTimestamp": time, "lastTimestamp": time, "count": 1, "eventTime": null,

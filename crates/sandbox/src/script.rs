@@ -37,7 +37,10 @@ pub fn argv(container: &Value, variables: &BTreeMap<String, String>) -> Vec<Stri
 
 /// What a program does that is not simulated: servers serve, but what must end for others to go on is taken as done.
 pub fn unknown(pod: &Value, container: &Value) -> Unknown {
-    let of_job = meta::controller_of(pod).is_some_and(|owner| owner["kind"] == "Job");
+    // On a host the pods of virtual clusters have no owners; what they were made by, an annotation says.
+    let made_by = meta::annotation(pod, "joey.dev/controller-kind");
+    let of_job =
+        made_by == Some("Job") || meta::controller_of(pod).is_some_and(|owner| owner["kind"] == "Job");
     match spec::is_init(pod, container) || of_job {
         true => Unknown::Succeeds,
         false => Unknown::Serves,

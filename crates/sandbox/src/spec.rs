@@ -75,3 +75,8 @@ pub fn node_name(pod: &Value) -> &str {
 pub fn is_terminal(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
+
+/// The pod's priority.
+pub fn priority(pod: &Value) -> i64 {
+    pod["spec"]["priority"].as_i64().unwrap_or(0)
+}

@@ -74,7 +74,8 @@ pub(super) async fn attach(shared: Arc<Shared>, found: Found, options: ExecOptio
     let pod = (meta::namespace(&found.pod).to_owned(), meta::name(&found.pod).to_owned());
     let name = spec::name(&found.container).to_owned();
     let follow = LogOptions { follow: true, ..LogOptions::default() };
-    if let Ok(mut log) = logs::stream(shared.clone(), found, follow) {
+    // What was said before is in the log.
+    if let Ok(mut log) = logs::stream_since(shared.clone(), found, follow, Some(super::now())) {
         let copy = async {
             while let Some(Ok(chunk)) = log.next().await {
                 if stdout.send(chunk).await.is_err() {

@@ -35,6 +35,21 @@ struct Run {
 /// # Errors
 /// The kubelet's words when there is no such run (yet).
 pub(super) fn stream(shared: Arc<Shared>, found: Found, options: LogOptions) -> Result<BodyStream> {
+    let since = match (&options.since_time, options.since_seconds) {
+        (Some(time), _) => object::time::parse(time).ok(),
+        (None, Some(seconds)) => Some(spec::later(now(), -(seconds as f64))),
+        (None, None) => None,
+    };
+    stream_since(shared, found, options, since)
+}
+
+/// As [`stream`], with lines from `since` on.
+pub(super) fn stream_since(
+    shared: Arc<Shared>,
+    found: Found,
+    options: LogOptions,
+    since: Option<Timestamp>,
+) -> Result<BodyStream> {
     let (name, pod) = (spec::name(&found.container).to_owned(), meta::name(&found.pod).to_owned());
     let run = match options.previous {
         true => run_of(&found.status["lastState"]),
@@ -52,7 +67,7 @@ pub(super) fn stream(shared: Arc<Shared>, found: Found, options: LogOptions) -> 
         }
     })?;
     let (sink, chunks) = mpsc::channel(CHUNKS);
-    let work: BoxFuture<'static, ()> = Box::pin(replay(shared, found, options, run, sink));
+    let work: BoxFuture<'static, ()> = Box::pin(replay(shared, found, options, since, run, sink));
     // The stream is the task: dropping it ends the replay.
     let next = |(mut work, mut chunks): (Option<BoxFuture<'static, ()>>, mpsc::Receiver<Bytes>)| async move {
         loop {
@@ -74,9 +89,16 @@ fn run_of(state: &Value) -> Option<Run> {
     Some(Run { started: spec::time(&ended["startedAt"])?, finished: spec::time(&ended["finishedAt"]) })
 }
 
-async fn replay(shared: Arc<Shared>, found: Found, options: LogOptions, run: Run, sink: mpsc::Sender<Bytes>) {
+async fn replay(
+    shared: Arc<Shared>,
+    found: Found,
+    options: LogOptions,
+    since: Option<Timestamp>,
+    run: Run,
+    sink: mpsc::Sender<Bytes>,
+) {
     let follow = options.follow && run.finished.is_none();
-    let mut log = Log::new(&options, &run, follow, sink);
+    let mut log = Log { since, ..Log::new(&options, &run, follow, sink) };
     let code = write(&found, &mut log).await;
     // Only a client that went away keeps the past from being shown.
     if log.flush().await.is_err() || !follow || code == Err(Stop::Over) {
@@ -149,11 +171,6 @@ struct Log {
 
 impl Log {
     fn new(options: &LogOptions, run: &Run, follow: bool, sink: mpsc::Sender<Bytes>) -> Self {
-        let since = match (&options.since_time, options.since_seconds) {
-            (Some(time), _) => object::time::parse(time).ok(),
-            (None, Some(seconds)) => Some(spec::later(now(), -(seconds as f64))),
-            (None, None) => None,
-        };
         Self {
             started: run.started,
             finished: run.finished,
@@ -162,7 +179,7 @@ impl Log {
             follow,
             stream: options.stream,
             timestamps: options.timestamps,
-            since,
+            since: None,
             tail: options.tail_lines.map_or(LINES, |n| usize::try_from(n).unwrap_or(LINES).min(LINES)),
             left: options.limit_bytes,
             past: VecDeque::new(),

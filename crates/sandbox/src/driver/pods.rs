@@ -6,7 +6,7 @@ use super::{Shared, now};
 use crate::environment::Place;
 use crate::events::Event;
 use crate::lifecycle::{Facts, Prepared, advance};
-use crate::scheduler::Cluster;
+use crate::scheduler::{Cluster, Preemption, Victim};
 use crate::{script, spec};
 use client::{DeleteOptions, Patch};
 use futures::future::BoxFuture;
@@ -135,6 +135,9 @@ impl Pods {
         }
         let done_key = Key::Pod(key.0.clone(), key.1.clone());
         let shared = self.shared.clone();
+        if let Some(node) = pod["status"]["nominatedNodeName"].as_str().filter(|n| !n.is_empty()) {
+            self.cluster.nominate(&pod, node);
+        }
         let claims = shared.claims_of(&pod);
         let decision = match &claims {
             Claims::Wait(why) => Err(self.cluster.refusal_for_all(why)),
@@ -153,9 +156,24 @@ impl Pods {
                 self.waiting.remove(&key);
                 Some(Box::pin(async move { done(done_key, shared.bind(&pod, &node).await) }))
             }
-            (Err(message), _) => {
+            (Err(message), claims) => {
                 self.waiting.insert(key);
-                Some(Box::pin(async move { done(done_key, shared.unschedulable(&pod, message).await) }))
+                let preemption = match claims {
+                    Claims::Wait(_) => None,
+                    _ => self.cluster.preempt(&pod),
+                };
+                if let Some(Preemption { node, .. }) = &preemption {
+                    self.cluster.nominate(&pod, node);
+                }
+                Some(Box::pin(async move {
+                    let node = preemption.as_ref().map(|p| p.node.clone());
+                    let told = shared.unschedulable(&pod, message, node).await;
+                    let made = match preemption {
+                        Some(preemption) => shared.preempt(&pod, preemption).await,
+                        None => Ok(()),
+                    };
+                    done(done_key, told.and(made))
+                }))
             }
         }
     }
@@ -182,11 +200,17 @@ impl Shared {
         }
     }
 
-    async fn unschedulable(&self, pod: &Arc<Value>, message: String) -> Result<()> {
+    /// Says why no node takes the pod; `nominated` is where room is being made.
+    async fn unschedulable(
+        &self,
+        pod: &Arc<Value>,
+        message: String,
+        nominated: Option<String>,
+    ) -> Result<()> {
         let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let known = conditions.iter_mut().find(|c| c["type"] == "PodScheduled");
         let since = match &known {
-            Some(known) if known["message"] == message.as_str() => return Ok(()),
+            Some(known) if known["message"] == message.as_str() && nominated.is_none() => return Ok(()),
             Some(known) if known["status"] == "False" => known["lastTransitionTime"].clone(),
             _ => object::time::format(now()).into(),
         };
@@ -199,8 +223,41 @@ impl Shared {
             None => conditions.push(condition),
         }
         self.tell(pod, Event::warning("FailedScheduling", message), SCHEDULER, "");
-        let status = json!({"conditions": conditions}).as_object().cloned().unwrap_or_default();
+        let mut status = object::Map::new();
+        status.insert("conditions".into(), conditions.into());
+        if let Some(node) = nominated {
+            status.insert("nominatedNodeName".into(), node.into());
+        }
         self.write_status(pod, status).await.map(drop)
+    }
+
+    /// Sends the victims away.
+    async fn preempt(&self, pod: &Value, preemption: Preemption) -> Result<()> {
+        for Victim { namespace, name, uid } in preemption.victims {
+            let Some(victim) = self.cache.get(&self.resources.pods, &namespace, &name) else { continue };
+            if meta::uid(&victim) != uid || meta::deletion_timestamp(&victim).is_some() {
+                continue;
+            }
+            let mut conditions = victim["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.retain(|c| c["type"] != "DisruptionTarget");
+            conditions.push(json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                "message": format!("{SCHEDULER}: preempting to accommodate a higher priority pod"),
+                "lastProbeTime": null, "lastTransitionTime": object::time::format(now()),
+                "observedGeneration": meta::generation(&victim),
+            }));
+            let mut status = object::Map::new();
+            status.insert("conditions".into(), conditions.into());
+            self.write_status(&victim, status).await?;
+            let gvr = &self.resources.pods;
+            match self.client.delete(gvr, &namespace, &name, &DeleteOptions::uid(uid)).await {
+                Err(error) if !error.is_not_found() && error.code() != 409 => return Err(error),
+                _ => {}
+            }
+            let message = format!("Preempted by pod {} on node {}", meta::uid(pod), preemption.node);
+            self.tell(&victim, Event::normal("Preempted", message), SCHEDULER, "");
+        }
+        Ok(())
     }
 
     /// Writes fields of a pod's status, unless the pod changed meanwhile: then the watch will tell, and `None` is answered.

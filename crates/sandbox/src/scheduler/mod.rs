@@ -2,13 +2,16 @@
 //!
 //! Filters: node name, unschedulable, taints, node selector and affinity, resources and pod count, host ports, pod
 //! (anti-)affinity, topology spread. Among the nodes that pass, the one with most room and fewest pods of the same owner
-//! wins. Preemption is not done.
+//! wins. Where none passes, pods of lower priority may have to go.
 
 mod node_affinity;
 mod pod_affinity;
+mod preemption;
 mod resources;
 mod spread;
 mod taints;
+
+pub use preemption::{Preemption, Victim};
 
 use crate::spec;
 use object::meta;
@@ -40,6 +43,8 @@ impl Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
     namespace: String,
+    name: String,
+    priority: i64,
     labels: BTreeMap<String, String>,
     requests: Resources,
     ports: Vec<(String, String, i64)>,
@@ -72,6 +77,24 @@ pub struct Cluster {
     placed: BTreeMap<String, String>,
     /// Pods that keep others away; while there are none, nobody looks for them.
     keeping_away: usize,
+    /// By pod that waits for room: the node it is promised.
+    nominated: BTreeMap<String, (String, Placed)>,
+}
+
+impl Placed {
+    fn new(pod: &Value) -> Self {
+        Self {
+            namespace: meta::namespace(pod).to_owned(),
+            name: meta::name(pod).to_owned(),
+            priority: spec::priority(pod),
+            labels: meta::labels(pod).map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            requests: Resources::of_pod(pod),
+            ports: resources::host_ports(pod),
+            anti_affinity: Terms::required(pod, "podAntiAffinity").map(Arc::new),
+            owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or("").to_owned(),
+            deleting: meta::deletion_timestamp(pod).is_some(),
+        }
+    }
 }
 
 impl Cluster {
@@ -108,15 +131,10 @@ impl Cluster {
         if node.is_empty() || spec::is_terminal(pod) {
             return;
         }
-        let placed = Placed {
-            namespace: meta::namespace(pod).to_owned(),
-            labels: meta::labels(pod).map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            requests: Resources::of_pod(pod),
-            ports: resources::host_ports(pod),
-            anti_affinity: Terms::required(pod, "podAntiAffinity").map(Arc::new),
-            owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or("").to_owned(),
-            deleting: meta::deletion_timestamp(pod).is_some(),
-        };
+        self.place(uid, node, Placed::new(pod));
+    }
+
+    fn place(&mut self, uid: &str, node: &str, placed: Placed) {
         self.keeping_away += usize::from(placed.anti_affinity.is_some());
         let entry = self.nodes.entry(node.to_owned()).or_default();
         entry.name = node.to_owned();
@@ -127,6 +145,7 @@ impl Cluster {
 
     /// A pod is gone.
     pub fn remove_pod(&mut self, uid: &str) {
+        self.nominated.remove(uid);
         let Some(name) = self.placed.remove(uid) else { return };
         let Some(node) = self.nodes.get_mut(&name) else { return };
         if let Some(placed) = node.pods.remove(uid) {
@@ -210,10 +229,19 @@ struct Asking<'a> {
     owner: &'a str,
     affinity: pod_affinity::Rules,
     spread: spread::Rules,
+    /// What is promised to other pods that are as important, by node.
+    promised: BTreeMap<&'a str, Resources>,
 }
 
 impl<'a> Asking<'a> {
-    fn new(pod: &'a Value, cluster: &Cluster) -> Self {
+    fn new(pod: &'a Value, cluster: &'a Cluster) -> Self {
+        let (uid, priority) = (meta::uid(pod), spec::priority(pod));
+        let mut promised: BTreeMap<&str, Resources> = BTreeMap::new();
+        for (_, (node, placed)) in
+            cluster.nominated.iter().filter(|(other, (_, p))| *other != uid && p.priority >= priority)
+        {
+            promised.entry(node).or_default().add(&placed.requests);
+        }
         Self {
             pod,
             requests: Resources::of_pod(pod),
@@ -221,6 +249,7 @@ impl<'a> Asking<'a> {
             owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or(""),
             affinity: pod_affinity::Rules::new(pod, cluster),
             spread: spread::Rules::new(pod, cluster),
+            promised,
         }
     }
 
@@ -242,7 +271,7 @@ impl<'a> Asking<'a> {
                 "node(s) didn't have free ports for the requested pod ports",
             )]);
         }
-        let lacks = resources::lacks(&self.requests, node);
+        let lacks = resources::lacks(&self.requests, node, self.promised.get(node.name.as_str()));
         if !lacks.is_empty() {
             return Some(lacks);
         }

@@ -80,14 +80,15 @@ impl Resources {
     }
 }
 
-/// What the node has too little of.
-pub(super) fn lacks(requests: &Resources, node: &Node) -> Vec<Refusal> {
+/// What the node has too little of; `promised` is kept for others.
+pub(super) fn lacks(requests: &Resources, node: &Node, promised: Option<&Resources>) -> Vec<Refusal> {
     let mut lacks = vec![];
     if node.pods.len() as i64 >= node.allocatable.get("pods") {
         lacks.push(Refusal::of_pods("Too many pods"));
     }
     for (name, amount) in requests.0.iter().filter(|(_, amount)| **amount > 0) {
-        let free = node.allocatable.get(name).saturating_sub(node.used.get(name));
+        let taken = node.used.get(name).saturating_add(promised.map_or(0, |p| p.get(name)));
+        let free = node.allocatable.get(name).saturating_sub(taken);
         if *amount > free {
             let refusal = format!("Insufficient {name}");
             lacks.push(match *amount > node.allocatable.get(name) {

@@ -142,3 +142,36 @@ fn init_containers_and_sidecars_count_as_upstream_counts_them() {
     let spec = json!({"initContainers": [container("1"), sidecar, container("900m")], "containers": [container("500m")]});
     assert_eq!(Resources::of_pod(&pod("1", spec)), Resources::of_map(&json!({"cpu": "1100m"})));
 }
+
+#[test]
+fn the_less_important_make_room() {
+    let mut cluster = cluster();
+    let with = |name: &str, amount: &str, priority: i64| {
+        let mut pod = pod(name, cpu(amount));
+        pod["spec"]["priority"] = priority.into();
+        pod
+    };
+    for (name, node, amount, priority) in
+        [("a1", "a", "1", 5), ("a2", "a", "1", 1), ("b1", "b", "1500m", 3), ("b2", "b", "500m", 9)]
+    {
+        cluster.put_pod(&with(name, amount, priority), node);
+    }
+    let victims = |cluster: &Cluster, pod: &Value| {
+        cluster.preempt(pod).map(|p| (p.node, p.victims.into_iter().map(|v| v.name).collect::<Vec<_>>()))
+    };
+    assert_eq!(victims(&cluster, &with("x", "1", 1)), None, "nobody is less important");
+    assert_eq!(victims(&cluster, &with("x", "1", 4)), Some(("a".into(), vec!["a2".into()])));
+    assert_eq!(victims(&cluster, &with("x", "1500m", 4)), Some(("b".into(), vec!["b1".into()])));
+    assert_eq!(victims(&cluster, &with("x", "2", 6)), Some(("a".into(), vec!["a1".into(), "a2".into()])));
+    assert_eq!(victims(&cluster, &with("x", "3", 99)), None, "no node is big enough");
+    let mut meek = with("x", "1", 4);
+    meek["spec"]["preemptionPolicy"] = "Never".into();
+    assert_eq!(victims(&cluster, &meek), None);
+
+    // The room made is kept for the one it was made for.
+    cluster.nominate(&with("x", "1", 4), "a");
+    cluster.remove_pod("a2");
+    assert!(cluster.schedule(&with("thief", "1", 2)).is_err());
+    assert_eq!(cluster.schedule(&with("x", "1", 4)), Ok("a".into()));
+    assert_eq!(cluster.schedule(&with("greater", "1", 8)), Ok("a".into()));
+}

@@ -173,3 +173,30 @@ async fn a_sandbox_goes_on_where_another_stopped() {
     );
     world.sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn the_important_pod_gets_its_room() {
+    let world = World::start().await;
+    let class = object::GroupVersionResource::new("scheduling.k8s.io", "v1", "priorityclasses");
+    let high = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 100});
+    world.client.create(&class, &high).await.unwrap();
+    let wants = |priority: i64| {
+        move |pod: &mut object::Value| {
+            pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "20"}});
+            if priority > 0 {
+                pod["spec"]["priority"] = priority.into();
+                pod["spec"]["priorityClassName"] = "high".into();
+            }
+        }
+    };
+    for name in ["a", "b"] {
+        world.run(name, &["sleep", "infinity"], wants(0)).await;
+        world.until_ready(name).await;
+    }
+    world.run("great", &["sleep", "infinity"], wants(100)).await;
+    let great = world.until_ready("great").await;
+    assert!(matches!(great["status"]["nominatedNodeName"].as_str(), None | Some("sandbox-1" | "sandbox-2")));
+    let left = world.client.list(&core("pods"), "default", &ListOptions::default()).await.unwrap();
+    assert_eq!(left.items.len(), 2, "one of the others had to go");
+    world.sandbox.stop().await;
+}
