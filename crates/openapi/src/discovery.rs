@@ -82,7 +82,7 @@ impl Documents {
     }
 
     fn aggregated(&self, core: bool, headers: &HeaderMap) -> Document {
-        let (body, etag) = self.aggregated[usize::from(core)].get_or_init(|| {
+        let (body, etag) = self.kept.aggregated[usize::from(core)].get_or_init(|| {
             let groups = self.registry.groups();
             let items: Vec<Value> = groups.into_iter().filter(|g| g.name.is_empty() == core).map(group_discovery).collect();
             let list = json!({
@@ -235,22 +235,9 @@ fn verbs(verbs: &[Verb], custom: bool) -> Vec<&'static str> {
     if custom {
         return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     }
-    let mut names: Vec<&str> = verbs.iter().map(|verb| name(*verb)).collect();
+    let mut names: Vec<&str> = verbs.iter().map(|verb| verb.name()).collect();
     names.sort_unstable();
     names
-}
-
-fn name(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Create => "create",
-        Verb::Delete => "delete",
-        Verb::DeleteCollection => "deletecollection",
-        Verb::Get => "get",
-        Verb::List => "list",
-        Verb::Patch => "patch",
-        Verb::Update => "update",
-        Verb::Watch => "watch",
-    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use http::HeaderMap;
 use kinds::Registry;
 use object::Result;
 use sha2::{Digest, Sha512};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,15 +57,26 @@ impl Document {
 #[derive(Debug)]
 pub struct Documents {
     registry: Arc<Registry>,
-    /// Aggregated discovery, the two roots.
+    kept: Arc<Kept>,
+}
+
+/// What is kept once it was built.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Aggregated discovery with its ETag: `/apis` and `/api`.
     aggregated: [OnceLock<(Bytes, String)>; 2],
+    /// The index of OpenAPI v3.
     index: OnceLock<Bytes>,
 }
+
+/// What servers without custom resources have in common.
+static BUILTIN: LazyLock<Arc<Kept>> = LazyLock::new(Arc::default);
 
 impl Documents {
     /// Those of `registry`; nothing is built yet.
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, aggregated: Default::default(), index: OnceLock::new() }
+        let custom = registry.custom().next().is_some();
+        Self { registry, kept: if custom { Arc::default() } else { Arc::clone(&BUILTIN) } }
     }
 
     /// The document at `path`: the list of paths (`/`), discovery (`/api`, `/apis`, `/api/v1`, `/apis/G`, `/apis/G/V`) or OpenAPI (`/openapi/…`); `None` when there is none.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 impl Documents {
     pub(crate) fn openapi_v3_index(&self) -> Document {
-        let body = self.index.get_or_init(|| {
+        let body = self.kept.index.get_or_init(|| {
             let mut hashes: BTreeMap<String, String> =
                 facts::v3().map(|(path, hash)| (path.to_owned(), hash.to_owned())).collect();
             for group in self.registry.groups() {
