@@ -22,7 +22,8 @@ fn a_deployment_rolls_out_and_back() {
     assert_eq!(images, "nginx:1.27");
 
     let endpoints = joey.get(&["endpointslices", "-l", "kubernetes.io/service-name=web"]);
-    assert_eq!(endpoints["items"][0]["endpoints"].as_array().map(Vec::len), Some(5), "{endpoints}");
+    let all = endpoints["items"][0]["endpoints"].as_array().cloned().unwrap_or_default();
+    assert_eq!(all.iter().filter(|e| e["conditions"]["ready"] == true).count(), 5, "{endpoints}");
     let wide = joey.kubectl(&["get", "pods", "-o", "wide", "-l", "app=web", "--field-selector=status.phase=Running"]);
     assert!(wide.contains("10.244.") && wide.contains("sandbox-"), "{wide}");
     let described = joey.kubectl(&["describe", "deployment", "web"]);
@@ -46,7 +47,7 @@ fn logs_exec_and_events_come_back() {
     joey.kubectl(&["run", "talker", "--image=busybox", "--", "echo", "hello from inside"]);
     joey.kubectl(&["run", "shell", "--image=busybox", "--", "sleep", "1000"]);
     joey.kubectl(&["wait", "--for=condition=Ready", "pod/shell", "--timeout=60s"]);
-    joey.kubectl(&["wait", "--for=jsonpath={.status.containerStatuses[0].image}=busybox", "pod/talker", "--timeout=60s"]);
+    joey.kubectl(&["wait", "--for=jsonpath={.status.phase}=Running", "pod/talker", "--timeout=60s"]);
     assert!(joey.kubectl(&["logs", "talker"]).contains("hello from inside"));
     assert_eq!(joey.kubectl(&["exec", "shell", "--", "echo", "hi"]).trim(), "hi");
     assert_eq!(joey.try_kubectl("joey-demo", &["exec", "shell", "--", "sh", "-c", "exit 3"]).code, 3);

@@ -9,7 +9,7 @@ fn the_same_names_in_several_namespaces() {
         joey.kubectl(&["create", "namespace", namespace]);
         joey.kubectl(&["-n", namespace, "create", "configmap", "settings", &format!("--from-literal=WHERE={namespace}")]);
         joey.kubectl(&["-n", namespace, "create", "secret", "generic", "key", &format!("--from-literal=KEY=secret-{namespace}")]);
-        joey.apply(&POD.replace("NAMESPACE", namespace));
+        joey.apply(&POD.replace("SOMEWHERE", namespace));
     }
     for namespace in ["one", "two"] {
         joey.kubectl(&["-n", namespace, "wait", "--for=condition=Ready", "pod/reader", "--timeout=60s"]);
@@ -31,7 +31,7 @@ fn the_same_names_in_several_namespaces() {
 const POD: &str = r#"
 apiVersion: v1
 kind: Pod
-metadata: {name: reader, namespace: NAMESPACE}
+metadata: {name: reader, namespace: SOMEWHERE}
 spec:
   containers:
   - name: main

@@ -16,7 +16,7 @@ fn an_operator_runs_virtual_clusters_of_a_remote_host() {
     far(&["rollout", "status", "deployment/web", "--timeout=60s"]);
     far(&["run", "shell", "--image=busybox", "--", "sleep", "1000"]);
     far(&["wait", "--for=condition=Ready", "pod/shell", "--timeout=60s"]);
-    assert!(far(&["logs", "shell"]).contains("sandbox"), "logs come over the network");
+    assert!(far(&["logs", "deployment/web"]).contains("simulated container"), "logs come over the network");
     assert_eq!(far(&["exec", "shell", "--", "echo", "hi"]).trim(), "hi");
     assert_eq!(host.try_kubectl("joey-far", &["exec", "shell", "--", "sh", "-c", "exit 4"]).code, 4);
     let said = host.joey(&["delete", "far", "--wait"]);

@@ -79,6 +79,9 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
     let mut metadata = marks::metadata(cluster, pod);
     metadata["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
     metadata["annotations"][ANNOTATIONS_ANNOTATION] = listed(&pod["metadata"]["annotations"]).into();
+    if let Some(kind) = meta::controller_of(pod).and_then(|owner| owner["kind"].as_str()) {
+        metadata["annotations"][CONTROLLER_ANNOTATION] = kind.into();
+    }
     metadata["annotations"][ACCOUNT_ANNOTATION] =
         spec["serviceAccountName"].as_str().unwrap_or("default").into();
     Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": out}))
@@ -88,6 +91,8 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
 pub(crate) const LABELS_ANNOTATION: &str = "joey.dev/pod-labels";
 /// Annotation with the virtual annotations in the format of the downward API.
 pub(crate) const ANNOTATIONS_ANNOTATION: &str = "joey.dev/pod-annotations";
+/// Annotation with the kind of the virtual pod's controller: people and sandboxes want to know.
+const CONTROLLER_ANNOTATION: &str = "joey.dev/controller-kind";
 /// Annotation with the virtual service account.
 pub(crate) const ACCOUNT_ANNOTATION: &str = "joey.dev/service-account";
 
