@@ -1,9 +1,9 @@
 //! Plugins that fill in what the cluster decides: tolerations, priority, default classes, protection finalizers.
 
-use super::is;
+use super::{is, refused};
 use crate::pipeline::Write;
 use crate::{failure, stored};
-use object::{ApiError, Result, Value, json, meta};
+use object::{Result, Value, json, meta};
 use store::ListRequest;
 
 /// DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or unreachable.
@@ -73,12 +73,77 @@ pub(super) async fn priority(write: &Write<'_>, pod: &mut Value) -> Result<()> {
     Ok(())
 }
 
-fn refused(write: &Write<'_>, object: &Value, reason: &str) -> ApiError {
-    ApiError::Forbidden {
-        resource: write.target.group_resource(),
-        name: meta::name(object).into(),
-        reason: reason.into(),
+/// There is one default class at most.
+pub(super) async fn one_default_priority_class(write: &Write<'_>, class: &Value) -> Result<()> {
+    if !is(write, "scheduling.k8s.io", "priorityclasses") || class["globalDefault"] != true {
+        return Ok(());
     }
+    let classes = all(write, "/scheduling.k8s.io/priorityclasses/").await?;
+    let other = classes.iter().find(|c| c["globalDefault"] == true && meta::name(c) != meta::name(class));
+    other.map_or(Ok(()), |other| {
+        let name = meta::name(other);
+        let reason = format!("PriorityClass {name} is already marked as default. Only one default can exist");
+        Err(refused(write, class, &reason))
+    })
+}
+
+/// TaintNodesByCondition: a new node is not ready until its conditions say so.
+pub(super) fn node_taint(write: &Write<'_>, node: &mut Value) {
+    const KEY: &str = "node.kubernetes.io/not-ready";
+    if !is(write, "", "nodes") {
+        return;
+    }
+    let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    if !taints.iter().any(|t| t["key"] == KEY && t["effect"] == "NoSchedule") {
+        taints.push(json!({"key": KEY, "effect": "NoSchedule"}));
+    }
+    node["spec"]["taints"] = taints.into();
+}
+
+/// RuntimeClass: what its pods cost on top, and where they can run.
+pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<()> {
+    if !is(write, "", "pods") {
+        return Ok(());
+    }
+    let Some(name) = pod["spec"]["runtimeClassName"].as_str().map(str::to_owned) else {
+        if pod["spec"]["overhead"].as_object().is_some_and(|o| !o.is_empty()) {
+            return Err(refused(write, pod, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"));
+        }
+        return Ok(());
+    };
+    let key = format!("/node.k8s.io/runtimeclasses/{name}");
+    let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
+    let Some(class) = entry.as_ref().and_then(stored::decode) else {
+        return Err(refused(write, pod, &format!("pod rejected: RuntimeClass \"{name}\" not found")));
+    };
+    let fixed = &class["overhead"]["podFixed"];
+    if fixed.is_object() {
+        let given = &pod["spec"]["overhead"];
+        if given.as_object().is_some_and(|o| !o.is_empty()) && given != fixed {
+            return Err(refused(write, pod, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"));
+        }
+        pod["spec"]["overhead"] = fixed.clone();
+    }
+    if let Some(selector) = class["scheduling"]["nodeSelector"].as_object() {
+        for (key, value) in selector {
+            let conflict = pod["spec"]["nodeSelector"].get(key).is_some_and(|v| v != value);
+            if conflict {
+                let reason = format!("conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {}", pod["spec"]["nodeSelector"][key]);
+                return Err(refused(write, pod, &reason.replace('"', "")));
+            }
+            meta::child_mut(&mut pod["spec"], "nodeSelector").insert(key.clone(), value.clone());
+        }
+    }
+    if let Some(more) = class["scheduling"]["tolerations"].as_array() {
+        let mut all = pod["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+        for toleration in more {
+            if !all.contains(toleration) {
+                all.push(toleration.clone());
+            }
+        }
+        pod["spec"]["tolerations"] = all.into();
+    }
+    Ok(())
 }
 
 /// DefaultStorageClass: a claim without a class gets the default one.

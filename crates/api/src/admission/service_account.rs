@@ -1,6 +1,6 @@
 //! ServiceAccount: pods run as one, and find its token, the CA and their namespace in a projected volume.
 
-use super::is;
+use super::{is, refused};
 use crate::failure;
 use crate::pipeline::{Write, generate_name};
 use crate::stored;
@@ -10,8 +10,11 @@ const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(super) async fn admit(write: &Write<'_>, pod: &mut Value) -> Result<()> {
-    if !is(write, "", "pods") || meta::annotation(pod, MIRROR).is_some() {
+    if !is(write, "", "pods") {
         return Ok(());
+    }
+    if meta::annotation(pod, MIRROR).is_some() {
+        return check_mirror(write, pod);
     }
     if pod["spec"]["serviceAccountName"].as_str().unwrap_or("").is_empty() {
         pod["spec"]["serviceAccountName"] = "default".into();
@@ -28,6 +31,19 @@ pub(super) async fn admit(write: &Write<'_>, pod: &mut Value) -> Result<()> {
             Some(secrets) => pod["spec"]["imagePullSecrets"] = secrets.clone().into(),
             None => drop(pod["spec"].as_object_mut().and_then(|s| s.remove("imagePullSecrets"))),
         }
+    }
+    Ok(())
+}
+
+/// The image of a node's static pod knows no account and no secret: the node could not fetch them for it.
+fn check_mirror(write: &Write<'_>, pod: &Value) -> Result<()> {
+    if pod["spec"]["serviceAccountName"].as_str().is_some_and(|n| !n.is_empty()) {
+        return Err(refused(write, pod, "a mirror pod may not reference service accounts"));
+    }
+    let projected = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut sources = projected.flat_map(|v| v["projected"]["sources"].as_array().into_iter().flatten());
+    if sources.any(|s| s["serviceAccountToken"].is_object()) {
+        return Err(refused(write, pod, "a mirror pod may not use ServiceAccountToken volume projections"));
     }
     Ok(())
 }

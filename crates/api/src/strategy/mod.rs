@@ -127,4 +127,5 @@ pub(crate) async fn after_delete(call: &Call, target: &Target, object: &Value) {
     definitions::object_removed(call, target).await;
 }
 
+pub(crate) use pod::qos_class;
 pub(crate) use custom_resource_definition::FINALIZER as DEFINITION_FINALIZER;
