@@ -21,8 +21,9 @@ mod typed;
 pub use fields::{FieldFilter, FieldPath, FieldSet};
 pub use json_patch::json_patch;
 pub use managed::{
-    FieldManager, ManagerInfo, SingleVersion, Versions, default_manager_name, ignore_timestamps,
-    reset_filter, scale_to_parent, scale_to_subresource, validate_field_manager, validate_managed_fields,
+    FieldManager, ManagerInfo, SeveralVersions, SingleVersion, Versions, default_manager_name,
+    ignore_timestamps, reset_filter, scale_to_parent, scale_to_subresource, validate_field_manager,
+    validate_managed_fields,
 };
 pub use merge_patch::merge_patch;
 pub use strategic::strategic_merge_patch;

@@ -16,14 +16,15 @@ mod scale;
 mod timestamps;
 mod updater;
 mod validation;
+mod versions;
 
 pub use manager::{FieldManager, ManagerInfo};
 pub use name::{default_manager_name, validate_field_manager};
 pub use reset::reset_filter;
 pub use scale::{scale_to_parent, scale_to_subresource};
 pub use timestamps::ignore_timestamps;
-pub use updater::{SingleVersion, Versions};
 pub use validation::validate_managed_fields;
+pub use versions::{SeveralVersions, SingleVersion, Versions};
 
 #[cfg(test)]
 mod tests;

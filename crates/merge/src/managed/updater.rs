@@ -2,60 +2,16 @@
 
 use super::conflict::{Conflicts, conflict_error};
 use super::entries::{Managed, ManagerKey, Owned};
+use super::versions::Versions;
 use crate::error::plain_error;
+use crate::fields::FieldSet;
 use crate::fields::value_order::equal;
-use crate::fields::{FieldFilter, FieldSet};
 use crate::typed::{self, Comparison, Type};
 use object::ApiError;
-use schema::Schema;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::LazyLock;
-
-/// The versions of a kind: managers may have written in others than the request's.
-pub trait Versions {
-    /// Whether `api_version` is a version of the kind that is still known. Entries of other versions are dropped.
-    fn is_known(&self, api_version: &str) -> bool;
-
-    /// The schema of a known version; `None` if it has none (all types are deduced then).
-    fn schema(&self, api_version: &str) -> Option<Schema<'_>>;
-
-    /// What writes through the endpoint cannot change, by version.
-    fn filter(&self, api_version: &str) -> &FieldFilter;
-
-    /// `object`, of a known version, in another known version; `None` if that fails.
-    fn convert(&self, object: &Value, api_version: &str) -> Option<Value>;
-}
-
-/// A kind with one version only.
-#[derive(Clone, Debug)]
-pub struct SingleVersion<'a> {
-    /// The version.
-    pub api_version: &'a str,
-    /// Its schema, if any.
-    pub schema: Option<Schema<'a>>,
-    /// What the endpoint's writes cannot change.
-    pub filter: FieldFilter,
-}
-
-impl Versions for SingleVersion<'_> {
-    fn is_known(&self, api_version: &str) -> bool {
-        api_version == self.api_version
-    }
-
-    fn schema(&self, _: &str) -> Option<Schema<'_>> {
-        self.schema
-    }
-
-    fn filter(&self, _: &str) -> &FieldFilter {
-        &self.filter
-    }
-
-    fn convert(&self, _: &Value, _: &str) -> Option<Value> {
-        None
-    }
-}
 
 /// A value that is cheap to clone.
 #[derive(Clone)]
