@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::tenant::{Place, Tenant, folder, status};
-use client::{Cache, Change, Client, DeleteOptions, Keep, ListOptions, Patch};
+use client::{Cache, Change, Client, DeleteOptions, FrameType, Keep, ListOptions, Patch, WatchOptions};
 use deploy::{FINALIZER, gvr};
 use node::Kubelet;
 use object::{ApiError, GroupVersionResource, Value, json, meta};
@@ -248,25 +248,7 @@ async fn remove(shared: &Shared, object: &Value) -> Result<(), Error> {
     }
     let client = shared.host.client();
     let (namespace, name) = (meta::namespace(object), meta::name(object));
-    let list = ListOptions::labels(format!("{}={name}", marks::CLUSTER));
-    for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
-        // One by one: not every host lets services be deleted as a collection.
-        let found = client.list_all(resource, namespace, &list).await.map_err(|e| Error(e.to_string()))?;
-        for held in found.items {
-            let outcome = client
-                .delete(resource, namespace, meta::name(&held), &DeleteOptions::uid(meta::uid(&held)))
-                .await;
-            if let Err(error) = outcome
-                && !error.is_not_found()
-            {
-                return Err(Error(format!(
-                    "cannot remove {} {}: {error}",
-                    resource.resource,
-                    meta::name(&held)
-                )));
-            }
-        }
-    }
+    remove_host_objects(client, namespace, name).await?;
     let folder = folder(&shared.place, object);
     match std::fs::remove_dir_all(&folder) {
         Ok(()) => {}
@@ -280,5 +262,40 @@ async fn remove(shared: &Shared, object: &Value) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(Error(error.to_string())),
+    }
+}
+
+/// Deletes everything labelled as the virtual cluster's, and waits until the last pod has ended.
+async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Result<(), Error> {
+    let failed = |e: ApiError| Error(e.to_string());
+    let list = ListOptions::labels(format!("{}={name}", marks::CLUSTER));
+    for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
+        // One by one: not every host lets services be deleted as a collection.
+        let found = client.list_all(resource, namespace, &list).await.map_err(failed)?;
+        for held in found.items.iter().filter(|o| meta::deletion_timestamp(o).is_none()) {
+            let outcome = client.delete(resource, namespace, meta::name(held), &DeleteOptions::uid(meta::uid(held))).await;
+            if let Err(error) = outcome
+                && !error.is_not_found()
+            {
+                return Err(Error(format!("cannot remove {} {}: {error}", resource.resource, meta::name(held))));
+            }
+        }
+    }
+    loop {
+        let left = client.list(&PODS, namespace, &list).await.map_err(failed)?;
+        if left.items.is_empty() {
+            return Ok(());
+        }
+        let options = WatchOptions {
+            resource_version: left.resource_version,
+            label_selector: list.label_selector.clone(),
+            ..WatchOptions::default()
+        };
+        let mut watch = client.watch(&PODS, namespace, &options).await.map_err(failed)?;
+        while let Some(Ok(frame)) = watch.next().await {
+            if frame.kind == FrameType::Deleted {
+                break;
+            }
+        }
     }
 }
