@@ -1,4 +1,5 @@
 //! The listener, spoken to by hyper's client and by raw sockets.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use client::{Body, TransportError};

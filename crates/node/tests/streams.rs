@@ -1,4 +1,5 @@
 //! Sessions and port-forwards as clients speak them, over pipes: WebSocket channels, SPDY/3.1, SPDY inside a WebSocket.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use client::BodyStream;

@@ -150,7 +150,7 @@ impl<'a> Terminal<'a> {
             (Stream::Err, false) => &self.process.stderr,
             _ => &self.process.stdout,
         };
-        let Some(to) = to else { return Ok(()) };
+        let Some(to) = to.as_ref().filter(|_| !text.is_empty()) else { return Ok(()) };
         let text = if self.tty { text.replace('\n', "\r\n") } else { text.to_owned() };
         to.send(text.into()).await.map_err(|_| Stop::Over)
     }
@@ -189,9 +189,8 @@ impl<'a> Terminal<'a> {
                         self.send(Stream::Out, "^C\n/ # ").await?;
                     }
                     (8 | 127, true) => {
-                        if line.pop().is_some() {
-                            self.send(Stream::Out, "\u{8} \u{8}").await?;
-                        }
+                        let erased = line.pop().map_or("", |_| "\u{8} \u{8}");
+                        self.send(Stream::Out, erased).await?;
                     }
                     (byte, _) if line.len() < LINE => {
                         line.push(byte);

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 /// What is there, for the sentence about what is not.
 pub(super) const NAMES: [&str; 37] = [
-    "basename", "cat", "chmod", "cp", "curl", "date", "dirname", "echo", "env", "expr", "false", "grep", "head",
-    "hostname", "id", "ls", "mkdir", "mv", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh", "sleep",
-    "sort", "tail", "test", "touch", "tr", "true", "uname", "wc", "wget", "which", "whoami",
+    "basename", "cat", "chmod", "cp", "curl", "date", "dirname", "echo", "env", "expr", "false", "grep",
+    "head", "hostname", "id", "ls", "mkdir", "mv", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh",
+    "sleep", "sort", "tail", "test", "touch", "tr", "true", "uname", "wc", "wget", "which", "whoami",
 ];
 
 /// A file's text; bytes that are no text are shown as such.

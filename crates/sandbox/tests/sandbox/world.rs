@@ -29,6 +29,10 @@ pub fn core(resource: &str) -> GroupVersionResource {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub async fn start_with(options: Options) -> Self {
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
@@ -37,7 +41,7 @@ impl World {
         let issuer = TokenIssuer::new("https://issuer", PrivateKey::generate().unwrap());
         let keys = vec![issuer.public_key().clone()];
         let cidr = Cidr::parse("10.96.0.0/16").unwrap();
-        let sandbox = Sandbox::new(Options::default());
+        let sandbox = Sandbox::new(options);
         let kubelet = sandbox.kubelet();
         let config = Config {
             issuer,
