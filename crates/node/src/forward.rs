@@ -1,8 +1,10 @@
-//! Port-forwarding: SPDY, bare or inside of a WebSocket. For each connection the client opens two streams, `error` and
+//! Port-forwarding: SPDY, bare or inside of a WebSocket (plain WebSocket channels are in `forward_channels`). For each connection the client opens two streams, `error` and
 //! `data`, with the same request id.
 
 use crate::connect::{self, Protocol, Request};
+use crate::forward_channels;
 use crate::kubelet::{Io, Kubelet, PortForward};
+use crate::options::PortForwardOptions;
 use crate::spdy::{Connection, Stream, headers};
 use crate::ws;
 use bytes::Bytes;
@@ -34,12 +36,19 @@ pub(crate) async fn serve(
     request: Request,
 ) -> Result<Response<Body>> {
     connect::require_node(pod)?;
+    let ports = PortForwardOptions::parse(&request.query);
     let (protocol, upgrade) = Protocol::negotiate(request)?;
     let (namespace, name) = (meta::namespace(pod), meta::name(pod));
     let who = format!("pod {name}, uid {}", meta::uid(pod));
     match protocol {
-        Protocol::WebSocket { key, offered } => {
-            accepts(&offered, TUNNEL)?;
+        Protocol::WebSocket { key, offered } if !offered.iter().any(|o| o == TUNNEL) => {
+            let channels = ws::Channels::choose(&offered)?;
+            let ports = ports?.ports;
+            let network = kubelet.port_forward(namespace, name).await?;
+            upgrade.serve(move |io| forward_channels::run(io, channels, network, ports));
+            Ok(connect::switch_to_websocket(&key, channels.protocol()))
+        }
+        Protocol::WebSocket { key, .. } => {
             let network = kubelet.port_forward(namespace, name).await?;
             upgrade.serve(move |io| tunnel(io, network, who));
             Ok(connect::switch_to_websocket(&key, TUNNEL))

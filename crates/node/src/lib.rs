@@ -8,6 +8,7 @@
 pub mod connect;
 mod container;
 mod forward;
+mod forward_channels;
 mod kubelet;
 mod options;
 mod query;

@@ -59,6 +59,34 @@ pub struct PortForwardOptions {
     pub ports: Vec<u16>,
 }
 
+/// Ports that one client may name.
+const MAX_PORTS: usize = 64;
+
+impl PortForwardOptions {
+    /// Reads the query of `portforward`.
+    ///
+    /// # Errors
+    /// `BadRequest` when no port, or none that makes sense, is named.
+    pub fn parse(query: &Query) -> Result<Self> {
+        let mut ports = vec![];
+        for text in query.all("ports").flat_map(|list| list.split(',')).filter(|p| !p.is_empty()) {
+            match text.parse() {
+                Ok(port @ 1..) if ports.len() < MAX_PORTS => ports.push(port),
+                _ => {
+                    let shown = object::error::quote(text);
+                    return Err(ApiError::BadRequest(format!(
+                        "query parameter \"ports\" is not valid: {shown}"
+                    )));
+                }
+            }
+        }
+        match ports.is_empty() {
+            true => Err(ApiError::BadRequest("query parameter \"ports\" is required".into())),
+            false => Ok(Self { ports }),
+        }
+    }
+}
+
 /// Which output a log shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogStream {

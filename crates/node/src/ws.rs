@@ -67,7 +67,7 @@ impl Channels {
         self.name
     }
 
-    fn encode(self, channel: u8, data: &[u8]) -> Message {
+    pub(crate) fn encode(self, channel: u8, data: &[u8]) -> Message {
         if self.base64 {
             return Message::text(format!("{channel}{}", BASE64_STANDARD.encode(data)));
         }
@@ -78,7 +78,7 @@ impl Channels {
     }
 
     /// Channel and payload of a message; `None` for control messages and what makes no sense.
-    fn decode(self, message: Message) -> Option<(u8, Bytes)> {
+    pub(crate) fn decode(self, message: Message) -> Option<(u8, Bytes)> {
         let data = match message {
             Message::Binary(data) => data,
             Message::Text(text) => Bytes::from(text),

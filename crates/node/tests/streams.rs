@@ -339,6 +339,26 @@ async fn ports_are_forwarded_through_a_websocket() {
 }
 
 #[tokio::test]
+async fn ports_are_forwarded_over_channels() {
+    let (mut socket, upgrader) = websocket("portforward", "ports=80&ports=81", "v4.channel.k8s.io").await;
+    socket.send(Message::binary(&b"\x00to and fro"[..])).await.unwrap();
+    let mut channels: HashMap<u8, Vec<u8>> = HashMap::new();
+    while channels.get(&0).is_none_or(|c| c.len() < 12) || channels.get(&3).is_none_or(|c| c.len() < 3) {
+        let Message::Binary(data) = socket.next().await.unwrap().unwrap() else { continue };
+        channels.entry(data[0]).or_default().extend_from_slice(&data[1..]);
+    }
+    assert_eq!(channels[&0], b"\x50\x00to and fro");
+    assert_eq!(channels[&1], b"\x50\x00");
+    assert_eq!(channels[&3], b"\x51\x00connection refused");
+    drop(socket);
+    upgrader.tasks.close();
+    upgrader.tasks.wait().await;
+    let headers = [("upgrade", "websocket"), KEY, ("sec-websocket-protocol", "v4.channel.k8s.io")];
+    let refused = ask("portforward", "", &headers).await.0.err().unwrap();
+    assert_eq!(refused.to_string(), "query parameter \"ports\" is required");
+}
+
+#[tokio::test]
 async fn logs_need_a_node_to_be_more_than_empty() {
     let body = |answer: Result<Response<client::Body>>| async {
         match answer.unwrap().into_body() {
