@@ -31,6 +31,11 @@ pub trait ServiceAddresses: Send + Sync {
     /// The service is gone.
     fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()>;
 
+    /// The ranges that cluster IPs come from, when they are this server's to give.
+    fn cidrs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The service was updated: what `old` held and `new` does not is free.
     fn release_dropped<'a>(&'a self, _new: &'a Value, _old: &'a Value) -> BoxFuture<'a, ()> {
         Box::pin(async {})
@@ -328,6 +333,10 @@ impl ServiceAddresses for LocalAddresses {
                 self.drop_key(&key).await;
             }
         })
+    }
+
+    fn cidrs(&self) -> Vec<String> {
+        vec![self.cidr.to_string()]
     }
 
     fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()> {

@@ -6,7 +6,7 @@
 use crate::call::{Call, Target};
 use crate::followed::State;
 use crate::strategy::DEFINITION_FINALIZER;
-use crate::{Api, failure, keys, stored};
+use crate::{Api, failure, keys, managed, stored};
 use kinds::{Registry, Resource};
 use object::{Result, Value, json, meta};
 use std::collections::BTreeMap;
@@ -65,10 +65,6 @@ fn is_true(definition: &Value, condition: &str) -> bool {
     conditions.into_iter().any(|c| c["type"] == condition && c["status"] == "True")
 }
 
-pub(crate) fn is_definition(target: &Target) -> bool {
-    target.resource.storage.group == "apiextensions.k8s.io"
-}
-
 /// Brings a definition's status up to date after a write, and removes it when it is being deleted and nothing of it is left.
 pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
     let key = format!("/apiextensions.k8s.io/customresourcedefinitions/{name}");
@@ -87,24 +83,29 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
             meta::set(&mut rest, "finalizers", finalizers);
             (!last).then(|| stored::encode(&rest))
         } else {
-            let accepted = accept(call, &definition).await?;
+            let mut accepted = accept(call, &definition).await?;
+            if let Some(resource) = definitions_resource(call).await? {
+                managed::on_status(call, &resource, "kube-apiserver", &definition, &mut accepted);
+            }
             Some(stored::encode(&accepted))
         };
         if value.as_ref() == Some(&entry.value) {
             return Ok(());
         }
-        match call
-            .api
-            .store
-            .write(Write { key: entry.key, expect: Expect::At(entry.mod_revision), value, ttl: None })
-            .await
-        {
-            Ok(_) => return Ok(()),
+        let write = Write { key: entry.key, expect: Expect::At(entry.mod_revision), value, ttl: None };
+        match call.api.store.write(write).await {
+            Ok(_) => return crate::api_services::follow(call, &definition).await,
             Err(StoreError::Conflict(_)) => {}
             Err(error) => return Err(failure::store(error)),
         }
     }
     Ok(())
+}
+
+/// The resource of definitions themselves.
+async fn definitions_resource(call: &Call) -> Result<Option<Arc<Resource>>> {
+    let registry = call.api.registry().await?;
+    Ok(registry.get("apiextensions.k8s.io", "v1", "customresourcedefinitions").cloned())
 }
 
 /// The definition with its names accepted, or refused because another one has them.

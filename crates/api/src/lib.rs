@@ -7,6 +7,7 @@
 mod access_control;
 mod addresses;
 mod admission;
+mod api_services;
 mod authenticate;
 mod bootstrap;
 mod call;
@@ -26,6 +27,7 @@ mod respond;
 mod reviews;
 mod selection;
 mod serve;
+mod settle;
 mod stored;
 mod strategy;
 mod subresources;

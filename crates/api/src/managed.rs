@@ -2,9 +2,11 @@
 
 use crate::call::{Call, Target};
 use crate::pipeline::{Manage, Write};
+use crate::request::ResourcePath;
 use kinds::Resource;
 use merge::{FieldFilter, FieldManager, ManagerInfo, SingleVersion};
-use object::{Result, Value};
+use object::{Result, Value, json, meta};
+use std::sync::Arc;
 
 /// Gives the fields of a new object to the request's manager.
 pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
@@ -37,6 +39,64 @@ pub(crate) fn apply(
 ) -> Result<Value> {
     let manager = manager_name(call);
     manage(call, target, &manager, |fields, info| fields.apply(live, config, info, force))
+}
+
+/// Who writes a status on the server's own behalf, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Status {
+    /// By server-side apply of the condition alone.
+    Applied(&'static str),
+    /// By an update.
+    Updated(&'static str),
+}
+
+/// `old` with a condition set in its status, owned by whoever sets it.
+pub(crate) fn with_condition(
+    call: &Call,
+    resource: &Arc<Resource>,
+    old: &Value,
+    owner: Status,
+    condition: Value,
+) -> Result<Value> {
+    let at = ResourcePath { subresource: "status".into(), ..ResourcePath::default() };
+    let target = Target { resource: resource.clone(), at };
+    match owner {
+        Status::Applied(manager) => {
+            let config = json!({
+                "apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": {"name": meta::name(old)},
+                "status": {"conditions": [condition]},
+            });
+            manage(call, &target, manager, |fields, info| fields.apply(Some(old), &config, info, true))
+        }
+        Status::Updated(manager) => {
+            let mut new = old.clone();
+            let mut conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            match conditions.iter_mut().find(|c| c["type"] == condition["type"]) {
+                Some(held) => *held = condition,
+                None => conditions.push(condition),
+            }
+            new["status"]["conditions"] = conditions.into();
+            on_status(call, resource, manager, old, &mut new);
+            Ok(new)
+        }
+    }
+}
+
+/// Gives what differs in the status to a manager of the server's own.
+pub(crate) fn on_status(call: &Call, resource: &Arc<Resource>, manager: &str, old: &Value, new: &mut Value) {
+    let at = ResourcePath { subresource: "status".into(), ..ResourcePath::default() };
+    let target = Target { resource: resource.clone(), at };
+    manage(call, &target, manager, |fields, info| fields.update(Some(old), new, info));
+}
+
+/// Gives the fields of an APIService that the server makes to the server.
+pub(crate) async fn as_server(call: &Call, object: &mut Value) -> Result<()> {
+    let registry = call.api.registry().await?;
+    if let Some(resource) = registry.get("apiregistration.k8s.io", "v1", "apiservices") {
+        let target = Target { resource: resource.clone(), at: ResourcePath::default() };
+        manage(call, &target, "kube-apiserver", |fields, info| fields.update(None, object, info));
+    }
+    Ok(())
 }
 
 fn manager_name(call: &Call) -> String {

@@ -198,6 +198,7 @@ fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
 
 /// `PartialObjectMetadata` of an object.
 pub(crate) fn partial(mut object: Value, accepted: Accepted) -> Value {
+    crate::strategy::hide_derived_metadata(&mut object);
     let metadata = object["metadata"].take();
     json!({"kind": "PartialObjectMetadata", "apiVersion": accepted.meta_version(), "metadata": metadata})
 }

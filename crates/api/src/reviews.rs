@@ -88,7 +88,6 @@ async fn token_review(call: &Call, spec: &Value) -> Result<Value> {
 
 /// Component statuses: deprecated, and about processes that are all this one.
 fn components(call: &Call, target: &Target) -> Result<Answer> {
-    call.warn("v1 ComponentStatus is deprecated in v1.19+");
     let all: Vec<Value> = ["controller-manager", "etcd-0", "scheduler"]
         .iter()
         .map(|name| {

@@ -77,6 +77,9 @@ async fn route(call: Call) -> Result<Answer> {
     let Some(target) = find(&call, at).await? else {
         return documents::answer_unknown(&call).await;
     };
+    if let Some(warning) = target.resource.deprecation() {
+        call.warn(warning);
+    }
     if !target.at.subresource.is_empty() {
         return subresources::answer(call, target).await;
     }

@@ -18,7 +18,9 @@ pub(crate) fn of_list(
     objects: &[Value],
     metadata: Value,
 ) -> Result<Value> {
-    let rows = objects.iter().map(|o| row(call, target, accepted, o)).collect::<Result<Vec<_>>>()?;
+    let mut objects: Vec<&Value> = objects.iter().collect();
+    printing::sort(&target.resource, &mut objects);
+    let rows = objects.into_iter().map(|o| row(call, target, accepted, o)).collect::<Result<Vec<_>>>()?;
     Ok(table(target, accepted, true, rows, metadata))
 }
 
@@ -35,11 +37,10 @@ pub(crate) fn of_event(
 }
 
 fn table(target: &Target, accepted: Accepted, with_columns: bool, rows: Vec<Value>, metadata: Value) -> Value {
-    let columns: Value = if with_columns {
-        printing::columns(&target.resource).iter().map(|c| c.to_json()).collect()
-    } else {
-        Value::Null
-    };
+    // A subresource of another kind, such as a scale, has columns of its own.
+    let other = target.subresource().map(|s| s.gvk.kind.as_str()).filter(|kind| *kind != target.resource.kind);
+    let columns = other.map_or_else(|| printing::columns(&target.resource), printing::subresource_columns);
+    let columns: Value = if with_columns { columns.iter().map(|c| c.to_json()).collect() } else { Value::Null };
     json!({"kind": "Table", "apiVersion": accepted.meta_version(), "metadata": metadata, "columnDefinitions": columns, "rows": rows})
 }
 
@@ -54,7 +55,7 @@ fn row(call: &Call, target: &Target, accepted: Accepted, object: &Value) -> Resu
         "None" => row["object"] = Value::Null,
         other => {
             return Err(ApiError::BadRequest(format!(
-                "unrecognized includeObject value: {}",
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', 'None', or empty",
                 object::error::quote(other)
             )));
         }

@@ -10,9 +10,9 @@ mod service;
 mod workload;
 
 use crate::call::{Call, Target};
-use crate::definitions;
 use crate::pipeline::Write;
 use crate::respond::Outgoing;
+use crate::{definitions, settle};
 use object::{Result, Value, meta};
 
 pub(crate) use rules::{Dependents, Rules, of};
@@ -98,6 +98,13 @@ fn reset_status(write: &Write<'_>, object: &mut Value) {
     }
 }
 
+/// Takes away metadata that Kubernetes derives when it shows a whole object, and so does not show alone.
+pub(crate) fn hide_derived_metadata(object: &mut Value) {
+    if object["kind"] == "DaemonSet" {
+        workload::hide_template_generation(object);
+    }
+}
+
 /// Takes addresses and ports for an object about to be stored.
 pub(crate) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Allocation> {
     service::allocate(write, object).await
@@ -108,10 +115,7 @@ pub(crate) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Al
 /// # Errors
 /// When the store fails.
 pub(crate) async fn after_write(call: &Call, target: &Target) -> Result<()> {
-    if definitions::is_definition(target) {
-        return definitions::settle(call, &target.at.name).await;
-    }
-    Ok(())
+    Box::pin(settle::after(call, target)).await
 }
 
 /// Gives back what an updated object no longer holds.
@@ -125,6 +129,9 @@ pub(crate) async fn after_update(call: &Call, target: &Target, old: &Value, outc
 pub(crate) async fn after_delete(call: &Call, target: &Target, object: &Value) {
     service::release(call, target, object).await;
     definitions::object_removed(call, target).await;
+    if let Err(error) = Box::pin(settle::after(call, target)).await {
+        tracing::warn!(%error, "a status was not brought up to date");
+    }
 }
 
 pub(crate) use pod::qos_class;

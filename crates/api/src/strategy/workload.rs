@@ -67,3 +67,11 @@ pub(super) fn daemon_set_update(_: &Call, subresource: &str, object: &mut Value,
         meta::set_annotation(object, TEMPLATE_GENERATION, &generation.to_string());
     }
 }
+
+pub(super) fn hide_template_generation(object: &mut Value) {
+    let Some(annotations) = object["metadata"].get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    annotations.remove(TEMPLATE_GENERATION);
+    if annotations.is_empty() {
+        meta::unset(object, "annotations");
+    }
+}

@@ -60,8 +60,11 @@ fn changed(target: &Target, parent: &Value, old: &Value, scale: &Value) -> Resul
 }
 
 fn send(call: &Call, target: &Target, parent: &Value) -> Result<Answer> {
-    let scale = kinds::scale::read(&target.resource, parent)?;
+    let mut scale = kinds::scale::read(&target.resource, parent)?;
     let accepted = call.accept(target, false)?;
+    if accepted.shape == Shape::Table {
+        scale = crate::table::of_object(call, target, accepted, &scale)?;
+    }
     let media = if accepted.media == Media::Protobuf { Media::Json } else { accepted.media };
     Ok(respond::bytes(
         200,

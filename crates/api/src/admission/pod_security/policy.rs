@@ -62,8 +62,11 @@ impl Policy {
         let mut errors = Vec::new();
         let enforce = standard(namespace, "enforce", Level::Restricted, &mut errors);
         standard(namespace, "audit", Level::Privileged, &mut errors);
-        let warn = standard(namespace, "warn", Level::Privileged, &mut errors);
-        // Who enforces a level is warned by no stricter version of the same.
+        let mut warn = standard(namespace, "warn", Level::Privileged, &mut errors);
+        // Who asks for no warnings is warned of what would be refused.
+        if meta::label(namespace, &format!("{PREFIX}warn")).is_none() && enforce.level > warn.level {
+            warn = enforce;
+        }
         (Self { enforce, warn }, errors)
     }
 }

@@ -1,7 +1,9 @@
 //! The objects every cluster has, made when they are missing: namespaces, roles, the `kubernetes` service, priority classes,
 //! flow control. Written in one go, so that a new cluster costs one durable commit or two.
 
-use crate::{Api, failure, stored};
+mod flow_control;
+
+use crate::{Api, api_services, failure, stored};
 use access::bootstrap_policy::{self, Reconcile};
 use futures::future::try_join_all;
 use object::{Result, Value, json, meta};
@@ -22,8 +24,7 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
     for (key, mut object, reconciled) in wanted.chain(roles) {
         match present.get(key.as_str()) {
             None => {
-                meta::set(&mut object, "uid", uuid::Uuid::new_v4().to_string());
-                meta::set(&mut object, "creationTimestamp", now.clone());
+                complete(&mut object, &now);
                 writes.push(Write {
                     key: key.into(),
                     expect: Expect::Absent,
@@ -59,6 +60,12 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
     }))
     .await?;
     Ok(())
+}
+
+/// What every stored object has.
+pub(crate) fn complete(object: &mut Value, now: &str) {
+    meta::set(object, "uid", uuid::Uuid::new_v4().to_string());
+    meta::set(object, "creationTimestamp", now);
 }
 
 fn role_key(object: &Value) -> String {
@@ -98,6 +105,17 @@ fn simple(api: &Api) -> Vec<(String, Value)> {
         all.push((format!("/scheduling.k8s.io/priorityclasses/{name}"), class));
     }
     all.extend(kubernetes_service(api));
+    all.extend(address_range(api));
+    all.extend(api_services::builtin());
+    all.extend(flow_control::objects());
+    all.push((
+        "/core/configmaps/kube-system/kube-apiserver-legacy-service-account-token-tracking".into(),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
+            "data": {"since": object::time::format(object::time::now())[..10]},
+        }),
+    ));
     all.push((
         "/core/configmaps/kube-system/extension-apiserver-authentication".into(),
         json!({
@@ -115,6 +133,36 @@ fn namespace(name: &str) -> Value {
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
     })
+}
+
+/// The range of cluster IPs, and the one in use from the start.
+fn address_range(api: &Api) -> Vec<(String, Value)> {
+    let cidrs = api.config.addresses.cidrs();
+    if cidrs.is_empty() {
+        return Vec::new();
+    }
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready",
+        "lastTransitionTime": object::time::format(object::time::now()),
+    });
+    let range = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
+        "spec": {"cidrs": cidrs}, "status": {"conditions": [ready]},
+    });
+    let address = api.config.kubernetes_service_ip;
+    let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    let taken = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
+        "metadata": {"name": address.to_string(), "labels": {
+            "ipaddress.kubernetes.io/ip-family": family, "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+        }},
+        "spec": {"parentRef": {"group": "", "resource": "services", "namespace": "default", "name": "kubernetes"}},
+    });
+    vec![
+        ("/networking.k8s.io/servicecidrs/kubernetes".into(), range),
+        (format!("/networking.k8s.io/ipaddresses/{address}"), taken),
+    ]
 }
 
 /// The service clients in the cluster find the API by, and where it leads.

@@ -1,0 +1,133 @@
+//! Statuses that are the API server's own work: written right after the write they follow from, so that no controller runs
+//! for them. What is decided here is small and looks at few objects.
+
+use crate::call::{Call, Target};
+use crate::managed::{self, Status};
+use crate::{definitions, failure, keys, stored};
+use kinds::Resource;
+use object::{Result, Value, json, meta};
+use std::sync::Arc;
+use store::{Expect, ListRequest, StoreError};
+
+const ATTEMPTS: usize = 16;
+
+/// What follows from a write of `target`, or from its deletion.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn after(call: &Call, target: &Target) -> Result<()> {
+    let storage = &target.resource.storage;
+    match (storage.group.as_str(), storage.resource.as_str()) {
+        ("apiextensions.k8s.io", _) => definitions::settle(call, &target.at.name).await,
+        ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow_schema(call, &target.resource, &target.at.name).await,
+        ("flowcontrol.apiserver.k8s.io", _) => flow_schemas(call).await,
+        ("apiregistration.k8s.io", _) => api_service(call, &target.resource, &target.at.name).await,
+        ("networking.k8s.io", "servicecidrs") => service_cidr(call, &target.resource, &target.at.name).await,
+        _ => Ok(()),
+    }
+}
+
+async fn get(call: &Call, key: &str) -> Result<Option<Value>> {
+    let (entry, _) = call.api.store.get(key).await.map_err(failure::store)?;
+    Ok(entry.as_ref().and_then(stored::decode))
+}
+
+/// Sets a condition, unless it says the same already.
+async fn set(call: &Call, resource: &Arc<Resource>, name: &str, owner: Status, condition: Value) -> Result<()> {
+    let key = keys::key(resource, "", name);
+    for _ in 0..ATTEMPTS {
+        let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
+        let Some(entry) = entry else { return Ok(()) };
+        let Some(old) = stored::decode(&entry) else { return Ok(()) };
+        if meta::deletion_timestamp(&old).is_some() {
+            return Ok(());
+        }
+        let held = old["status"]["conditions"].as_array().into_iter().flatten();
+        let held = held.into_iter().find(|c| c["type"] == condition["type"]);
+        let same = |field: &str| held.is_some_and(|h| h[field] == condition[field]);
+        if ["status", "reason", "message"].iter().all(|f| same(f)) {
+            return Ok(());
+        }
+        let mut condition = condition.clone();
+        let since = held.filter(|_| same("status")).map(|h| h["lastTransitionTime"].clone());
+        condition["lastTransitionTime"] = since.unwrap_or_else(|| object::time::format(call.now).into());
+        let new = managed::with_condition(call, resource, &old, owner, condition)?;
+        let write = store::Write {
+            key: entry.key,
+            expect: Expect::At(entry.mod_revision),
+            value: Some(stored::encode(&new)),
+            ttl: None,
+        };
+        match call.api.store.write(write).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(failure::store(error)),
+        }
+    }
+    Ok(())
+}
+
+fn condition(kind: &str, status: bool, reason: &str, message: String) -> Value {
+    json!({"type": kind, "status": if status { "True" } else { "False" }, "reason": reason, "message": message})
+}
+
+/// A flow schema dangles when its priority level does not exist.
+async fn flow_schema(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {
+    let Some(schema) = get(call, &keys::key(resource, "", name)).await? else { return Ok(()) };
+    let level = schema["spec"]["priorityLevelConfiguration"]["name"].as_str().unwrap_or("");
+    let key = format!("/flowcontrol.apiserver.k8s.io/prioritylevelconfigurations/{level}");
+    let refers = format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\"");
+    let condition = match get(call, &key).await? {
+        Some(_) => condition("Dangling", false, "Found", format!("{refers} and it exists")),
+        None => condition("Dangling", true, "NotFound", format!("{refers} but there is no such object")),
+    };
+    set(call, resource, name, Status::Applied("api-priority-and-fairness-config-consumer-v1"), condition).await
+}
+
+async fn flow_schemas(call: &Call) -> Result<()> {
+    let registry = call.api.registry().await?;
+    let Some(resource) = registry.get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas") else { return Ok(()) };
+    let request = ListRequest { prefix: keys::prefix(resource, ""), ..Default::default() };
+    let listing = call.api.store.list(request).await.map_err(failure::store)?;
+    for entry in listing.entries {
+        if let Some(name) = entry.key.rsplit('/').next() {
+            flow_schema(call, resource, name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the API that a service serves can be had.
+async fn api_service(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {
+    let Some(service) = get(call, &keys::key(resource, "", name)).await? else { return Ok(()) };
+    let condition = match service["spec"].get("service").filter(|s| s.is_object()) {
+        None => condition("Available", true, "Local", "Local APIServices are always available".into()),
+        Some(reference) => availability(call, reference).await?,
+    };
+    set(call, resource, name, Status::Updated("kube-apiserver"), condition).await
+}
+
+async fn availability(call: &Call, reference: &Value) -> Result<Value> {
+    let text = |key: &str| reference[key].as_str().unwrap_or("");
+    let (namespace, name) = (text("namespace"), text("name"));
+    let missing = |reason: &str, message: String| Ok(condition("Available", false, reason, message));
+    let Some(service) = get(call, &format!("/core/services/{namespace}/{name}")).await? else {
+        return missing("ServiceNotFound", format!("service/{name} in \"{namespace}\" is not present"));
+    };
+    let wanted = reference["port"].as_i64().unwrap_or(443);
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    if service["spec"]["type"] == "ClusterIP" && !ports.into_iter().any(|p| p["port"] == wanted) {
+        let message = format!("service/{name} in \"{namespace}\" is not listening on port {wanted}");
+        return missing("ServicePortError", message);
+    }
+    let endpoints = get(call, &format!("/core/endpoints/{namespace}/{name}")).await?;
+    match endpoints {
+        None => missing("EndpointsNotFound", format!("cannot find endpointslices for service/{name} in \"{namespace}\"")),
+        Some(_) => missing("FailedDiscoveryCheck", "this server does not pass requests on to other API servers".into()),
+    }
+}
+
+async fn service_cidr(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {
+    let ready = condition("Ready", true, "", "Kubernetes Service CIDR is ready".into());
+    set(call, resource, name, Status::Applied("service-cidr-controller"), ready).await
+}
