@@ -32,7 +32,8 @@ pub fn api_service(e: &mut Errors, object: &Value) {
 }
 
 fn backend(e: &mut Errors, spec: &Node<'_>) {
-    let (service, insecure, bundle) = (spec.get("service"), spec.get("insecureSkipTLSVerify"), spec.get("caBundle"));
+    let (service, insecure, bundle) =
+        (spec.get("service"), spec.get("insecureSkipTLSVerify"), spec.get("caBundle"));
     if !service.is_set() {
         if !bundle.is_empty() {
             let bytes = bundle.text().trim_end_matches('=').len() * 3 / 4;
@@ -77,7 +78,8 @@ pub fn api_service_status(e: &mut Errors, new: &Value, _old: &Value) {
 pub fn standard_conditions(e: &mut Errors, conditions: &Node<'_>) {
     let mut seen = BTreeSet::new();
     for condition in conditions.items() {
-        let (kind, status, reason) = (condition.get("type"), condition.get("status"), condition.get("reason"));
+        let (kind, status, reason) =
+            (condition.get("type"), condition.get("status"), condition.get("reason"));
         if !seen.insert(kind.text()) {
             e.push(FieldError::duplicate(&condition.path, &json!(kind.text())));
         }

@@ -58,7 +58,8 @@ fn metrics(e: &mut Errors, metrics: &Node<'_>, min: Option<i64>) {
     metrics.items().for_each(|m| metric(e, &m));
     let scales_from_zero = metrics.list().iter().any(|m| m["type"] == "Object" || m["type"] == "External");
     if min == Some(0) && !scales_from_zero {
-        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        let detail =
+            "must specify at least one Object or External metric to support scaling to zero replicas";
         e.push(metrics.forbidden(detail));
     }
 }
@@ -89,7 +90,8 @@ fn metric(e: &mut Errors, metric: &Node<'_>) {
 
 fn source(e: &mut Errors, kind: &str, source: &Node<'_>) {
     let aim = source.get("target");
-    let (value, average, utilization) = (aim.get("value"), aim.get("averageValue"), aim.get("averageUtilization"));
+    let (value, average, utilization) =
+        (aim.get("value"), aim.get("averageValue"), aim.get("averageUtilization"));
     match kind {
         "Object" | "External" | "Pods" => {
             if kind == "Object" {
@@ -115,12 +117,16 @@ fn source(e: &mut Errors, kind: &str, source: &Node<'_>) {
         "External" if value.is_set() && average.is_set() => {
             e.push(value.forbidden("may not set both a target value for metric and a per-pod target"));
         }
-        "Pods" if !average.is_set() => e.push(average.required("must specify a positive target averageValue")),
+        "Pods" if !average.is_set() => {
+            e.push(average.required("must specify a positive target averageValue"))
+        }
         "Resource" | "ContainerResource" => match (utilization.is_set(), average.is_set()) {
             (false, false) => {
                 e.push(utilization.required("must set either a target raw value or a target utilization"));
             }
-            (true, true) => e.push(average.forbidden("may not set both a target raw value and a target utilization")),
+            (true, true) => {
+                e.push(average.forbidden("may not set both a target raw value and a target utilization"))
+            }
             _ => {}
         },
         _ => {}

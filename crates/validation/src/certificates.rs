@@ -40,7 +40,9 @@ pub fn signer_name(e: &mut Errors, name: &Node<'_>) {
     }
     let parts: Vec<_> = name.text().split('/').collect();
     let [domain, path] = parts[..] else {
-        e.push(name.invalid("must be a fully qualified domain and path of the form 'example.com/signer-name'"));
+        e.push(
+            name.invalid("must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+        );
         return;
     };
     if domain.len() > names::SUBDOMAIN_MAX {
@@ -144,7 +146,8 @@ fn conditions(e: &mut Errors, conditions: &Node<'_>) {
         if matches!(kind.text(), "Approved" | "Denied") {
             decided.insert(kind.text());
             if decided.len() > 1 {
-                e.push(kind.invalid("Approved and Denied conditions are mutually exclusive"));
+                let detail = "Approved and Denied conditions are mutually exclusive";
+                e.push(conditions.invalid_as(kind.text(), detail));
             }
         }
         if !seen.insert(kind.text()) {
@@ -160,7 +163,8 @@ fn decisions(e: &mut Errors, new: &Value, old: &Value, may_add: &[&str]) {
     let was = old_root.get("status").get("conditions");
     conditions(e, &list);
     for kind in ["Approved", "Denied", "Failed"] {
-        let of = |node: &Node<'_>| node.list().iter().filter(|c| c["type"] == kind).cloned().collect::<Vec<_>>();
+        let of =
+            |node: &Node<'_>| node.list().iter().filter(|c| c["type"] == kind).cloned().collect::<Vec<_>>();
         let (now, before) = (of(&list), of(&was));
         if now.len() < before.len() {
             e.push(list.forbidden(&format!("updates may not remove a condition of type \"{kind}\"")));
@@ -198,7 +202,8 @@ fn parse_certificates(text: &str) -> Result<(), String> {
     for block in x509_parser::pem::Pem::iter_from_buffer(&pem) {
         let block = block.map_err(|_| "unable to decode PEM block".to_owned())?;
         if block.label != "CERTIFICATE" {
-            return Err("only CERTIFICATE PEM blocks are allowed, found ".to_owned() + &object::error::quote(&block.label));
+            return Err("only CERTIFICATE PEM blocks are allowed, found ".to_owned()
+                + &object::error::quote(&block.label));
         }
         block.parse_x509().map_err(|_| "x509: malformed certificate".to_owned())?;
         blocks += 1;

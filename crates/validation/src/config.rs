@@ -84,16 +84,12 @@ pub fn secret(e: &mut Errors, object: &Value) {
         }
         "kubernetes.io/dockercfg" => json_content(e, &value(".dockercfg")),
         "kubernetes.io/dockerconfigjson" => json_content(e, &value(".dockerconfigjson")),
-        "kubernetes.io/basic-auth" => {
-            if !value("username").is_set() && !value("password").is_set() {
-                demand(e, "username");
-                demand(e, "password");
-            }
+        "kubernetes.io/basic-auth" if !value("username").is_set() && !value("password").is_set() => {
+            demand(e, "username");
+            demand(e, "password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if value("ssh-privatekey").is_empty() {
-                e.push(value("ssh-privatekey").required(""));
-            }
+        "kubernetes.io/ssh-auth" if value("ssh-privatekey").is_empty() => {
+            e.push(value("ssh-privatekey").required(""));
         }
         "kubernetes.io/tls" => {
             demand(e, "tls.crt");
@@ -139,7 +135,9 @@ fn go_json_error(bytes: &[u8]) -> String {
                     None => return "unexpected end of JSON input".into(),
                     Some(b) if *b != expected => {
                         let (found, expected) = (char::from(*b), char::from(expected));
-                        return format!("invalid character '{found}' in literal {literal} (expecting '{expected}')");
+                        return format!(
+                            "invalid character '{found}' in literal {literal} (expecting '{expected}')"
+                        );
                     }
                     Some(_) => {}
                 }
@@ -153,7 +151,9 @@ fn go_json_error(bytes: &[u8]) -> String {
             let found = line.get(error.column().saturating_sub(1)).map_or(' ', |b| char::from(*b));
             let place = if error.line() == 1 && error.column() <= bytes.len() - trimmed.len() + 1 {
                 "looking for beginning of value"
-            } else if *first == b'{' && trimmed.get(1..).is_some_and(|rest| rest.trim_ascii_start().first() != Some(&b'"')) {
+            } else if *first == b'{'
+                && trimmed.get(1..).is_some_and(|rest| rest.trim_ascii_start().first() != Some(&b'"'))
+            {
                 "looking for beginning of object key string"
             } else {
                 "after top-level value"

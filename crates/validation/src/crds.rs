@@ -49,7 +49,8 @@ fn full_name(e: &mut Errors, root: &Node<'_>) {
     for field in ["generateName", "name"] {
         let name = metadata.get(field);
         if !name.is_empty() && name.text() != expected {
-            let last = e.iter().rposition(|e| ["metadata.generateName", "metadata.name"].contains(&e.path.as_str()));
+            let last =
+                e.iter().rposition(|e| ["metadata.generateName", "metadata.name"].contains(&e.path.as_str()));
             let error = name.invalid("must be spec.names.plural+\".\"+spec.group");
             e.insert(last.map_or(0, |i| i + 1), error);
         }
@@ -115,7 +116,8 @@ fn spec(e: &mut Errors, spec: &Node<'_>) {
         match top.raw("schema").get("openAPIV3Schema") {
             Some(schema) => fields::selectable(e, &top.get("selectableFields"), schema),
             None => e.push(
-                top.get("selectableFields").invalid_as("", "may only be set when validations.schema is included"),
+                top.get("selectableFields")
+                    .invalid_as("", "may only be set when validations.schema is included"),
             ),
         }
     }
@@ -145,9 +147,12 @@ fn preserved(e: &mut Errors, spec: &Node<'_>, hoisted: &Hoisted) {
 fn mentions_default(schema: &Value) -> bool {
     let Some(map) = schema.as_object() else { return false };
     let inner = ["items", "additionalProperties", "not"].into_iter().map(|name| &schema[name]);
-    let lists = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|name| schema[name].as_array().into_iter().flatten());
+    let lists = ["allOf", "anyOf", "oneOf"]
+        .into_iter()
+        .flat_map(|name| schema[name].as_array().into_iter().flatten());
     let properties = schema["properties"].as_object().into_iter().flat_map(|p| p.values());
-    map.get("default").is_some_and(|d| !d.is_null()) || inner.chain(lists).chain(properties).any(mentions_default)
+    map.get("default").is_some_and(|d| !d.is_null())
+        || inner.chain(lists).chain(properties).any(mentions_default)
 }
 
 fn version(e: &mut Errors, version: &Node<'_>, hoisted: &Hoisted) {
@@ -187,9 +192,12 @@ fn deprecation(e: &mut Errors, version: &Node<'_>) {
     if text.is_empty() {
         e.push(warning.invalid("must not be an empty string"));
     }
-    if let Some((i, _)) = text.char_indices().find(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
-        let detail =
-            format!("must only contain printable UTF-8 characters; non-printable character found at index {i}");
+    if let Some((i, _)) =
+        text.char_indices().find(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' '))
+    {
+        let detail = format!(
+            "must only contain printable UTF-8 characters; non-printable character found at index {i}"
+        );
         e.push(warning.invalid(&detail));
     }
 }

@@ -111,8 +111,10 @@ fn endpoint(e: &mut Errors, endpoint: &Node<'_>, kind: &str, kept: &[&str]) {
     if endpoint.get("hostname").is_set() {
         check_text(e, &endpoint.get("hostname"), names::dns1123_label);
     }
-    for (list, what) in [("forZones", names::qualified_name as fn(&str) -> Vec<String>), ("forNodes", names::dns1123_subdomain)]
-    {
+    for (list, what) in [
+        ("forZones", names::qualified_name as fn(&str) -> Vec<String>),
+        ("forNodes", names::dns1123_subdomain),
+    ] {
         hints(e, &endpoint.get("hints").get(list), what);
     }
 }

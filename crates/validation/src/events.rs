@@ -89,7 +89,8 @@ struct Spelling {
     controller: &'static str,
 }
 
-const CORE: Spelling = Spelling { object: "involvedObject", message: "message", controller: "reportingComponent" };
+const CORE: Spelling =
+    Spelling { object: "involvedObject", message: "message", controller: "reportingComponent" };
 const EVENTS: Spelling = Spelling { object: "regarding", message: "note", controller: "reportingController" };
 
 fn common(e: &mut Errors, object: &Value, spelling: &Spelling) {
@@ -103,7 +104,8 @@ fn common(e: &mut Errors, object: &Value, spelling: &Spelling) {
         }
         new_event(e, &root, spelling);
     } else {
-        let matches = if about.is_empty() { matches!(namespace, "" | "default") } else { about.text() == namespace };
+        let matches =
+            if about.is_empty() { matches!(namespace, "" | "default") } else { about.text() == namespace };
         if !matches {
             e.push(about.invalid_text(mismatch));
         }
@@ -114,7 +116,8 @@ fn common(e: &mut Errors, object: &Value, spelling: &Spelling) {
 
 fn new_event(e: &mut Errors, root: &Node<'_>, spelling: &Spelling) {
     // Both groups keep the controller under the same name inside; only its path in errors differs.
-    let field = if root.raw("reportingController").is_null() { spelling.controller } else { "reportingController" };
+    let field =
+        if root.raw("reportingController").is_null() { spelling.controller } else { "reportingController" };
     let controller = root.get(field).moved(Path::new(spelling.controller));
     if controller.is_empty() {
         e.push(controller.required(""));

@@ -4,7 +4,8 @@ use crate::node::{Errors, Node, check_text};
 use object::{FieldError, names};
 use serde_json::{Value, json};
 
-const VERBS: [&str; 9] = ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
+const VERBS: [&str; 9] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
 
 /// A FlowSchema.
 pub fn flow_schema(e: &mut Errors, object: &Value) {
@@ -23,7 +24,8 @@ pub fn flow_schema(e: &mut Errors, object: &Value) {
     }
     let method = spec.get("distinguisherMethod");
     if method.is_set() && !matches!(method.get("type").text(), "ByNamespace" | "ByUser") {
-        let mut error = FieldError::not_supported(&method.get("type").path, &Value::Null, &["ByNamespace", "ByUser"]);
+        let mut error =
+            FieldError::not_supported(&method.get("type").path, &Value::Null, &["ByNamespace", "ByUser"]);
         // Go shows the struct around it.
         let shown = format!("{{\"Type\":{}}}", json!(method.get("type").text()));
         error.message = error.message.replacen("null", &shown, 1);
@@ -83,7 +85,12 @@ fn subject(e: &mut Errors, subject: &Node<'_>) {
     }
     for (_, other) in kinds.iter().filter(|(known, _)| known != chosen) {
         if subject.get(other).is_set() {
-            e.push(subject.get(other).forbidden(&format!("{other} is forbidden when subject kind is not '{}'", kind_of(other))));
+            e.push(
+                subject.get(other).forbidden(&format!(
+                    "{other} is forbidden when subject kind is not '{}'",
+                    kind_of(other)
+                )),
+            );
         }
     }
 }
@@ -186,9 +193,7 @@ pub fn priority_level(e: &mut Errors, object: &Value) {
     let (name, spec) = (root.get("metadata").get("name").text(), root.get("spec"));
     let (kind, limited, exempt) = (spec.get("type"), spec.get("limited"), spec.get("exempt"));
     if (name == "exempt") != (kind.text() == "Exempt") {
-        if matches!(kind.text(), "Exempt") || name == "exempt" {
-            e.push(kind.invalid_text("must be 'Exempt' if and only if `name` is 'exempt'"));
-        }
+        e.push(kind.invalid_text("must be 'Exempt' if and only if `name` is 'exempt'"));
     }
     match kind.text() {
         "Exempt" => {
@@ -259,7 +264,8 @@ fn limit_response(e: &mut Errors, response: &Node<'_>) {
 
 fn queues(e: &mut Errors, queuing: &Node<'_>) {
     const QUEUES_MAX: i64 = 10_000_000;
-    let (limit, queues, hand) = (queuing.get("queueLengthLimit"), queuing.get("queues"), queuing.get("handSize"));
+    let (limit, queues, hand) =
+        (queuing.get("queueLengthLimit"), queuing.get("queues"), queuing.get("handSize"));
     if limit.int() <= 0 {
         e.push(limit.invalid_as(limit.int(), "must be positive"));
     }

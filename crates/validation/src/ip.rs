@@ -5,7 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Reads an address as Go once did: IPv4 parts may have leading zeros.
 pub fn parse_sloppy(text: &str) -> Option<IpAddr> {
-    if text.contains(':') { parse_v6_sloppy(text).map(IpAddr::V6) } else { parse_v4_sloppy(text).map(IpAddr::V4) }
+    if text.contains(':') {
+        parse_v6_sloppy(text).map(IpAddr::V6)
+    } else {
+        parse_v4_sloppy(text).map(IpAddr::V4)
+    }
 }
 
 fn parse_v4_sloppy(text: &str) -> Option<Ipv4Addr> {
@@ -72,7 +76,9 @@ pub fn masked(ip: IpAddr, length: u8) -> IpAddr {
 fn network(ip: IpAddr, length: u8) -> String {
     match masked(ip, length) {
         // Go prints an IPv4-mapped network with the IPv4 length.
-        IpAddr::V6(v6) if is_mapped(IpAddr::V6(v6)) && length >= 96 => format!("{}/{}", canonical(IpAddr::V6(v6)), length - 96),
+        IpAddr::V6(v6) if is_mapped(IpAddr::V6(v6)) && length >= 96 => {
+            format!("{}/{}", canonical(IpAddr::V6(v6)), length - 96)
+        }
         ip => format!("{ip}/{length}"),
     }
 }
@@ -111,7 +117,12 @@ pub fn canonical_ip(e: &mut Errors, node: &Node<'_>) {
     if let Some(ip) = strict(e, node)
         && canonical(ip) != node.text()
     {
-        e.push(node.invalid_text(&format!("must be in canonical form ({})", object::error::quote(&canonical(ip)))));
+        e.push(
+            node.invalid_text(&format!(
+                "must be in canonical form ({})",
+                object::error::quote(&canonical(ip))
+            )),
+        );
     }
 }
 
@@ -147,7 +158,12 @@ pub fn canonical_cidr(e: &mut Errors, node: &Node<'_>) {
     if let Some((ip, length)) = strict_cidr(e, node) {
         let canonical = network(ip, length);
         if canonical != node.text() {
-            e.push(node.invalid_text(&format!("must be in canonical form ({})", object::error::quote(&canonical))));
+            e.push(
+                node.invalid_text(&format!(
+                    "must be in canonical form ({})",
+                    object::error::quote(&canonical)
+                )),
+            );
         }
     }
 }
@@ -185,10 +201,18 @@ pub fn ip_warnings(node: &Node<'_>) -> Option<String> {
     let ip = parse_sloppy(text)?;
     let (path, canonical) = (&node.path, canonical(ip));
     if text.parse::<IpAddr>().is_err() || is_mapped(ip) {
-        return Some(format!("{path}: non-standard IP address {} is invalid: use {}", quote(text), quote(&canonical)));
+        return Some(format!(
+            "{path}: non-standard IP address {} is invalid: use {}",
+            quote(text),
+            quote(&canonical)
+        ));
     }
     (ip.is_ipv6() && canonical != text).then(|| {
-        format!("{path}: IPv6 address {} should be in RFC 5952 canonical format ({})", quote(text), quote(&canonical))
+        format!(
+            "{path}: IPv6 address {} should be in RFC 5952 canonical format ({})",
+            quote(text),
+            quote(&canonical)
+        )
     })
 }
 
@@ -211,7 +235,11 @@ pub fn cidr_warnings(node: &Node<'_>) -> Vec<String> {
     let (address, bits) = text.split_once('/').unwrap_or((text, ""));
     let standard = address.parse::<IpAddr>().is_ok() && !(bits.len() > 1 && bits.starts_with('0'));
     if !standard || is_mapped(ip) {
-        warnings.push(format!("{path}: non-standard CIDR value {} is invalid: use {}", quote(text), quote(&net)));
+        warnings.push(format!(
+            "{path}: non-standard CIDR value {} is invalid: use {}",
+            quote(text),
+            quote(&net)
+        ));
     } else if warnings.is_empty() && ip.is_ipv6() && net != text {
         warnings.push(format!(
             "{path}: IPv6 CIDR value {} should be in RFC 5952 canonical format ({})",
@@ -235,9 +263,17 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert!(messages(canonical_ip, "10.0.0.1").is_empty() && messages(canonical_ip, "2001:db8::1").is_empty());
-        assert_eq!(messages(canonical_ip, "010.0.0.1"), ["Invalid value: \"010.0.0.1\": must not have leading 0s"]);
-        assert_eq!(messages(canonical_ip, "2001:DB8::1"), ["Invalid value: \"2001:DB8::1\": must be in canonical form (\"2001:db8::1\")"]);
+        assert!(
+            messages(canonical_ip, "10.0.0.1").is_empty() && messages(canonical_ip, "2001:db8::1").is_empty()
+        );
+        assert_eq!(
+            messages(canonical_ip, "010.0.0.1"),
+            ["Invalid value: \"010.0.0.1\": must not have leading 0s"]
+        );
+        assert_eq!(
+            messages(canonical_ip, "2001:DB8::1"),
+            ["Invalid value: \"2001:DB8::1\": must be in canonical form (\"2001:db8::1\")"]
+        );
         assert!(messages(canonical_ip, "x")[0].contains("must be a valid IP address, (e.g."));
         assert!(messages(non_special, "127.0.0.1")[0].contains("loopback"));
         assert_eq!(messages(non_special, "169.254.1.1").len(), 1);

@@ -56,20 +56,20 @@ pub fn validate_create(gvk: &GroupVersionKind, object: &Value) -> Vec<FieldError
 pub fn validate_update(gvk: &GroupVersionKind, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
     if let Some(row) = table::find(gvk) {
-        metadata::validate_update(&mut errors, new, old, row.name);
+        update_metadata(&mut errors, new, old, row.name);
         if row.revalidates_metadata {
             metadata::validate(&mut errors, new, row.name);
         }
         (row.update)(&mut errors, new, old);
     }
-    dedup(errors)
+    errors
 }
 
 /// What is wrong with replacing the status of `old` by that of `new`.
 pub fn validate_status_update(gvk: &GroupVersionKind, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
     if let Some(row) = table::find(gvk) {
-        metadata::validate_update(&mut errors, new, old, row.name);
+        update_metadata(&mut errors, new, old, row.name);
         (row.status)(&mut errors, new, old);
     }
     errors
@@ -88,7 +88,7 @@ pub fn validate_resize(new: &Value, old: &Value) -> Vec<FieldError> {
 /// What is wrong with an update through a Namespace's `finalize` subresource.
 pub fn validate_namespace_finalize(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
-    metadata::validate_update(&mut errors, new, old, table::NAMESPACE_NAME);
+    update_metadata(&mut errors, new, old, table::NAMESPACE_NAME);
     namespaces::finalize(&mut errors, new);
     errors
 }
@@ -96,7 +96,7 @@ pub fn validate_namespace_finalize(new: &Value, old: &Value) -> Vec<FieldError> 
 /// What is wrong with an update through a CertificateSigningRequest's `approval` subresource.
 pub fn validate_approval(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
-    metadata::validate_update(&mut errors, new, old, table::CLUSTER);
+    update_metadata(&mut errors, new, old, table::CLUSTER);
     certificates::approval(&mut errors, new, old);
     errors
 }
@@ -111,24 +111,26 @@ pub fn validate_custom_metadata(object: &Value, namespaced: bool) -> Vec<FieldEr
 /// What is wrong with replacing the metadata of `old` by that of `new`, of a custom kind.
 pub fn validate_custom_metadata_update(new: &Value, old: &Value, namespaced: bool) -> Vec<FieldError> {
     let mut errors = vec![];
-    metadata::validate_update(&mut errors, new, old, table::custom(namespaced));
+    update_metadata(&mut errors, new, old, table::custom(namespaced));
     errors
 }
 
-fn pod_subresource(new: &Value, old: &Value, rules: fn(&mut Vec<FieldError>, &Value, &Value)) -> Vec<FieldError> {
+fn pod_subresource(
+    new: &Value,
+    old: &Value,
+    rules: fn(&mut Vec<FieldError>, &Value, &Value),
+) -> Vec<FieldError> {
     let mut errors = vec![];
-    metadata::validate_update(&mut errors, new, old, table::POD);
+    update_metadata(&mut errors, new, old, table::POD);
     rules(&mut errors, new, old);
     errors
 }
 
-/// Kubernetes checks some fields once as new and once as changed; saying the same twice helps nobody.
-fn dedup(errors: Vec<FieldError>) -> Vec<FieldError> {
-    let mut kept: Vec<FieldError> = Vec::with_capacity(errors.len());
-    for error in errors {
-        if !kept.contains(&error) {
-            kept.push(error);
-        }
-    }
-    kept
+/// What may become of metadata. Kubernetes looks at it for all kinds and again for each: what is wrong is said twice.
+fn update_metadata(errors: &mut Vec<FieldError>, new: &Value, old: &Value, rule: metadata::NameRule) {
+    let any =
+        metadata::NameRule { check: object::names::path_segment_name, strict_finalizers: false, ..rule };
+    metadata::validate(errors, new, any);
+    metadata::validate_update(errors, new, old, any);
+    metadata::validate_update(errors, new, old, rule);
 }

@@ -178,13 +178,6 @@ pub fn check_required_text(e: &mut Errors, node: &Node<'_>, check: fn(&str) -> V
     }
 }
 
-/// Must be there.
-pub fn check_present(e: &mut Errors, node: &Node<'_>) {
-    if node.is_empty() {
-        e.push(node.required(""));
-    }
-}
-
 /// Must not be below zero.
 pub fn check_non_negative(e: &mut Errors, node: &Node<'_>) {
     if node.int() < 0 {
@@ -229,6 +222,9 @@ pub fn same(a: &Value, b: &Value) -> bool {
             x.iter().all(|(key, value)| same(value, y.get(key).unwrap_or(&NULL)))
                 && y.iter().all(|(key, value)| x.contains_key(key) || same(&NULL, value))
         }
-        _ => a == b || matches!((a, b), (Value::Null, other) | (other, Value::Null) if other.is_array() && empty(other)),
+        _ => {
+            a == b
+                || matches!((a, b), (Value::Null, other) | (other, Value::Null) if other.is_array() && empty(other))
+        }
     }
 }

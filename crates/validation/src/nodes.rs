@@ -80,7 +80,11 @@ pub fn node_update(e: &mut Errors, new: &Value, old: &Value) {
     }
     let (cidrs, before) = (spec.get("podCIDRs").texts(), was.get("podCIDRs").texts());
     if !before.is_empty() && cidrs != before {
-        let differing = if cidrs.len() == before.len() { cidrs.iter().zip(&before).filter(|(a, b)| a != b).count() } else { 1 };
+        let differing = if cidrs.len() == before.len() {
+            cidrs.iter().zip(&before).filter(|(a, b)| a != b).count()
+        } else {
+            1
+        };
         let detail = "node updates may not change podCIDR except from \"\" to valid";
         e.extend((0..differing).map(|_| spec.get("podCIDRs").forbidden(detail)));
     }

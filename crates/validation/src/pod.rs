@@ -85,5 +85,8 @@ pub fn validate_template(e: &mut Errors, template: &Node<'_>) {
 
 /// All containers of a pod spec, with their paths: init, then ordinary, then ephemeral.
 pub fn all_containers<'a>(spec: &Node<'a>) -> Vec<Node<'a>> {
-    ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| spec.get(list).items()).collect()
+    ["initContainers", "containers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| spec.get(list).items())
+        .collect()
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 /// A PodDisruptionBudget.
 pub fn budget(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    let (min, max, policy) = (spec.get("minAvailable"), spec.get("maxUnavailable"), spec.get("unhealthyPodEvictionPolicy"));
+    let (min, max, policy) =
+        (spec.get("minAvailable"), spec.get("maxUnavailable"), spec.get("unhealthyPodEvictionPolicy"));
     if min.is_set() && max.is_set() {
         // Go shows its own struct.
         let shown = format!(

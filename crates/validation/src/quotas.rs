@@ -2,8 +2,8 @@
 
 use crate::node::{Errors, IMMUTABLE, Node};
 use crate::resources::{
-    container_resource_name, is_overcommit_allowed, is_standard_quota, quantity, quantity_value, quota_resource_name,
-    resource_name,
+    container_resource_name, is_overcommit_allowed, is_standard_quota, quantity, quantity_value,
+    quota_resource_name, resource_name,
 };
 use object::{FieldError, Path, Quantity, names};
 use serde_json::Value;
@@ -63,7 +63,11 @@ pub fn resource_quota_status(e: &mut Errors, new: &Value, _old: &Value) {
 
 fn is_scope_valid_for(scope: &str, resource: &str) -> bool {
     match scope {
-        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
+        "Terminating"
+        | "NotTerminating"
+        | "NotBestEffort"
+        | "PriorityClass"
+        | "CrossNamespacePodAffinity" => {
             resource == "pods"
                 || [
                     "cpu",
@@ -117,11 +121,13 @@ fn scope_selector(e: &mut Errors, spec: &Node<'_>) {
         if !SCOPES.contains(&scope.text()) {
             e.push(scope.invalid_text("unsupported scope"));
         }
-        for _ in hard.iter().filter(|name| is_standard_quota(name) && !is_scope_valid_for(scope.text(), name)) {
+        for _ in hard.iter().filter(|name| is_standard_quota(name) && !is_scope_valid_for(scope.text(), name))
+        {
             let detail = "unsupported scope applied to resource";
             e.push(FieldError::invalid(&path, selector.value, detail));
         }
-        let only_exists = !matches!(scope.text(), "PriorityClass" | "VolumeAttributesClass") && SCOPES.contains(&scope.text());
+        let only_exists = !matches!(scope.text(), "PriorityClass" | "VolumeAttributesClass")
+            && SCOPES.contains(&scope.text());
         if only_exists && operator.text() != "Exists" {
             let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, \
                           ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or \
@@ -130,10 +136,14 @@ fn scope_selector(e: &mut Errors, spec: &Node<'_>) {
         }
         match operator.text() {
             "In" | "NotIn" if values.is_empty() => {
-                e.push(values.required("must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"));
+                e.push(values.required(
+                    "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+                ));
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
-                e.push(values.invalid("must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"));
+                e.push(values.invalid(
+                    "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+                ));
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             _ => e.push(operator.invalid_text("not a valid selector operator")),
@@ -149,7 +159,10 @@ pub fn limit_range(e: &mut Errors, object: &Value) {
     for limit in Node::root(object).get("spec").get("limits").items() {
         let kind = limit.get("type");
         let errors = names::qualified_name(kind.text());
-        if errors.is_empty() && !kind.text().contains('/') && !matches!(kind.text(), "Pod" | "Container" | "PersistentVolumeClaim") {
+        if errors.is_empty()
+            && !kind.text().contains('/')
+            && !matches!(kind.text(), "Pod" | "Container" | "PersistentVolumeClaim")
+        {
             e.push(kind.invalid("must be a standard limit type or fully qualified"));
         }
         e.extend(errors.iter().map(|m| kind.invalid_text(m)));
@@ -182,7 +195,8 @@ fn limit_range_item(e: &mut Errors, limit: &Node<'_>) {
             take(e, list);
         }
     }
-    if kind == "PersistentVolumeClaim" && ["min", "max"].iter().all(|l| limit.raw(l).get("storage").is_none()) {
+    if kind == "PersistentVolumeClaim" && ["min", "max"].iter().all(|l| limit.raw(l).get("storage").is_none())
+    {
         let detail = "either minimum or maximum storage value is required, but neither was provided";
         e.push(limit.get("limits").required(detail));
     }
@@ -208,12 +222,20 @@ fn bounds(e: &mut Errors, limit: &Node<'_>, key: &str) {
     if let (Some(request), Some(min)) = (&request, &min)
         && min > request
     {
-        e.push(wrong("defaultRequest", request, format!("min value {min} is greater than default request value {request}")));
+        e.push(wrong(
+            "defaultRequest",
+            request,
+            format!("min value {min} is greater than default request value {request}"),
+        ));
     }
     if let (Some(request), Some(max)) = (&request, &max)
         && request > max
     {
-        e.push(wrong("defaultRequest", request, format!("default request value {request} is greater than max value {max}")));
+        e.push(wrong(
+            "defaultRequest",
+            request,
+            format!("default request value {request} is greater than max value {max}"),
+        ));
     }
     if let (Some(request), Some(default)) = (&request, &default)
         && request > default

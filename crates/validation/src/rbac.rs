@@ -121,8 +121,12 @@ fn same_role(e: &mut Errors, new: &Value, old: &Value) {
     if role.value != &old["roleRef"] {
         // Go shows its own struct.
         let text = |field: &str| json!(role.get(field).text());
-        let shown =
-            format!("{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}", text("apiGroup"), text("kind"), text("name"));
+        let shown = format!(
+            "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
+            text("apiGroup"),
+            text("kind"),
+            text("name")
+        );
         e.push(FieldError::invalid_shown(&role.path, &shown, "cannot change roleRef"));
     }
 }

@@ -6,18 +6,57 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const STANDARD: [&str; 20] = [
-    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu",
-    "limits.memory", "limits.ephemeral-storage", "pods", "resourcequotas", "services", "replicationcontrollers", "secrets",
-    "configmaps", "persistentvolumeclaims", "storage", "requests.storage", "services.nodeports", "services.loadbalancers",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "storage",
+    "requests.storage",
+    "services.nodeports",
+    "services.loadbalancers",
 ];
 const QUOTA: [&str; 18] = [
-    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage", "requests.ephemeral-storage",
-    "limits.cpu", "limits.memory", "limits.ephemeral-storage", "pods", "resourcequotas", "services", "replicationcontrollers",
-    "secrets", "persistentvolumeclaims", "configmaps", "services.nodeports",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "persistentvolumeclaims",
+    "configmaps",
+    "services.nodeports",
 ];
 const INTEGER: [&str; 9] = [
-    "pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims",
-    "services.nodeports", "services.loadbalancers",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
 ];
 
 /// The quantity here; zero if it cannot be read.
@@ -37,7 +76,9 @@ pub fn is_native(name: &str) -> bool {
 
 /// A resource of someone else's, such as `example.com/gpu`.
 pub fn is_extended(name: &str) -> bool {
-    !is_native(name) && !name.starts_with("requests.") && names::qualified_name(&format!("requests.{name}")).is_empty()
+    !is_native(name)
+        && !name.starts_with("requests.")
+        && names::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 /// Whether requests may be below limits.
@@ -47,7 +88,10 @@ pub fn is_overcommit_allowed(name: &str) -> bool {
 
 /// A name known to resource quotas.
 pub fn is_standard_quota(name: &str) -> bool {
-    QUOTA.contains(&name) || name == "services.loadbalancers" || is_huge_page(name) || name.starts_with("requests.hugepages-")
+    QUOTA.contains(&name)
+        || name == "services.loadbalancers"
+        || is_huge_page(name)
+        || name.starts_with("requests.hugepages-")
 }
 
 fn is_integer(name: &str) -> bool {
@@ -59,7 +103,11 @@ pub fn resource_name(e: &mut Errors, name: &str, path: &Path) {
     let errors = names::qualified_name(name);
     let standard = STANDARD.contains(&name) || is_huge_page(name) || name.starts_with("requests.hugepages-");
     if errors.is_empty() && !name.contains('/') && !standard {
-        e.push(FieldError::invalid(path, &json!(name), "must be a standard resource type or fully qualified"));
+        e.push(FieldError::invalid(
+            path,
+            &json!(name),
+            "must be a standard resource type or fully qualified",
+        ));
     }
     e.extend(errors.iter().map(|message| FieldError::invalid(path, &json!(name), message)));
 }
@@ -126,12 +174,22 @@ fn huge_page_value(e: &mut Errors, name: &str, node: &Node<'_>) {
     let size = name.strip_prefix("hugepages-").and_then(|s| Quantity::parse(s).ok());
     let divisible = size.is_some_and(|size| size.value() > 0 && amount.value() % size.value() == 0);
     if !divisible {
-        e.push(node.invalid_as(amount.to_string(), &format!("{amount} is not positive integer multiple of {name}")));
+        e.push(
+            node.invalid_as(
+                amount.to_string(),
+                &format!("{amount} is not positive integer multiple of {name}"),
+            ),
+        );
     }
 }
 
 /// ResourceRequirements of a container or a pod, with `name_check` for the names it may hold.
-pub fn requirements(e: &mut Errors, node: &Node<'_>, name_check: fn(&mut Errors, &str, &Path), claim_names: &BTreeSet<&str>) {
+pub fn requirements(
+    e: &mut Errors,
+    node: &Node<'_>,
+    name_check: fn(&mut Errors, &str, &Path),
+    claim_names: &BTreeSet<&str>,
+) {
     let (limits, requests) = (node.get("limits"), node.get("requests"));
     let (mut cpu_or_memory, mut huge_pages) = (false, false);
     for (name, amount) in limits.entries().chain(requests.entries()) {
@@ -160,14 +218,26 @@ pub fn requirements(e: &mut Errors, node: &Node<'_>, name_check: fn(&mut Errors,
     claims(e, &node.get("claims"), claim_names);
 }
 
-fn request_against_limit(e: &mut Errors, name: &str, amount: &Node<'_>, limits: &Node<'_>, requests: &Node<'_>) {
+fn request_against_limit(
+    e: &mut Errors,
+    name: &str,
+    amount: &Node<'_>,
+    limits: &Node<'_>,
+    requests: &Node<'_>,
+) {
     let request = quantity(amount.value);
     match limits.value.get(name).map(quantity) {
         Some(limit) if request != limit && !is_overcommit_allowed(name) => {
-            e.push(requests.invalid_as(request.to_string(), &format!("must be equal to {name} limit of {limit}")));
+            e.push(
+                requests
+                    .invalid_as(request.to_string(), &format!("must be equal to {name} limit of {limit}")),
+            );
         }
         Some(limit) if request > limit => {
-            e.push(requests.invalid_as(request.to_string(), &format!("must be less than or equal to {name} limit of {limit}")));
+            e.push(requests.invalid_as(
+                request.to_string(),
+                &format!("must be less than or equal to {name} limit of {limit}"),
+            ));
         }
         None if !is_overcommit_allowed(name) => {
             e.push(limits.required("Limit must be set for non overcommitable resources"));
@@ -195,7 +265,8 @@ fn claims(e: &mut Errors, claims: &Node<'_>, known: &BTreeSet<&str>) {
             if seen.contains(&key) {
                 e.push(FieldError::duplicate(&claim.path, &json!(key)));
             } else if request.text().is_empty() {
-                let overlap = seen.iter().filter(|k| k.split_once('/').is_some_and(|(head, _)| head == name)).count();
+                let overlap =
+                    seen.iter().filter(|k| k.split_once('/').is_some_and(|(head, _)| head == name)).count();
                 e.extend((0..overlap).map(|_| FieldError::duplicate(&claim.path, &json!(name))));
             }
             seen.insert(key);

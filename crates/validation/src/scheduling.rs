@@ -9,7 +9,8 @@ use object::{FieldError, names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const SYSTEM: [(&str, i64); 2] = [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+const SYSTEM: [(&str, i64); 2] =
+    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 const USER_MAX: i64 = 1_000_000_000;
 
 /// A PriorityClass.

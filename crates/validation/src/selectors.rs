@@ -16,7 +16,9 @@ pub fn label_selector(e: &mut Errors, selector: &Node<'_>) {
                 e.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
-                e.push(values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+                e.push(
+                    values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+                );
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             _ => e.push(operator.invalid_text("not a valid selector operator")),
@@ -73,11 +75,14 @@ fn node_requirement(e: &mut Errors, requirement: &Node<'_>, allow_invalid_values
 }
 
 fn node_field_requirement(e: &mut Errors, requirement: &Node<'_>) {
-    let (operator, values, key) = (requirement.get("operator"), requirement.get("values"), requirement.get("key"));
+    let (operator, values, key) =
+        (requirement.get("operator"), requirement.get("values"), requirement.get("key"));
     match operator.text() {
         "In" | "NotIn" => {
             if values.len() != 1 {
-                e.push(values.required("must be only one value when `operator` is 'In' or 'NotIn' for node field selector"));
+                e.push(values.required(
+                    "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
+                ));
             }
         }
         _ => e.push(operator.invalid_text("not a valid selector operator")),

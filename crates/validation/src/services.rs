@@ -2,9 +2,7 @@
 
 use crate::ip;
 use crate::metadata::labels;
-use crate::node::{
-    Errors, Node, check_required_supported, check_supported, check_text, check_text_if_set,
-};
+use crate::node::{Errors, Node, check_required_supported, check_supported, check_text, check_text_if_set};
 use crate::pod::containers::port_number_or_name;
 use object::{FieldError, names};
 use serde_json::{Value, json};
@@ -121,14 +119,17 @@ fn session_affinity(e: &mut Errors, spec: &Node<'_>) {
     match affinity.text() {
         "ClientIP" => {
             let timeout = config.get("clientIP").get("timeoutSeconds");
-            let missing = [config.clone(), config.get("clientIP"), timeout.clone()].into_iter().find(|n| !n.is_set());
+            let missing =
+                [config.clone(), config.get("clientIP"), timeout.clone()].into_iter().find(|n| !n.is_set());
             if let Some(missing) = missing {
                 e.push(missing.required("when session affinity type is ClientIP"));
             } else if !(1..=86400).contains(&timeout.int()) {
                 e.push(timeout.invalid("must be greater than 0 and less than 86400"));
             }
         }
-        "None" if config.is_set() => e.push(config.forbidden("must not be set when session affinity is None")),
+        "None" if config.is_set() => {
+            e.push(config.forbidden("must not be set when session affinity is None"))
+        }
         _ => {}
     }
 }
@@ -137,7 +138,8 @@ fn cluster_ips(e: &mut Errors, spec: &Node<'_>, old: Option<&Value>) {
     if spec.get("type").text() == "ExternalName" {
         return;
     }
-    let (ips, families, policy) = (spec.get("clusterIPs"), spec.get("ipFamilies"), spec.get("ipFamilyPolicy"));
+    let (ips, families, policy) =
+        (spec.get("clusterIPs"), spec.get("ipFamilies"), spec.get("ipFamilyPolicy"));
     let listed = ips.texts();
     match (spec.get("clusterIP").text(), listed.first()) {
         ("", None) => {}
@@ -282,7 +284,8 @@ fn traffic(e: &mut Errors, spec: &Node<'_>) {
     let health = spec.get("healthCheckNodePort");
     if !needs_health_check(spec.value) {
         if health.int() != 0 {
-            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            let detail =
+                "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
             e.push(health.invalid(detail));
         }
     } else if health.int() != 0 {
@@ -293,7 +296,11 @@ fn traffic(e: &mut Errors, spec: &Node<'_>) {
         e.push(internal.required(""));
     }
     check_supported(e, &internal, &["Cluster", "Local"]);
-    check_supported(e, &spec.get("trafficDistribution"), &["PreferClose", "PreferSameNode", "PreferSameZone"]);
+    check_supported(
+        e,
+        &spec.get("trafficDistribution"),
+        &["PreferClose", "PreferSameNode", "PreferSameZone"],
+    );
 }
 
 /// An update of a Service: what is allocated stays, families may be added or dropped at the end.
@@ -316,7 +323,10 @@ pub fn service_update(e: &mut Errors, new: &Value, old: &Value) {
         e.push(class.invalid(CHANGED));
     }
     let health = spec.get("healthCheckNodePort");
-    if needs_health_check(spec.value) && needs_health_check(was.value) && health.int() != was.get("healthCheckNodePort").int() {
+    if needs_health_check(spec.value)
+        && needs_health_check(was.value)
+        && health.int() != was.get("healthCheckNodePort").int()
+    {
         e.push(health.forbidden("field is immutable"));
     }
     validate(e, new, Some(old));

@@ -3,8 +3,9 @@
 use crate::metadata::{NameCheck, NameRule};
 use crate::node::Errors;
 use crate::{
-    admission, apiservices, autoscaling, certificates, config, coordination, crds, discovery, dra, events, flowcontrol,
-    namespaces, networking, nodes, pod, policy, quotas, rbac, scheduling, services, storage, workloads,
+    admission, apiservices, autoscaling, certificates, config, coordination, crds, discovery, dra, events,
+    flowcontrol, namespaces, networking, nodes, pod, policy, quotas, rbac, scheduling, services, storage,
+    workloads,
 };
 use object::{GroupVersionKind, names};
 use serde_json::Value;
@@ -80,9 +81,12 @@ fn core(kind: &str) -> Option<Row> {
     Some(match kind {
         "Pod" => row(POD, pod::validate_create, pod::update::validate, pod::status::validate),
         "PodTemplate" => once(SUBDOMAIN, pod_template, |e, new, _| pod_template(e, new), unchanged),
-        "Service" => {
-            row(rule(names::dns1123_label, true), services::service, services::service_update, services::service_status)
-        }
+        "Service" => row(
+            rule(names::dns1123_label, true),
+            services::service,
+            services::service_update,
+            services::service_status,
+        ),
         "ConfigMap" => row(SUBDOMAIN, config::config_map, config::config_map_update, unchanged),
         "Secret" => row(SUBDOMAIN, config::secret, config::secret_update, unchanged),
         "ServiceAccount" => row(SUBDOMAIN, nothing, unchanged, unchanged),
@@ -93,15 +97,24 @@ fn core(kind: &str) -> Option<Row> {
             name: NameRule { check: names::path_segment_name, namespaced: true, strict_finalizers: false },
             ..once(SUBDOMAIN, events::core_event, events::core_event_update, unchanged)
         },
-        "LimitRange" => row(SUBDOMAIN, quotas::limit_range, |e, new, _| quotas::limit_range(e, new), unchanged),
-        "ResourceQuota" => {
-            once(SUBDOMAIN, quotas::resource_quota, quotas::resource_quota_update, quotas::resource_quota_status)
+        "LimitRange" => {
+            row(SUBDOMAIN, quotas::limit_range, |e, new, _| quotas::limit_range(e, new), unchanged)
         }
+        "ResourceQuota" => once(
+            SUBDOMAIN,
+            quotas::resource_quota,
+            quotas::resource_quota_update,
+            quotas::resource_quota_status,
+        ),
         "ReplicationController" => {
-            use workloads::replication::{replica_status, replication_controller, replication_controller_update};
+            use workloads::replication::{
+                replica_status, replication_controller, replication_controller_update,
+            };
             once(SUBDOMAIN, replication_controller, replication_controller_update, replica_status)
         }
-        "PersistentVolume" => row(CLUSTER, storage::volumes::volume, storage::volumes::volume_update, unchanged),
+        "PersistentVolume" => {
+            row(CLUSTER, storage::volumes::volume, storage::volumes::volume_update, unchanged)
+        }
         "PersistentVolumeClaim" => {
             use storage::claims::{claim, claim_status, claim_update};
             row(SUBDOMAIN, claim, claim_update, claim_status)
@@ -117,19 +130,33 @@ fn pod_template(e: &mut Errors, object: &Value) {
 fn workload(kind: &str) -> Option<Row> {
     use workloads::{cron, daemonset, deployment, job, replication, statefulset};
     Some(match kind {
-        "Deployment" => {
-            once(SUBDOMAIN, deployment::deployment, deployment::deployment_update, deployment::deployment_status)
+        "Deployment" => once(
+            SUBDOMAIN,
+            deployment::deployment,
+            deployment::deployment_update,
+            deployment::deployment_status,
+        ),
+        "ReplicaSet" => once(
+            SUBDOMAIN,
+            replication::replica_set,
+            replication::replica_set_update,
+            replication::replica_status,
+        ),
+        "StatefulSet" => once(
+            SUBDOMAIN,
+            statefulset::stateful_set,
+            statefulset::stateful_set_update,
+            statefulset::stateful_set_status,
+        ),
+        "DaemonSet" => {
+            once(SUBDOMAIN, daemonset::daemon_set, daemonset::daemon_set_update, daemonset::daemon_set_status)
         }
-        "ReplicaSet" => {
-            once(SUBDOMAIN, replication::replica_set, replication::replica_set_update, replication::replica_status)
-        }
-        "StatefulSet" => {
-            once(SUBDOMAIN, statefulset::stateful_set, statefulset::stateful_set_update, statefulset::stateful_set_status)
-        }
-        "DaemonSet" => once(SUBDOMAIN, daemonset::daemon_set, daemonset::daemon_set_update, daemonset::daemon_set_status),
-        "ControllerRevision" => {
-            row(SUBDOMAIN, replication::controller_revision, replication::controller_revision_update, unchanged)
-        }
+        "ControllerRevision" => row(
+            SUBDOMAIN,
+            replication::controller_revision,
+            replication::controller_revision_update,
+            unchanged,
+        ),
         "Job" => once(SUBDOMAIN, job::job, job::job_update, job::job_status),
         "CronJob" => once(SUBDOMAIN, cron::cron_job, cron::cron_job_update, unchanged),
         "HorizontalPodAutoscaler" => {
@@ -137,7 +164,9 @@ fn workload(kind: &str) -> Option<Row> {
             once(SUBDOMAIN, autoscaler, autoscaler_update, autoscaler_status)
         }
         "Scale" => once(SUBDOMAIN, autoscaling::scale, |e, new, _| autoscaling::scale(e, new), unchanged),
-        "PodDisruptionBudget" => once(SUBDOMAIN, policy::budget, policy::budget_update, policy::budget_status),
+        "PodDisruptionBudget" => {
+            once(SUBDOMAIN, policy::budget, policy::budget_update, policy::budget_status)
+        }
         _ => return None,
     })
 }
@@ -155,7 +184,9 @@ fn network(kind: &str) -> Option<Row> {
             unchanged,
         ),
         "ServiceCIDR" => once(CLUSTER, addresses::service_cidr, addresses::service_cidr_update, unchanged),
-        "EndpointSlice" => row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged),
+        "EndpointSlice" => {
+            row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged)
+        }
         _ => return None,
     })
 }
@@ -164,7 +195,9 @@ fn storage_kind(kind: &str) -> Option<Row> {
     use storage::{classes, csi};
     Some(match kind {
         "StorageClass" => once(CLUSTER, classes::storage_class, classes::storage_class_update, unchanged),
-        "VolumeAttributesClass" => once(CLUSTER, classes::attributes_class, classes::attributes_class_update, unchanged),
+        "VolumeAttributesClass" => {
+            once(CLUSTER, classes::attributes_class, classes::attributes_class_update, unchanged)
+        }
         "CSIDriver" => once(CLUSTER, csi::driver, csi::driver_update, unchanged),
         "CSINode" => once(CLUSTER, csi::node, csi::node_update, unchanged),
         "CSIStorageCapacity" => once(SUBDOMAIN, csi::capacity, csi::capacity_update, unchanged),
@@ -189,9 +222,15 @@ fn access(kind: &str) -> Option<Row> {
 fn admission_kind(kind: &str) -> Option<Row> {
     use admission::{policies, webhooks};
     Some(match kind {
-        "ValidatingWebhookConfiguration" => row(CLUSTER, webhooks::validating, webhooks::validating_update, unchanged),
-        "MutatingWebhookConfiguration" => row(CLUSTER, webhooks::mutating, webhooks::mutating_update, unchanged),
-        "ValidatingAdmissionPolicy" => row(CLUSTER, policies::validating, policies::validating_update, unchanged),
+        "ValidatingWebhookConfiguration" => {
+            row(CLUSTER, webhooks::validating, webhooks::validating_update, unchanged)
+        }
+        "MutatingWebhookConfiguration" => {
+            row(CLUSTER, webhooks::mutating, webhooks::mutating_update, unchanged)
+        }
+        "ValidatingAdmissionPolicy" => {
+            row(CLUSTER, policies::validating, policies::validating_update, unchanged)
+        }
         "ValidatingAdmissionPolicyBinding" => {
             row(CLUSTER, policies::validating_binding, policies::validating_binding_update, unchanged)
         }
@@ -220,7 +259,9 @@ fn other(group: &str, kind: &str) -> Option<Row> {
             name: NameRule { strict_finalizers: false, ..SUBDOMAIN },
             ..once(SUBDOMAIN, events::event, events::event_update, unchanged)
         },
-        ("coordination.k8s.io", "Lease") => once(SUBDOMAIN, coordination::lease, coordination::lease_update, unchanged),
+        ("coordination.k8s.io", "Lease") => {
+            once(SUBDOMAIN, coordination::lease, coordination::lease_update, unchanged)
+        }
         ("scheduling.k8s.io", "PriorityClass") => {
             once(CLUSTER, scheduling::priority_class, scheduling::priority_class_update, unchanged)
         }
@@ -236,9 +277,12 @@ fn other(group: &str, kind: &str) -> Option<Row> {
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => {
             row(CLUSTER, flowcontrol::flow_schema, |e, new, _| flowcontrol::flow_schema(e, new), unchanged)
         }
-        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => {
-            row(CLUSTER, flowcontrol::priority_level, |e, new, _| flowcontrol::priority_level(e, new), unchanged)
-        }
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => row(
+            CLUSTER,
+            flowcontrol::priority_level,
+            |e, new, _| flowcontrol::priority_level(e, new),
+            unchanged,
+        ),
         ("apiregistration.k8s.io", "APIService") => row(
             NameRule { check: names::path_segment_name, namespaced: false, strict_finalizers: false },
             apiservices::api_service,

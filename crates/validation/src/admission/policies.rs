@@ -79,7 +79,12 @@ fn param_kind(e: &mut Errors, kind: &Node<'_>) {
     } else {
         let errors = names::dns1035_label(&name.text().to_lowercase());
         if !errors.is_empty() {
-            e.push(name.invalid(&format!("may have mixed case, but should otherwise match: {}", errors.join(","))));
+            e.push(
+                name.invalid(&format!(
+                    "may have mixed case, but should otherwise match: {}",
+                    errors.join(",")
+                )),
+            );
         }
     }
 }
@@ -167,7 +172,9 @@ fn audit_annotations(e: &mut Errors, annotations: &Node<'_>, object: &Value) {
         if key.is_empty() {
             e.push(key.required(""));
         } else {
-            e.extend(names::qualified_name(&format!("{policy}/{}", key.text())).iter().map(|m| key.invalid(m)));
+            e.extend(
+                names::qualified_name(&format!("{policy}/{}", key.text())).iter().map(|m| key.invalid(m)),
+            );
             if !seen.insert(key.text()) {
                 e.push(key.duplicate());
             }
@@ -288,7 +295,11 @@ fn mutation(e: &mut Errors, mutation: &Node<'_>) {
         e.push(chosen.required(&format!("must be specified when patchType is {}", kind.text())));
     }
     if other.is_set() {
-        e.push(FieldError::invalid(&other.path, &json!("{"), &format!("must not be set when patchType is {}", kind.text())));
+        e.push(FieldError::invalid(
+            &other.path,
+            &json!("{"),
+            &format!("must not be set when patchType is {}", kind.text()),
+        ));
     }
 }
 

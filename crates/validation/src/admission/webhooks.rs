@@ -103,7 +103,9 @@ pub fn webhook_url(e: &mut Errors, url: &Node<'_>) {
     }
     if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
         let quoted = object::error::quote(text);
-        e.push(url.required(&format!("url must be a valid URL: parse {quoted}: net/url: invalid control character in URL{FORM}")));
+        e.push(url.required(&format!(
+            "url must be a valid URL: parse {quoted}: net/url: invalid control character in URL{FORM}"
+        )));
         return;
     }
     let (rest, fragment) = split(text, '#');
@@ -113,7 +115,8 @@ pub fn webhook_url(e: &mut Errors, url: &Node<'_>) {
     };
     let (rest, query) = split(rest, '?');
     let authority = rest.strip_prefix("//").map(|r| r.split('/').next().unwrap_or(r)).unwrap_or("");
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let (user, host) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     if scheme != "https" {
         e.push(url.invalid_as(scheme, &format!("'https' is the only allowed URL scheme{FORM}")));
     }
@@ -137,7 +140,9 @@ fn split(text: &str, at: char) -> (&str, Option<&str>) {
 
 /// A webhook's service.
 pub fn webhook_service(e: &mut Errors, service: &Node<'_>) {
-    for (field, detail) in [("name", "service name is required"), ("namespace", "service namespace is required")] {
+    for (field, detail) in
+        [("name", "service name is required"), ("namespace", "service namespace is required")]
+    {
         if service.get(field).is_empty() {
             e.push(service.get(field).required(detail));
         }

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
-const COLUMN_FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+const COLUMN_FORMATS: [&str; 8] =
+    ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
 const MAX_SELECTABLE: usize = 8;
 
 /// An item of `additionalPrinterColumns`.
@@ -77,7 +78,8 @@ pub fn selectable(e: &mut Errors, fields: &Node<'_>, schema: &Value) {
                 continue;
             }
         };
-        if path.text().strip_prefix(".metadata").is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+        if path.text().strip_prefix(".metadata").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        {
             e.push(path.invalid("must not point to fields in metadata"));
         }
         if !["string", "boolean", "integer"].iter().any(|t| found["type"] == *t) {
@@ -122,7 +124,12 @@ fn find<'a>(path: &str, schema: &'a Value) -> Result<&'a Value, String> {
         };
         match bracket {
             Some('[') => return Err("array notation is not allowed".to_owned()),
-            Some(other) => return Err(format!("expected [ or . but got: {}", quote(&other.to_string()).replace('"', ""))),
+            Some(other) => {
+                return Err(format!(
+                    "expected [ or . but got: {}",
+                    quote(&other.to_string()).replace('"', "")
+                ));
+            }
             None => {}
         }
     }

@@ -114,7 +114,8 @@ fn version(version: &Value) -> String {
     };
     fields.push(format!("\"Schema\":{schema}"));
     fields.push(format!("\"Subresources\":{}", subresources(&version["subresources"])));
-    fields.push(format!("\"AdditionalPrinterColumns\":{}", list(&version["additionalPrinterColumns"], column)));
+    fields
+        .push(format!("\"AdditionalPrinterColumns\":{}", list(&version["additionalPrinterColumns"], column)));
     let selectable = list(&version["selectableFields"], |f| object(&[("JSONPath", "jsonPath", Text)], f));
     fields.push(format!("\"SelectableFields\":{selectable}"));
     format!("{{{}}}", fields.join(","))
@@ -163,7 +164,8 @@ fn show(value: &Value, how: As) -> String {
         }
         (Schemas, schemas) => list(schemas, |s| show(s, Schema)),
         (SchemaMap, Value::Object(map)) => {
-            let entries = map.iter().map(|(k, v)| format!("{}:{}", json(&Value::from(k.as_str())), show(v, Schema)));
+            let entries =
+                map.iter().map(|(k, v)| format!("{}:{}", json(&Value::from(k.as_str())), show(v, Schema)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
         }
         (Items, Value::Array(_)) => format!("{{\"Schema\":null,\"JSONSchemas\":{}}}", show(value, Schemas)),

@@ -1,8 +1,6 @@
 //! DeviceClasses, ResourceClaims and ResourceClaimTemplates. Whether CEL compiles is judged elsewhere.
 
-use crate::node::{
-    Errors, IMMUTABLE, Node, check_required_text, check_text, same,
-};
+use crate::node::{Errors, IMMUTABLE, Node, check_required_text, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
 use object::{FieldError, names};
 use serde_json::{Value, json};
@@ -111,10 +109,13 @@ fn request(e: &mut Errors, request: &Node<'_>) {
     let (exactly, first) = (request.get("exactly"), request.get("firstAvailable"));
     match (exactly.is_set(), first.is_set()) {
         (true, true) => {
-            let detail = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
+            let detail =
+                "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
             e.push(request.invalid_as(Value::Null, detail));
         }
-        (false, false) => e.push(request.required("exactly one of `exactly` or `firstAvailable` is required")),
+        (false, false) => {
+            e.push(request.required("exactly one of `exactly` or `firstAvailable` is required"))
+        }
         (true, false) => device_request(e, &exactly),
         (false, true) => {
             limited(e, &first, 8);
@@ -148,8 +149,12 @@ fn device_request(e: &mut Errors, request: &Node<'_>) {
 }
 
 fn toleration(e: &mut Errors, toleration: &Node<'_>) {
-    let (key, operator, value, effect) =
-        (toleration.get("key"), toleration.get("operator"), toleration.get("value"), toleration.get("effect"));
+    let (key, operator, value, effect) = (
+        toleration.get("key"),
+        toleration.get("operator"),
+        toleration.get("value"),
+        toleration.get("effect"),
+    );
     if !key.is_empty() {
         check_text(e, &key, names::qualified_name);
     }
@@ -261,7 +266,8 @@ pub fn claim_status(e: &mut Errors, new: &Value, old: &Value) {
     if !reserved.is_empty() && !allocation.is_set() {
         e.push(reserved.forbidden("may not be specified when `allocated` is not set"));
     }
-    if was.get("allocation").is_set() && allocation.is_set() && !same(allocation.value, was.raw("allocation")) {
+    if was.get("allocation").is_set() && allocation.is_set() && !same(allocation.value, was.raw("allocation"))
+    {
         e.push(allocation.invalid(IMMUTABLE));
     }
     let deleting = root.get("metadata").get("deletionTimestamp").is_set();

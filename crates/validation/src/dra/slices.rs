@@ -58,7 +58,13 @@ fn where_it_is(e: &mut Errors, spec: &Node<'_>) {
     }
     let set: Vec<_> = NODE_FIELDS
         .iter()
-        .filter(|f| if matches!(**f, "nodeSelector") { spec.get(f).is_set() } else { spec.get(f).is_true() || !spec.get(f).is_empty() })
+        .filter(|f| {
+            if matches!(**f, "nodeSelector") {
+                spec.get(f).is_set()
+            } else {
+                spec.get(f).is_true() || !spec.get(f).is_empty()
+            }
+        })
         .collect();
     let all = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
     match set.len() {
@@ -119,7 +125,8 @@ fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
         1 => {}
         _ => {
             // Go shows its own struct.
-            let shown: Vec<_> = KINDS.iter().map(|(go, field)| format!("\"{go}\":{}", attribute.raw(field))).collect();
+            let shown: Vec<_> =
+                KINDS.iter().map(|(go, field)| format!("\"{go}\":{}", attribute.raw(field))).collect();
             let shown = format!("{{{}}}", shown.join(","));
             e.push(FieldError::invalid_shown(&attribute.path, &shown, "exactly one value must be specified"));
         }

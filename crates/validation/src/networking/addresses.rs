@@ -49,11 +49,13 @@ pub fn service_cidr(e: &mut Errors, object: &Value) {
         return;
     }
     cidrs.items().for_each(|cidr| ip::canonical_cidr(e, &cidr));
-    let families: Vec<_> = cidrs.texts().iter().filter_map(|c| Some(ip::parse_cidr_sloppy(c)?.0.is_ipv4())).collect();
+    let families: Vec<_> =
+        cidrs.texts().iter().filter_map(|c| Some(ip::parse_cidr_sloppy(c)?.0.is_ipv4())).collect();
     if let [first, second] = families[..]
         && first == second
     {
-        let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        let detail =
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         e.push(cidrs.invalid(detail));
     }
 }

@@ -13,13 +13,18 @@ const CLASS: &str = "kubernetes.io/ingress.class";
 pub fn ingress(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
     spec(e, &root.get("spec"));
-    let (class, annotations) = (root.get("spec").get("ingressClassName"), root.get("metadata").get("annotations"));
+    let (class, annotations) =
+        (root.get("spec").get("ingressClassName"), root.get("metadata").get("annotations"));
     if let Some(annotation) = annotations.value.get(CLASS)
         && class.is_set()
         && annotation != class.value
     {
         let path = Path::new("annotations").field(CLASS);
-        e.push(FieldError::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
+        e.push(FieldError::invalid(
+            &path,
+            annotation,
+            "must match `ingressClassName` when both are specified",
+        ));
     }
 }
 
@@ -153,9 +158,13 @@ pub fn ingress_class(e: &mut Errors, object: &Value) {
     let (scope, namespace) = (parameters.get("scope"), parameters.get("namespace"));
     match scope.text() {
         _ if !scope.is_set() => e.push(scope.required("")),
-        "Namespace" if !namespace.is_set() => e.push(namespace.required("`parameters.scope` is set to 'Namespace'")),
+        "Namespace" if !namespace.is_set() => {
+            e.push(namespace.required("`parameters.scope` is set to 'Namespace'"))
+        }
         "Namespace" => check_text(e, &namespace, names::dns1123_label),
-        "Cluster" if namespace.is_set() => e.push(namespace.forbidden("`parameters.scope` is set to 'Cluster'")),
+        "Cluster" if namespace.is_set() => {
+            e.push(namespace.forbidden("`parameters.scope` is set to 'Cluster'"))
+        }
         "Cluster" => {}
         _ => e.push(scope.not_supported(&["Cluster", "Namespace"])),
     }

@@ -94,7 +94,8 @@ fn ip_block(e: &mut Errors, block: &Node<'_>, kept: &[&str]) {
     for except in block.get("except").items() {
         ip::legacy_cidr(e, &except, kept);
         let Some((address, except_length)) = ip::parse_cidr_sloppy(except.text()) else { continue };
-        let inside = address.is_ipv4() == network.is_ipv4() && ip::masked(address, length) == ip::masked(network, length);
+        let inside = address.is_ipv4() == network.is_ipv4()
+            && ip::masked(address, length) == ip::masked(network, length);
         if !inside || length >= except_length {
             e.push(except.invalid("must be a strict subset of `cidr`"));
         }

@@ -72,7 +72,8 @@ fn label_keys(e: &mut Errors, term: &Node<'_>) {
     }
     let matching = term.get("matchLabelKeys");
     let index: BTreeMap<_, _> = matching.texts().into_iter().enumerate().map(|(i, key)| (key, i)).collect();
-    let mut seen: std::collections::BTreeSet<_> = selector.get("matchLabels").entries().map(|(key, _)| key).collect();
+    let mut seen: std::collections::BTreeSet<_> =
+        selector.get("matchLabels").entries().map(|(key, _)| key).collect();
     for expression in selector.get("matchExpressions").items() {
         let key = expression.get("key").text();
         if let Some(i) = index.get(key).filter(|_| seen.contains(key)) {

@@ -75,7 +75,12 @@ pub fn profiles_match_fields(e: &mut Errors, meta: &Node<'_>, spec: &Node<'_>) {
     agrees(e, annotation(SECCOMP_POD), &pod, "seccomp");
     for container in all_containers(spec) {
         let profile = container.get("securityContext").get("seccompProfile");
-        agrees(e, annotation(&format!("{SECCOMP_CONTAINER}{}", container.get("name").text())), &profile, "seccomp");
+        agrees(
+            e,
+            annotation(&format!("{SECCOMP_CONTAINER}{}", container.get("name").text())),
+            &profile,
+            "seccomp",
+        );
     }
     if spec.get("os").get("name").text() == "windows" {
         return;
@@ -92,7 +97,9 @@ fn agrees(e: &mut Errors, annotation: Option<&str>, profile: &Node<'_>, what: &s
     let Some(annotation) = annotation.filter(|_| profile.is_set()) else { return };
     let same_type = match profile.get("type").text() {
         "Unconfined" => annotation == "unconfined",
-        "RuntimeDefault" => annotation == "runtime/default" || what == "seccomp" && annotation == "docker/default",
+        "RuntimeDefault" => {
+            annotation == "runtime/default" || what == "seccomp" && annotation == "docker/default"
+        }
         "Localhost" => annotation.starts_with("localhost/"),
         _ => true,
     };

@@ -1,9 +1,7 @@
 //! Containers: ordinary, init and ephemeral.
 
 use super::{env, mounts, probes, security};
-use crate::node::{
-    Errors, Node, check_required_supported, check_required_text, check_text,
-};
+use crate::node::{Errors, Node, check_required_supported, check_required_text, check_text};
 use crate::resources;
 use object::{FieldError, names};
 use serde_json::{Value, json};
@@ -33,7 +31,10 @@ pub fn ordinary(e: &mut Errors, containers: &Node<'_>, scope: &Scope<'_>) {
     for container in containers.items() {
         common(e, &container, scope);
         if !seen.insert(container.get("name").text()) {
-            e.push(FieldError::duplicate(&container.path.field("name"), &json!(container.get("name").text())));
+            e.push(FieldError::duplicate(
+                &container.path.field("name"),
+                &json!(container.get("name").text()),
+            ));
         }
         probes::all(e, &container, scope.grace_period);
         restart_policy(e, &container);
@@ -82,7 +83,8 @@ const EPHEMERAL_FORBIDDEN: [&str; 9] = [
 /// `spec.ephemeralContainers`; names must differ from those of all others.
 pub fn ephemeral(e: &mut Errors, spec: &Node<'_>, scope: &Scope<'_>) {
     let lists = ["containers", "initContainers"];
-    let others: BTreeSet<_> = lists.iter().flat_map(|l| spec.get(l).items()).map(|c| c.get("name").text()).collect();
+    let others: BTreeSet<_> =
+        lists.iter().flat_map(|l| spec.get(l).items()).map(|c| c.get("name").text()).collect();
     let mut seen = others.clone();
     for container in spec.get("ephemeralContainers").items() {
         common(e, &container, scope);
@@ -116,14 +118,23 @@ fn common(e: &mut Errors, container: &Node<'_>, scope: &Scope<'_>) {
     if container.get("image").is_empty() {
         e.push(container.get("image").required(""));
     }
-    check_required_supported(e, &container.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
+    check_required_supported(
+        e,
+        &container.get("terminationMessagePolicy"),
+        &["File", "FallbackToLogsOnError"],
+    );
     ports(e, &container.get("ports"));
     env::validate(e, &container.get("env"), scope);
     env::validate_from(e, &container.get("envFrom"));
     mounts::mounts(e, container, scope);
     mounts::devices(e, container, scope);
     pull_policy(e, &container.get("imagePullPolicy"));
-    resources::requirements(e, &container.get("resources"), resources::container_resource_name, &scope.claim_names);
+    resources::requirements(
+        e,
+        &container.get("resources"),
+        resources::container_resource_name,
+        &scope.claim_names,
+    );
     resize_policy(e, &container.get("resizePolicy"), scope.restart_policy);
     security::container(e, &container.get("securityContext"), scope.host_users);
 }

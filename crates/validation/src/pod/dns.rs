@@ -33,7 +33,9 @@ pub fn validate(e: &mut Errors, spec: &Node<'_>) {
         e.push(searches.invalid(&format!("must not have more than {SEARCHES_MAX} search paths")));
     }
     if searches.texts().join(" ").len() > SEARCH_LIST_MAX {
-        let detail = format!("must not have more than {SEARCH_LIST_MAX} characters (including spaces) in the search list");
+        let detail = format!(
+            "must not have more than {SEARCH_LIST_MAX} characters (including spaces) in the search list"
+        );
         e.push(searches.invalid(&detail));
     }
     for search in searches.items().filter(|s| s.text() != ".") {

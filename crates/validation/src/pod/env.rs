@@ -65,7 +65,9 @@ fn value_from(e: &mut Errors, variable: &Node<'_>, scope: &Scope<'_>) {
         file_key(e, &key, scope);
     }
     let detail = match sources {
-        0 => "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+        0 => {
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        }
         _ if !variable.get("value").is_empty() => "may not be specified when `value` is not empty",
         1 => return,
         _ => "may not have more than one field specified at a time",
@@ -105,7 +107,9 @@ pub fn validate_from(e: &mut Errors, sources: &Node<'_>) {
             let reference = source.get(name);
             if reference.is_set() {
                 count += 1;
-                check_required_text(e, &reference.get("name"), |n| names::dns1123_subdomain(&names::mask_trailing_dash(n)));
+                check_required_text(e, &reference.get("name"), |n| {
+                    names::dns1123_subdomain(&names::mask_trailing_dash(n))
+                });
             }
         }
         match count {
@@ -138,7 +142,11 @@ pub fn object_field(e: &mut Errors, field: &Node<'_>, fields: &[&str]) {
     }
     match subscript(path.text()) {
         Some(("metadata.annotations", key)) => {
-            e.extend(names::qualified_name(&key.to_lowercase()).iter().map(|m| field.invalid_as(key.to_lowercase(), m)));
+            e.extend(
+                names::qualified_name(&key.to_lowercase())
+                    .iter()
+                    .map(|m| field.invalid_as(key.to_lowercase(), m)),
+            );
         }
         Some((_, key)) => e.extend(names::qualified_name(key).iter().map(|m| field.invalid_as(key, m))),
         None => {

@@ -77,7 +77,9 @@ fn recursive_read_only(e: &mut Errors, mount: &Node<'_>, mounts: &Node<'_>) {
                 e.push(mode.forbidden("may only be specified when readOnly is true"));
             }
             if !matches!(mount.get("mountPropagation").text(), "" | "None") {
-                e.push(mode.forbidden("may only be specified when mountPropagation is None or not specified"));
+                e.push(
+                    mode.forbidden("may only be specified when mountPropagation is None or not specified"),
+                );
             }
         }
         _ => e.push(mode.not_supported(&["Disabled", "Enabled", "IfPossible"])),
@@ -99,7 +101,8 @@ pub fn devices(e: &mut Errors, container: &Node<'_>, scope: &Scope<'_>) {
         match scope.volumes.get(name.text()) {
             None => e.push(FieldError::not_found(&name.path, &json!(name.text()))),
             Some(v) if v.get("persistentVolumeClaim").is_none() && v.get("ephemeral").is_none() => {
-                let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                let detail =
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 e.push(name.invalid(detail));
             }
             Some(_) => {}

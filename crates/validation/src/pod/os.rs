@@ -85,9 +85,8 @@ fn windows(e: &mut Errors, spec: &Node<'_>) {
 
 /// Windows host-process containers: all or none, on the host's network.
 pub fn host_process(e: &mut Errors, spec: &Node<'_>) {
-    let setting = |holder: &Node<'_>| {
-        holder.get("securityContext").get("windowsOptions").raw("hostProcess").as_bool()
-    };
+    let setting =
+        |holder: &Node<'_>| holder.get("securityContext").get("windowsOptions").raw("hostProcess").as_bool();
     let pod = setting(spec);
     let containers = all_containers(spec);
     let mut count = 0;
@@ -106,7 +105,8 @@ pub fn host_process(e: &mut Errors, spec: &Node<'_>) {
         return;
     }
     if count != containers.len() {
-        let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        let detail =
+            "If pod contains any hostProcess containers then all containers must be HostProcess containers";
         e.push(spec.invalid_as("", detail));
     }
     if !spec.get("hostNetwork").is_true() {

@@ -23,13 +23,18 @@ pub fn all(e: &mut Errors, container: &Node<'_>, grace_period: Option<i64>) {
 
 fn stop_signal(e: &mut Errors, signal: &Node<'_>) {
     if signal.is_set() && !signal.text().starts_with("SIG") {
-        e.push(signal.not_supported(&["SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"]));
+        e.push(
+            signal
+                .not_supported(&["SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"]),
+        );
     }
 }
 
 fn probe_rules(e: &mut Errors, probe: &Node<'_>, grace_period: Option<i64>, readiness: bool) {
     handler(e, probe, &["exec", "httpGet", "tcpSocket", "grpc"], grace_period);
-    for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for field in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
         check_non_negative(e, &probe.get(field));
     }
     let termination = probe.get("terminationGracePeriodSeconds");

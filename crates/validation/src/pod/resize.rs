@@ -90,6 +90,7 @@ fn only_cpu_and_memory(e: &mut Errors, spec: &Node<'_>, old: &Node<'_>) {
             }
         }
     }
+    put_back(&mut munged, old.value);
     if e.is_empty() && !same(&munged, old.value) {
         e.push(spec.forbidden("only cpu and memory resources are mutable"));
     }
@@ -108,7 +109,10 @@ fn put_back(container: &mut Value, old: &Value) {
         resources.insert(list.into(), Value::Object(amounts));
     }
     resources.retain(|_, value| !same(value, &Value::Object(Map::new())));
-    if let Some(map) = container.as_object_mut() {
-        map.insert("resources".into(), Value::Object(resources));
-    }
+    let Some(map) = container.as_object_mut() else { return };
+    // No resources at all can be said in two ways; the old one is taken.
+    match old.get("resources") {
+        None if resources.is_empty() => map.remove("resources"),
+        _ => map.insert("resources".into(), Value::Object(resources)),
+    };
 }

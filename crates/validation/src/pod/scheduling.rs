@@ -18,7 +18,8 @@ pub fn tolerations(e: &mut Errors, tolerations: &Node<'_>) {
         if !key.is_empty() {
             label_name(e, key.text(), &key.path);
         } else if operator.text() != "Exists" {
-            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             e.push(operator.invalid_text(detail));
         }
         if toleration.get("tolerationSeconds").is_set() && effect.text() != "NoExecute" {
@@ -57,7 +58,8 @@ pub fn gates(e: &mut Errors, gates: &Node<'_>) {
 
 /// `topologySpreadConstraints`.
 pub fn topology_spread(e: &mut Errors, constraints: &Node<'_>) {
-    let kind = |c: &Node<'_>| format!("{{{}, {}}}", c.get("topologyKey").text(), c.get("whenUnsatisfiable").text());
+    let kind =
+        |c: &Node<'_>| format!("{{{}, {}}}", c.get("topologyKey").text(), c.get("whenUnsatisfiable").text());
     let all: Vec<_> = constraints.items().collect();
     for (i, constraint) in all.iter().enumerate() {
         let skew = constraint.get("maxSkew");
@@ -73,7 +75,10 @@ pub fn topology_spread(e: &mut Errors, constraints: &Node<'_>) {
         }
         let own = kind(constraint);
         if all[i + 1..].iter().any(|other| kind(other) == own) {
-            e.push(FieldError::duplicate(&constraint.path.field("{topologyKey, whenUnsatisfiable}"), &json!(own)));
+            e.push(FieldError::duplicate(
+                &constraint.path.field("{topologyKey, whenUnsatisfiable}"),
+                &json!(own),
+            ));
         }
         min_domains(e, &constraint.get("minDomains"), action.text());
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
@@ -90,7 +95,11 @@ fn min_domains(e: &mut Errors, domains: &Node<'_>, action: &str) {
         e.push(domains.invalid("must be greater than zero"));
     }
     if action != "DoNotSchedule" {
-        e.push(domains.invalid(&format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}")));
+        e.push(
+            domains.invalid(&format!(
+                "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+            )),
+        );
     }
 }
 

@@ -23,7 +23,8 @@ fn id(e: &mut Errors, node: &Node<'_>) {
 /// `spec.securityContext`.
 pub fn pod(e: &mut Errors, spec: &Node<'_>) {
     let context = spec.get("securityContext");
-    let share = Node { value: spec.raw("shareProcessNamespace"), path: context.path.field("shareProcessNamespace") };
+    let share =
+        Node { value: spec.raw("shareProcessNamespace"), path: context.path.field("shareProcessNamespace") };
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
         id(e, &context.get(field));
     }
@@ -92,7 +93,8 @@ pub fn container(e: &mut Errors, context: &Node<'_>, host_users: bool) {
         }
         for capability in context.get("capabilities").get("add").texts() {
             if capability == "CAP_SYS_ADMIN" {
-                let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+                let detail =
+                    "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
                 e.push(FieldError::invalid_shown(&context.path, &shown, detail));
             }
         }
@@ -219,7 +221,8 @@ fn windows_user(name: &str) -> Vec<String> {
         errors.push("runAsUserName's User cannot contain only periods or spaces".into());
     }
     if user.contains(|c| r#""/\:;|=,+*?<>@[]"#.contains(c)) {
-        errors.push(r#"runAsUserName's User cannot contain the following characters: "/\:;|=,+*?<>@[]"#.into());
+        errors
+            .push(r#"runAsUserName's User cannot contain the following characters: "/\:;|=,+*?<>@[]"#.into());
     }
     errors
 }

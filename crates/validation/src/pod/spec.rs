@@ -4,7 +4,6 @@ use super::{PodContext, affinity, containers, dns, os, scheduling, security, vol
 use crate::metadata::labels;
 use crate::node::{Errors, Node, check_text, check_text_if_set};
 use crate::resources;
-use crate::selectors::label_selector;
 use object::{FieldError, Quantity, names};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -232,18 +231,4 @@ fn host_name_override(e: &mut Errors, spec: &Node<'_>) {
         e.push(name.too_long(64));
     }
     check_text(e, &name, names::dns1123_subdomain);
-}
-
-/// A selector of pods that is there and not empty, and labels of the template that it matches: what controllers demand.
-pub fn selects_template(e: &mut Errors, spec: &Node<'_>, kind: &str) {
-    let selector = spec.get("selector");
-    if !selector.is_set() {
-        e.push(selector.required(""));
-    } else {
-        label_selector(e, &selector);
-        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            let shown = "{}";
-            e.push(FieldError::invalid_shown(&selector.path, shown, &format!("empty selector is invalid for {kind}")));
-        }
-    }
 }

@@ -50,7 +50,14 @@ pub fn validate(e: &mut Errors, new: &Value, old: &Value) {
 }
 
 /// Where nothing restarts, what has terminated stays so.
-fn transitions(e: &mut Errors, new: &Node<'_>, old: &Node<'_>, list: &str, policy: &str, skip: impl Fn(&str) -> bool) {
+fn transitions(
+    e: &mut Errors,
+    new: &Node<'_>,
+    old: &Node<'_>,
+    list: &str,
+    policy: &str,
+    skip: impl Fn(&str) -> bool,
+) {
     if policy == "Always" {
         return;
     }

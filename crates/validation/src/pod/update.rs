@@ -138,7 +138,8 @@ fn gated(e: &mut Errors, spec: &Node<'_>, old: &Node<'_>, munged: &mut Map<Strin
             munged.insert("nodeSelector".into(), old_selector.value.clone());
         }
     }
-    let (node, old_node) = (spec.get("affinity").get("nodeAffinity"), old.get("affinity").get("nodeAffinity"));
+    let (node, old_node) =
+        (spec.get("affinity").get("nodeAffinity"), old.get("affinity").get("nodeAffinity"));
     if same(node.value, old_node.value) {
         return;
     }
@@ -182,7 +183,10 @@ pub fn validate_ephemeral_containers(e: &mut Errors, new: &Value, old: &Value) {
     let (new_root, old_root) = (Node::root(new), Node::root(old));
     if old_root.get("metadata").get("annotations").value.get(annotations::MIRROR).is_some() {
         e.clear();
-        e.push(Node::at(new, object::Path::new("[]")).forbidden("static pods do not support ephemeral containers"));
+        e.push(
+            Node::at(new, object::Path::new("[]"))
+                .forbidden("static pods do not support ephemeral containers"),
+        );
         return;
     }
     let containers = new_root.get("spec").get("ephemeralContainers");
@@ -190,9 +194,14 @@ pub fn validate_ephemeral_containers(e: &mut Errors, new: &Value, old: &Value) {
         let name = container.get("name");
         let quoted = object::error::quote(name.text());
         match containers.list().iter().find(|c| &c["name"] == name.value) {
-            None => e.push(containers.forbidden(&format!("existing ephemeral containers {quoted} may not be removed\n"))),
+            None => e.push(
+                containers.forbidden(&format!("existing ephemeral containers {quoted} may not be removed\n")),
+            ),
             Some(now) if !same(now, container.value) => {
-                e.push(containers.forbidden(&format!("existing ephemeral containers {quoted} may not be changed\n")));
+                e.push(
+                    containers
+                        .forbidden(&format!("existing ephemeral containers {quoted} may not be changed\n")),
+                );
             }
             Some(_) => {}
         }

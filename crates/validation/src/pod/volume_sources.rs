@@ -8,7 +8,6 @@ use crate::paths::{file_mode, local_descending, no_backsteps};
 use crate::resources;
 use object::{FieldError, names};
 
-
 type Check = fn(&mut Errors, &Node<'_>);
 
 /// A source: its field, how refusals of a second source name it, how its own errors name it, its check.
@@ -135,7 +134,8 @@ fn persistent_references(e: &mut Errors, field: &str, source: &Node<'_>, name: &
     let secret = source.get("secretRef");
     match field {
         "iscsi" => {
-            if source.get("initiatorName").is_set() && name.len() + 1 + source.get("targetPortal").len() > 64 {
+            if source.get("initiatorName").is_set() && name.len() + 1 + source.get("targetPortal").len() > 64
+            {
                 let portal = source.get("targetPortal").moved(source.path.field("targetportal"));
                 e.push(portal.invalid_text(ISCSI_TOO_LONG));
             }
@@ -155,7 +155,9 @@ fn persistent_references(e: &mut Errors, field: &str, source: &Node<'_>, name: &
         "glusterfs" => {
             let namespace = source.get("endpointsNamespace");
             if namespace.is_set() && namespace.is_empty() {
-                e.push(namespace.invalid("if the endpointnamespace is set, it must be a valid namespace name"));
+                e.push(
+                    namespace.invalid("if the endpointnamespace is set, it must be a valid namespace name"),
+                );
             } else if namespace.is_set() {
                 check_text(e, &namespace, names::dns1123_label);
             }
@@ -268,7 +270,8 @@ fn nfs(e: &mut Errors, source: &Node<'_>) {
 /// A qualified iSCSI name: `None` for an unknown kind, otherwise whether its shape is right.
 fn iscsi_shape(name: &str) -> Option<bool> {
     let exactly = |prefix: &str, count: usize| {
-        name.len() == prefix.len() + 1 + count && name[prefix.len() + 1..].bytes().all(|b| b.is_ascii_alphanumeric())
+        name.len() == prefix.len() + 1 + count
+            && name[prefix.len() + 1..].bytes().all(|b| b.is_ascii_alphanumeric())
     };
     match name.get(..3) {
         Some("iqn") => Some(is_iqn(name)),
@@ -328,7 +331,9 @@ fn flocker(e: &mut Errors, source: &Node<'_>) {
         e.push(source.required("one of datasetName and datasetUUID is required"));
     }
     if !name.is_empty() && !uuid.is_empty() {
-        e.push(source.invalid_as("resource", "datasetName and datasetUUID can not be specified simultaneously"));
+        e.push(
+            source.invalid_as("resource", "datasetName and datasetUUID can not be specified simultaneously"),
+        );
     }
     if name.text().contains('/') {
         e.push(name.invalid("must not contain '/'"));
@@ -408,7 +413,9 @@ fn azure_disk(e: &mut Errors, source: &Node<'_>) {
         e.push(uri.not_supported(&[form]));
     }
     if kind.is_set() && kind.text() != "Managed" && !uri.text().starts_with("https://") {
-        e.push(uri.not_supported(&["https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"]));
+        e.push(uri.not_supported(&[
+            "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",
+        ]));
     }
 }
 
@@ -475,7 +482,12 @@ fn csi(e: &mut Errors, source: &Node<'_>) {
 fn persistent_csi(e: &mut Errors, source: &Node<'_>) {
     csi_driver_name(e, &source.get("driver"));
     demand(e, source, &["volumeHandle"]);
-    for field in ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"] {
+    for field in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+    ] {
         let secret = source.get(field);
         if secret.is_set() {
             crate::node::check_required_text(e, &secret.get("name"), names::dns1123_subdomain);

@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks `spec.volumes`; answers the valid ones by name, which is what mounts may refer to.
-pub fn validate<'a>(e: &mut Errors, volumes: &Node<'a>, context: PodContext<'_>) -> BTreeMap<&'a str, &'a Value> {
+pub fn validate<'a>(
+    e: &mut Errors,
+    volumes: &Node<'a>,
+    context: PodContext<'_>,
+) -> BTreeMap<&'a str, &'a Value> {
     let mut valid: BTreeMap<&str, &Value> = BTreeMap::new();
     let claim_of = |volume: &Node<'_>| format!("{}-{}", context.name, volume.get("name").text());
     let created: BTreeSet<String> = volumes
@@ -125,7 +129,13 @@ fn keys<'a>(e: &mut Errors, source: &Node<'a>, projected: &Node<'_>, paths: &mut
     }
 }
 
-fn conflict<'a>(e: &mut Errors, path: &'a str, shown: &str, projected: &Node<'_>, paths: &mut BTreeSet<&'a str>) {
+fn conflict<'a>(
+    e: &mut Errors,
+    path: &'a str,
+    shown: &str,
+    projected: &Node<'_>,
+    paths: &mut BTreeSet<&'a str>,
+) {
     if !path.is_empty() && !paths.insert(path) {
         e.push(projected.invalid_as(shown, "conflicting duplicate paths"));
     }
@@ -148,7 +158,8 @@ fn service_account_token(e: &mut Errors, token: &Node<'_>, projected: &Node<'_>)
 }
 
 fn trust_bundle<'a>(e: &mut Errors, bundle: &Node<'a>, projected: &Node<'_>, paths: &mut BTreeSet<&'a str>) {
-    let (name, signer, selector) = (bundle.get("name"), bundle.get("signerName"), bundle.get("labelSelector"));
+    let (name, signer, selector) =
+        (bundle.get("name"), bundle.get("signerName"), bundle.get("labelSelector"));
     match (name.is_set(), signer.is_set()) {
         (true, true) => e.push(bundle.invalid("only one of name and signerName may be used")),
         (true, false) => {

@@ -57,7 +57,12 @@ fn data_source(e: &mut Errors, source: &Node<'_>) {
     let (group, kind) = (source.get("apiGroup"), source.get("kind").text());
     if group.is_empty() {
         if kind != "PersistentVolumeClaim" {
-            e.push(source.invalid_as(kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"));
+            e.push(
+                source.invalid_as(
+                    kind,
+                    "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+                ),
+            );
         }
     } else {
         check_text(e, &group, names::dns1123_subdomain);
@@ -105,7 +110,8 @@ pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
 
 /// A class given by the old annotation, or not at all, may move into the field.
 fn storage_class(e: &mut Errors, new: &Value, old: &Value, now: &mut Value) {
-    let annotation = |object: &Value| object["metadata"]["annotations"][BETA_CLASS].as_str().map(str::to_owned);
+    let annotation =
+        |object: &Value| object["metadata"]["annotations"][BETA_CLASS].as_str().map(str::to_owned);
     let (class, was) = (&new["spec"]["storageClassName"], &old["spec"]["storageClassName"]);
     let (annotated, was_annotated) = (annotation(new), annotation(old));
     let upgrades = was_annotated.is_some()

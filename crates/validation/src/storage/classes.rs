@@ -13,7 +13,9 @@ pub fn storage_class(e: &mut Errors, object: &Value) {
     if provisioner.is_empty() {
         e.push(provisioner.required(""));
     } else {
-        e.extend(names::qualified_name(&provisioner.text().to_lowercase()).iter().map(|m| provisioner.invalid(m)));
+        e.extend(
+            names::qualified_name(&provisioner.text().to_lowercase()).iter().map(|m| provisioner.invalid(m)),
+        );
     }
     parameters(e, &root.get("parameters"), true);
     check_supported(e, &root.get("reclaimPolicy"), &["Delete", "Retain"]);

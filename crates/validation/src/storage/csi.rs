@@ -1,9 +1,7 @@
 //! CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
 
 use super::volumes;
-use crate::node::{
-    Errors, IMMUTABLE, Node, check_required_supported, check_text, check_text_if_set, same,
-};
+use crate::node::{Errors, IMMUTABLE, Node, check_required_supported, check_text, check_text_if_set, same};
 use crate::pod::volume_sources::csi_driver_name;
 use crate::resources::quantity;
 use crate::selectors::label_selector;
@@ -52,7 +50,9 @@ pub fn driver(e: &mut Errors, object: &Value) {
 pub fn driver_update(e: &mut Errors, new: &Value, old: &Value) {
     driver(e, new);
     let spec = Node::root(new).get("spec");
-    for (field, shown) in [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")] {
+    for (field, shown) in
+        [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
+    {
         if !same(spec.raw(field), &old["spec"][field]) {
             e.push(spec.get(field).moved(spec.path.field(shown)).invalid(IMMUTABLE));
         }
@@ -136,7 +136,9 @@ pub fn attachment(e: &mut Errors, object: &Value) {
     match (inline.is_set(), name.is_set()) {
         (false, false) => e.push(source.required(exactly)),
         (true, true) => e.push(source.forbidden(exactly)),
-        (false, true) if name.is_empty() => e.push(name.required("must specify non empty persistentVolumeName")),
+        (false, true) if name.is_empty() => {
+            e.push(name.required("must specify non empty persistentVolumeName"))
+        }
         (false, true) => check_text(e, &name, names::dns1123_subdomain),
         (true, false) => volumes::spec(e, &inline, "", true),
     }

@@ -65,7 +65,10 @@ pub fn spec(e: &mut Errors, spec: &Node<'_>, name: &str, inline: bool) {
         e.push(affinity.required("Local volume requires node affinity"));
     }
     let host_path = spec.get("hostPath").get("path").text();
-    if host_path.starts_with('/') && host_path.trim_matches(['/', '.']).is_empty() && policy.text() == "Recycle" {
+    if host_path.starts_with('/')
+        && host_path.trim_matches(['/', '.']).is_empty()
+        && policy.text() == "Recycle"
+    {
         e.push(policy.forbidden("may not be 'recycle' for a hostPath mount of '/'"));
     }
     let class = spec.get("storageClassName");
@@ -76,7 +79,11 @@ pub fn spec(e: &mut Errors, spec: &Node<'_>, name: &str, inline: bool) {
     }
     let mode = spec.get("volumeMode");
     if inline && mode.is_set() && mode.text() != "Filesystem" {
-        e.push(mode.forbidden("may not specify volumeMode other than Filesystem in the context of inline volumes"));
+        e.push(
+            mode.forbidden(
+                "may not specify volumeMode other than Filesystem in the context of inline volumes",
+            ),
+        );
     } else {
         check_supported(e, &mode, &["Block", "Filesystem"]);
     }

@@ -68,20 +68,27 @@ fn time_zone(e: &mut Errors, zone: &Node<'_>) {
     }
     let unknown = format!("unknown time zone {}", zone.text());
     let part_ok = |part: &str| {
-        let characters = part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+'));
+        let characters =
+            part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+'));
         !matches!(part, "." | "..") && !part.starts_with('-') && characters && (1..=14).contains(&part.len())
     };
     if !zone.text().split('/').all(part_ok) {
         e.push(zone.invalid(&unknown));
     } else if zone.text().eq_ignore_ascii_case("Local") {
-        e.push(zone.invalid("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"));
+        e.push(
+            zone.invalid(
+                "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+            ),
+        );
     } else if zone.text() != "UTC" && !object::time::is_time_zone(zone.text()) {
         e.push(zone.invalid(&unknown));
     }
 }
 
-const DESCRIPTORS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const DESCRIPTORS: [&str; 7] =
+    ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// Bounds and names of one field of a schedule.
@@ -104,7 +111,8 @@ fn parse_schedule(schedule: &str) -> Result<(), String> {
     let mut rest = schedule;
     for prefix in ["TZ=", "CRON_TZ="] {
         if let Some(tail) = schedule.strip_prefix(prefix) {
-            let (zone, tail) = tail.split_once(' ').ok_or_else(|| "runtime error: slice bounds out of range".to_owned())?;
+            let (zone, tail) =
+                tail.split_once(' ').ok_or_else(|| "runtime error: slice bounds out of range".to_owned())?;
             if zone != "UTC" && zone != "Local" && !object::time::is_time_zone(zone) {
                 return Err(format!("provided bad location {zone}: unknown time zone {zone}"));
             }
@@ -196,7 +204,14 @@ mod tests {
 
     #[test]
     fn schedules() {
-        for ok in ["* * * * *", "*/5 1-3 1,15 jan-mar MON", "@daily", "@every 1h30m", "0 0 ? * 6/1", "TZ=UTC 0 0 * * *"] {
+        for ok in [
+            "* * * * *",
+            "*/5 1-3 1,15 jan-mar MON",
+            "@daily",
+            "@every 1h30m",
+            "0 0 ? * 6/1",
+            "TZ=UTC 0 0 * * *",
+        ] {
             assert_eq!(parse_schedule(ok), Ok(()), "{ok}");
         }
         for (bad, message) in [

@@ -1,7 +1,8 @@
 //! DaemonSets.
 
 use super::{
-    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, lasting_template, selector_matches,
+    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, lasting_template,
+    selector_matches,
 };
 use crate::node::{Errors, Node, check_immutable, check_non_negative};
 use crate::selectors::label_selector;
@@ -38,7 +39,8 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
         }
         other => {
             let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", json!(other), rolling.value);
-            let mut error = FieldError::not_supported(&strategy.path, &Value::Null, &["RollingUpdate", "OnDelete"]);
+            let mut error =
+                FieldError::not_supported(&strategy.path, &Value::Null, &["RollingUpdate", "OnDelete"]);
             error.message = error.message.replacen("null", &shown, 1);
             e.push(error);
         }
@@ -51,7 +53,8 @@ fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
     at_most_all(e, &unavailable);
     int_or_percent(e, &surge);
     at_most_all(e, &surge);
-    let (unavailable_set, surge_set) = (int_or_percent_value(&unavailable) != 0, int_or_percent_value(&surge) != 0);
+    let (unavailable_set, surge_set) =
+        (int_or_percent_value(&unavailable) != 0, int_or_percent_value(&surge) != 0);
     if unavailable_set && surge_set {
         e.push(surge.invalid("may not be set when maxUnavailable is non-zero"));
     }

@@ -1,8 +1,8 @@
 //! Deployments.
 
 use super::{
-    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, invalid_selector, lasting_template,
-    not_above, selector_matches,
+    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, invalid_selector,
+    lasting_template, not_above, selector_matches,
 };
 use crate::node::{Errors, Node, check_immutable, check_non_negative};
 use crate::selectors::label_selector;
@@ -19,7 +19,11 @@ pub fn deployment(e: &mut Errors, object: &Value) {
     } else {
         label_selector(e, &selector);
         if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for deployment"));
+            e.push(FieldError::invalid(
+                &selector.path,
+                &json!({}),
+                "empty selector is invalid for deployment",
+            ));
         }
     }
     match LabelSelector::from_object(selector.value) {
@@ -58,8 +62,10 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
         other => {
             let shown = json!({"Type": other, "RollingUpdate": rolling.value});
             // Go shows its own struct; the order of its fields is not that of sorted keys.
-            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", shown["Type"], shown["RollingUpdate"]);
-            let mut error = FieldError::not_supported(&strategy.path, &Value::Null, &["Recreate", "RollingUpdate"]);
+            let shown =
+                format!("{{\"Type\":{},\"RollingUpdate\":{}}}", shown["Type"], shown["RollingUpdate"]);
+            let mut error =
+                FieldError::not_supported(&strategy.path, &Value::Null, &["Recreate", "RollingUpdate"]);
             error.message = error.message.replacen("null", &shown, 1);
             e.push(error);
         }

@@ -1,9 +1,7 @@
 //! Jobs.
 
 use super::selector_matches;
-use crate::node::{
-    Errors, IMMUTABLE, Node, check_immutable, check_non_negative, check_text, same,
-};
+use crate::node::{Errors, IMMUTABLE, Node, check_immutable, check_non_negative, check_text, same};
 use crate::pod;
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector, names};
@@ -133,7 +131,8 @@ pub fn domain_prefixed_path(e: &mut Errors, node: &Node<'_>) {
         e.push(node.required(""));
         return;
     }
-    let Some((host, path)) = node.text().split_once('/').filter(|(h, p)| !h.is_empty() && !p.is_empty()) else {
+    let Some((host, path)) = node.text().split_once('/').filter(|(h, p)| !h.is_empty() && !p.is_empty())
+    else {
         e.push(node.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
         return;
     };
@@ -168,7 +167,12 @@ fn completion_mode(e: &mut Errors, spec: &Node<'_>) {
                 if !max_failed.is_set() {
                     e.push(max_failed.required("must be specified when completions is above 100000"));
                 }
-                e.extend([&parallelism, &max_failed].iter().filter(|n| n.int() > 10_000).map(|n| n.invalid(detail)));
+                e.extend(
+                    [&parallelism, &max_failed]
+                        .iter()
+                        .filter(|n| n.int() > 10_000)
+                        .map(|n| n.invalid(detail)),
+                );
             }
         }
         "" | "NonIndexed" => {
@@ -188,7 +192,8 @@ pub fn job_update(e: &mut Errors, new: &Value, old: &Value) {
     completions_update(e, &spec, &was);
     check_immutable(e, &spec.get("selector"), &was.get("selector"));
     template_update(e, &root, &old_root);
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+    {
         check_immutable(e, &spec.get(field), &was.get(field));
     }
 }
@@ -250,7 +255,11 @@ fn strip_scheduling(template: &mut Value) {
 
 fn container_names<'a>(spec: &Node<'a>) -> BTreeSet<&'a str> {
     let pod = spec.get("template").get("spec");
-    ["containers", "initContainers"].into_iter().flat_map(|l| pod.get(l).items()).map(|c| c.get("name").text()).collect()
+    ["containers", "initContainers"]
+        .into_iter()
+        .flat_map(|l| pod.get(l).items())
+        .map(|c| c.get("name").text())
+        .collect()
 }
 
 fn qualified(e: &mut Errors, node: &Node<'_>) {

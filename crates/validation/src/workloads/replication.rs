@@ -17,7 +17,11 @@ pub fn replica_set(e: &mut Errors, object: &Value) {
     } else {
         label_selector(e, &selector);
         if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for deployment"));
+            e.push(FieldError::invalid(
+                &selector.path,
+                &json!({}),
+                "empty selector is invalid for deployment",
+            ));
         }
     }
     match LabelSelector::from_object(selector.value) {

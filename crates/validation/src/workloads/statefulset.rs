@@ -1,8 +1,8 @@
 //! StatefulSets.
 
 use super::{
-    always_restarted, at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, invalid_selector,
-    not_above, selector_matches,
+    always_restarted, at_most_all, collision_count, counters, int_or_percent, int_or_percent_value,
+    invalid_selector, not_above, selector_matches,
 };
 use crate::node::{Errors, Node, check_non_negative, check_text, same};
 use crate::selectors::label_selector;
@@ -46,7 +46,11 @@ fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
     } else {
         label_selector(e, &selector);
         if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for statefulset"));
+            e.push(FieldError::invalid(
+                &selector.path,
+                &json!({}),
+                "empty selector is invalid for statefulset",
+            ));
         }
     }
     let template = spec.get("template");
@@ -68,15 +72,20 @@ fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
 /// The template's own volumes and those that its claims will become.
 fn pod_template(e: &mut Errors, spec: &Node<'_>) {
     let template = spec.get("template");
-    let claims: Vec<_> = spec.get("volumeClaimTemplates").items().map(|c| c.get("metadata").get("name").text()).collect();
+    let claims: Vec<_> =
+        spec.get("volumeClaimTemplates").items().map(|c| c.get("metadata").get("name").text()).collect();
     if claims.is_empty() {
         crate::pod::validate_template(e, &template);
         return;
     }
     let mut with_claims = template.value.clone();
     let volumes = template.get("spec").get("volumes");
-    let mut all: Vec<Value> =
-        volumes.list().iter().filter(|v| !claims.contains(&v["name"].as_str().unwrap_or(""))).cloned().collect();
+    let mut all: Vec<Value> = volumes
+        .list()
+        .iter()
+        .filter(|v| !claims.contains(&v["name"].as_str().unwrap_or("")))
+        .cloned()
+        .collect();
     all.extend(claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})));
     if let Some(pod) = with_claims.get_mut("spec").and_then(Value::as_object_mut) {
         pod.insert("volumes".into(), all.into());
@@ -106,7 +115,11 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
         }
         other => {
             let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", json!(other), rolling.value);
-            e.push(FieldError::invalid_shown(&strategy.path, &shown, "must be 'RollingUpdate' or 'OnDelete'"));
+            e.push(FieldError::invalid_shown(
+                &strategy.path,
+                &shown,
+                "must be 'RollingUpdate' or 'OnDelete'",
+            ));
         }
     }
 }
@@ -151,6 +164,12 @@ pub fn stateful_set_status(e: &mut Errors, new: &Value, old: &Value) {
     counters(e, &status, &fields);
     let replicas = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
     not_above(e, &status, &replicas, "replicas", "cannot be greater than status.replicas");
-    not_above(e, &status, &["availableReplicas"], "readyReplicas", "cannot be greater than status.readyReplicas");
+    not_above(
+        e,
+        &status,
+        &["availableReplicas"],
+        "readyReplicas",
+        "cannot be greater than status.readyReplicas",
+    );
     collision_count(e, &status, old);
 }

@@ -9,7 +9,10 @@ pub fn parse(text: &str, completions: i64) -> Result<Vec<(i64, i64)>, String> {
     for part in text.split(',') {
         let limits: Vec<_> = part.split('-').collect();
         if limits.len() > 2 {
-            return Err(format!("the fragment {} violates the requirement that an index interval can have at most two parts separated by '-'", object::error::quote(part)));
+            return Err(format!(
+                "the fragment {} violates the requirement that an index interval can have at most two parts separated by '-'",
+                object::error::quote(part)
+            ));
         }
         let number = |text: &str| {
             text.parse::<i64>().map_err(|_| {

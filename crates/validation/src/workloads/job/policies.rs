@@ -54,7 +54,8 @@ pub fn without_value(node: &Node<'_>, detail: &str) -> FieldError {
 }
 
 fn exit_codes(e: &mut Errors, codes: &Node<'_>, containers: &BTreeSet<&str>) {
-    let (operator, values, container) = (codes.get("operator"), codes.get("values"), codes.get("containerName"));
+    let (operator, values, container) =
+        (codes.get("operator"), codes.get("values"), codes.get("containerName"));
     match operator.text() {
         "" => e.push(operator.required(&valid(&["In", "NotIn"]))),
         "In" | "NotIn" => {}
@@ -109,7 +110,13 @@ pub fn success(e: &mut Errors, spec: &Node<'_>) {
         // Go shows its own struct.
         let shown: Vec<_> = rules
             .items()
-            .map(|r| format!("{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}", r.raw("succeededIndexes"), r.raw("succeededCount")))
+            .map(|r| {
+                format!(
+                    "{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}",
+                    r.raw("succeededIndexes"),
+                    r.raw("succeededCount")
+                )
+            })
             .collect();
         let shown = format!("{{\"Rules\":[{}]}}", shown.join(","));
         e.push(FieldError::invalid_shown(&policy.path, &shown, "requires indexed completion mode"));
@@ -144,7 +151,8 @@ fn success_rule(e: &mut Errors, rule: &Node<'_>, completions: i64) {
     if count.is_set() {
         check_non_negative(e, &count);
         if count.int() > completions {
-            let detail = format!("must be less than or equal to {completions} (the number of specified completions)");
+            let detail =
+                format!("must be less than or equal to {completions} (the number of specified completions)");
             e.push(count.invalid(&detail));
         }
         if listed.is_set() && count.int() > total {

@@ -45,11 +45,16 @@ fn conditions(e: &mut Errors, job: &Node<'_>) {
         (complete && failed, "cannot set Complete=True and Failed=true conditions"),
         (complete && target, "cannot set Complete=True and FailureTarget=true conditions"),
         (failed && !target, "cannot set Failed=True condition without the FailureTarget=true condition"),
-        (complete && !met, "cannot set Complete=True condition without the SuccessCriteriaMet=true condition"),
+        (
+            complete && !met,
+            "cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+        ),
         (met && failed, "cannot set SuccessCriteriaMet=True and Failed=true conditions"),
         (met && target, "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"),
     ];
-    e.extend(rules.iter().filter(|(broken, _)| *broken).map(|(_, detail)| without_value(&conditions, detail)));
+    e.extend(
+        rules.iter().filter(|(broken, _)| *broken).map(|(_, detail)| without_value(&conditions, detail)),
+    );
 }
 
 fn finished(e: &mut Errors, job: &Node<'_>, old: &Node<'_>) {
@@ -123,11 +128,17 @@ fn changes(e: &mut Errors, job: &Node<'_>, old: &Node<'_>) {
         }
     }
     let completion = status.get("completionTime");
-    if completion.is_set() && was.get("completionTime").is_set() && completion.value != was.raw("completionTime") {
+    if completion.is_set()
+        && was.get("completionTime").is_set()
+        && completion.value != was.raw("completionTime")
+    {
         e.push(completion.invalid("field is immutable"));
     }
     let start = status.get("startTime");
-    if was.get("startTime").is_set() && start.value != was.raw("startTime") && !job.get("spec").get("suspend").is_true() {
+    if was.get("startTime").is_set()
+        && start.value != was.raw("startTime")
+        && !job.get("spec").get("suspend").is_true()
+    {
         e.push(start.required("startTime cannot be removed for unsuspended job"));
     }
     if holds(old, "SuccessCriteriaMet") && !holds(job, "SuccessCriteriaMet") {
