@@ -36,11 +36,19 @@ pub(crate) fn of_event(
     Ok(table(target, accepted, with_columns, vec![row(call, target, accepted, object)?], metadata))
 }
 
-fn table(target: &Target, accepted: Accepted, with_columns: bool, rows: Vec<Value>, metadata: Value) -> Value {
+fn table(
+    target: &Target,
+    accepted: Accepted,
+    with_columns: bool,
+    rows: Vec<Value>,
+    metadata: Value,
+) -> Value {
     // A subresource of another kind, such as a scale, has columns of its own.
-    let other = target.subresource().map(|s| s.gvk.kind.as_str()).filter(|kind| *kind != target.resource.kind);
+    let other =
+        target.subresource().map(|s| s.gvk.kind.as_str()).filter(|kind| *kind != target.resource.kind);
     let columns = other.map_or_else(|| printing::columns(&target.resource), printing::subresource_columns);
-    let columns: Value = if with_columns { columns.iter().map(|c| c.to_json()).collect() } else { Value::Null };
+    let columns: Value =
+        if with_columns { columns.iter().map(|c| c.to_json()).collect() } else { Value::Null };
     json!({"kind": "Table", "apiVersion": accepted.meta_version(), "metadata": metadata, "columnDefinitions": columns, "rows": rows})
 }
 

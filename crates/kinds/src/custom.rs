@@ -237,8 +237,10 @@ mod tests {
         assert_eq!(custom.columns[0].column.name, "Age");
         let beta = &served[1];
         assert_eq!(beta.storage_version.version, "v1");
-        let deprecation = beta.definition.as_ref().expect("custom").deprecation.as_deref();
-        assert_eq!(deprecation, Some("example.com/v1beta1 Widget is deprecated"));
+        assert_eq!(
+            (v1.deprecation(), beta.deprecation()),
+            (None, Some("example.com/v1beta1 Widget is deprecated"))
+        );
         assert_eq!(beta.storage_version_hash, v1.storage_version_hash);
     }
 

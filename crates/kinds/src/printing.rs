@@ -101,7 +101,7 @@ pub fn row(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 /// Puts objects in the order their table has; only flow schemas are not listed by name there.
-pub fn sort(resource: &Resource, objects: &mut [Value]) {
+pub fn sort(resource: &Resource, objects: &mut [&Value]) {
     if resource.gvr.resource == "flowschemas" && !resource.custom {
         let precedence = |o: &Value| o["spec"]["matchingPrecedence"].as_i64().unwrap_or(0);
         objects

@@ -133,6 +133,18 @@ impl Resource {
         self.scope == Scope::Namespaced
     }
 
+    /// What clients are warned of at every request, when this version should not be used any more.
+    pub fn deprecation(&self) -> Option<&str> {
+        match (self.gvr.group.as_str(), self.gvr.resource.as_str(), &self.definition) {
+            (.., Some(custom)) => custom.deprecation.as_deref(),
+            ("", "componentstatuses", None) => Some("v1 ComponentStatus is deprecated in v1.19+"),
+            ("", "endpoints", None) => {
+                Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+            }
+            _ => None,
+        }
+    }
+
     /// The subresource `name`.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)

@@ -1,7 +1,7 @@
 //! Scale: the number of replicas of whatever has some, behind one kind.
 
 use crate::call::{Call, Target};
-use crate::negotiate::Media;
+use crate::negotiate::{Media, Shape};
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer, Outgoing};
 use crate::serve::not_allowed;
