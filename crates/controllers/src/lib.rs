@@ -4,17 +4,20 @@
 //! plans out. Nothing here knows whose API it is: the [`client::Client`] leads to a virtual cluster in this process or to any
 //! Kubernetes.
 
+mod cluster;
 mod common;
 mod driver;
 mod garbage;
 mod namespace;
 pub mod plan;
+pub mod policy;
 pub mod resources;
 mod root_ca;
 mod service_account;
 mod services;
 mod start;
+mod volumes;
 mod workloads;
 
 pub use driver::{Clock, Shell};
-pub use start::{Controllers, Handle, NAMES, Options, Which};
+pub use start::{Controllers, Handle, NAMES, Options, SigningCa, Which};

@@ -146,6 +146,18 @@ pub const NAMES: &[&str] = &[
     "job-controller",
     "cronjob-controller",
     "ttl-after-finished-controller",
+    "endpointslice-mirroring-controller",
+    "resourcequota-controller",
+    "disruption-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolumeclaim-protection-controller",
+    "persistentvolume-protection-controller",
+    "clusterrole-aggregation-controller",
+    "pod-garbage-collector-controller",
+    "taint-eviction-controller",
+    "certificatesigningrequest-approving-controller",
+    "certificatesigningrequest-signing-controller",
+    "certificatesigningrequest-cleaner-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
@@ -167,10 +179,34 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(crate::services::endpoints::EndpointsController),
         Box::new(crate::services::endpoint_slices::EndpointSliceController),
     ];
+    all.extend(more());
+    if let Some(ca) = &options.signing_ca {
+        all.push(Box::new(crate::cluster::certificates::SigningController::new(ca.clone())));
+    }
     if let Some(root_ca) = &options.root_ca {
         all.push(Box::new(crate::root_ca::RootCaPublisher::new(root_ca.clone())));
     }
     all
+}
+
+fn more() -> Vec<Box<dyn Controller>> {
+    use crate::cluster::{certificates, cluster_roles, pod_garbage, taint_eviction};
+    use crate::policy::{disruption, resource_quota};
+    use crate::services::mirroring;
+    use crate::volumes::{binder, protection};
+    vec![
+        Box::new(mirroring::EndpointSliceMirroringController),
+        Box::new(resource_quota::ResourceQuotaController),
+        Box::new(disruption::DisruptionController),
+        Box::new(binder::PersistentVolumeBinder),
+        Box::new(protection::ClaimProtection),
+        Box::new(protection::VolumeProtection),
+        Box::new(cluster_roles::ClusterRoleAggregation),
+        Box::new(pod_garbage::PodGarbageCollector::default()),
+        Box::new(taint_eviction::TaintEvictionController::default()),
+        Box::new(certificates::ApprovingController),
+        Box::new(certificates::CleanerController),
+    ]
 }
 
 #[cfg(test)]
@@ -179,7 +215,9 @@ mod tests {
 
     #[test]
     fn every_controller_has_a_name_in_the_list() {
-        let options = Options { root_ca: Some(String::new()), ..Options::default() };
+        let signing_ca = Some(SigningCa { certificate: String::new(), key: String::new() });
+        let options = Options { root_ca: Some(String::new()), signing_ca, ..Options::default() };
+        assert_eq!(all(&options).len(), NAMES.len());
         for controller in all(&options) {
             assert!(NAMES.contains(&controller.name()), "{}", controller.name());
         }

@@ -30,13 +30,6 @@ impl Fnv {
     }
 }
 
-/// FNV-1a over bytes, 32 bits.
-pub(crate) fn fnv32(bytes: &[u8]) -> u32 {
-    let mut hash = Fnv(0x811c_9dc5);
-    hash.write(bytes);
-    hash.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 pub(crate) mod endpoint_slices;
 pub(crate) mod endpoints;
+pub(crate) mod mirroring;
 mod slices;
 
 use crate::common::{owners, pods};

@@ -20,12 +20,18 @@ fn job(name: &str, code: &str, more: Value) -> Value {
 }
 
 fn has(job: &Value, condition: &str) -> bool {
-    job["status"]["conditions"].as_array().into_iter().flatten().any(|c| c["type"] == condition && c["status"] == "True")
+    job["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == condition && c["status"] == "True")
 }
 
 async fn ended(cluster: &Cluster, name: &str, condition: &str) -> Value {
     let gvr = jobs();
-    cluster.until(condition, |cache| cache.get(&gvr, "default", name).is_some_and(|job| has(&job, condition))).await;
+    cluster
+        .until(condition, |cache| cache.get(&gvr, "default", name).is_some_and(|job| has(&job, condition)))
+        .await;
     cluster.client.get(&gvr, "default", name).await.unwrap()
 }
 
@@ -36,7 +42,12 @@ async fn a_job_counts_each_of_its_pods_once() {
     let done = ended(&cluster, "j", "Complete").await;
     assert_eq!(done["status"]["succeeded"], 20);
     assert_eq!(done["status"]["uncountedTerminatedPods"], json!({}));
-    let pods = cluster.client.list(&resource("", "v1", "pods"), "default", &ListOptions::default()).await.unwrap().items;
+    let pods = cluster
+        .client
+        .list(&resource("", "v1", "pods"), "default", &ListOptions::default())
+        .await
+        .unwrap()
+        .items;
     assert_eq!(pods.len(), 20);
     assert!(pods.iter().all(|pod| meta::finalizers(pod).next().is_none()));
     assert!(cluster.events("Job").await.contains(&("Completed".into(), "Job completed".into())));
@@ -45,9 +56,17 @@ async fn a_job_counts_each_of_its_pods_once() {
 #[tokio::test]
 async fn an_indexed_job_completes_every_index() {
     let cluster = Cluster::start().await;
-    cluster.create(&jobs(), job("j", "0", json!({"completions": 7, "parallelism": 3, "completionMode": "Indexed"}))).await;
+    cluster
+        .create(
+            &jobs(),
+            job("j", "0", json!({"completions": 7, "parallelism": 3, "completionMode": "Indexed"})),
+        )
+        .await;
     let done = ended(&cluster, "j", "Complete").await;
-    assert_eq!((&done["status"]["completedIndexes"], &done["status"]["succeeded"]), (&json!("0-6"), &json!(7)));
+    assert_eq!(
+        (&done["status"]["completedIndexes"], &done["status"]["succeeded"]),
+        (&json!("0-6"), &json!(7))
+    );
 }
 
 #[tokio::test]
@@ -71,7 +90,9 @@ async fn a_cron_job_makes_a_job() {
     cluster.create(&gvr, cron).await;
     cluster
         .until("a job of the cron job is done", |cache| {
-            cache.get(&gvr, "default", "c").is_some_and(|cron| cron["status"]["lastSuccessfulTime"].is_string())
+            cache
+                .get(&gvr, "default", "c")
+                .is_some_and(|cron| cron["status"]["lastSuccessfulTime"].is_string())
         })
         .await;
 }

@@ -4,5 +4,6 @@ mod batch;
 mod garbage;
 mod harness;
 mod namespaces;
+mod policy;
 mod sets;
 mod workloads;

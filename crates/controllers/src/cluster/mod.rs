@@ -1,0 +1,6 @@
+//! Controllers of the cluster as a whole.
+
+pub(crate) mod certificates;
+pub(crate) mod cluster_roles;
+pub(crate) mod pod_garbage;
+pub(crate) mod taint_eviction;

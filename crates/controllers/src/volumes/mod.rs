@@ -1,0 +1,4 @@
+//! Volumes and claims: who belongs to whom, and who may not go yet.
+
+pub(crate) mod binder;
+pub(crate) mod protection;
