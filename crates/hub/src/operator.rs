@@ -115,7 +115,8 @@ async fn install(client: &Client) -> Result<(), Error> {
     for _ in 0..20 {
         match client.list(&gvr(), "", &ListOptions { limit: 1, ..ListOptions::default() }).await {
             Ok(_) => return Ok(()),
-            Err(ApiError::NoSuchPath | ApiError::NotFound { .. }) => tokio::time::sleep(wait).await,
+            // Served a moment after it was taken: what to await is on the other side.
+            Err(error) if error.code() == 404 => tokio::time::sleep(wait).await,
             Err(error) => return Err(refused(error)),
         }
         wait = (wait * 2).min(Duration::from_secs(1));

@@ -24,7 +24,7 @@ enum Format {
 pub(crate) fn start(options: &Options) {
     let level = match options.verbose {
         0 => "warn,kube_client=off",
-        1 => "info,api=debug",
+        1 => "info,api=debug,kube_client=off",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("JOEY_LOG").unwrap_or_else(|_| EnvFilter::new(level));

@@ -13,21 +13,23 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
         return gone(shared.client.delete(&NODES, "", name, &DeleteOptions::default()).await);
     };
     let wanted = translate::node(&host);
-    let node = match shared.client.find(&NODES, "", name).await? {
+    let held = match shared.client.find(&NODES, "", name).await? {
         None => shared.client.create(&NODES, &wanted).await?,
-        Some(held) => {
-            let mut changed = held.clone();
-            // What the tenant labels and taints is the tenant's; what the host says comes on top.
-            for (key, value) in meta::labels(&wanted) {
-                meta::set_label(&mut changed, key, value);
-            }
-            match wanted["spec"].get("unschedulable").filter(|u| !u.is_null()) {
-                Some(value) => changed["spec"]["unschedulable"] = value.clone(),
-                None => {}
-            }
-            if changed == held { held } else { shared.client.update(&NODES, &changed).await? }
-        }
+        Some(held) => held,
     };
+    // What the tenant labels is the tenant's; what the host says comes on top. Taints are the host's alone: a node starts out
+    // tainted until somebody says that it is ready, and the host has said so.
+    let mut changed = held.clone();
+    for (key, value) in meta::labels(&wanted) {
+        meta::set_label(&mut changed, key, value);
+    }
+    for field in ["taints", "unschedulable"] {
+        match wanted["spec"].get(field).filter(|v| !v.is_null()) {
+            Some(value) => changed["spec"][field] = value.clone(),
+            None => drop(changed["spec"].as_object_mut().and_then(|s| s.remove(field))),
+        }
+    }
+    let node = if changed == held { held } else { shared.client.update(&NODES, &changed).await? };
     if node["status"]["conditions"] != wanted["status"]["conditions"]
         || node["status"]["capacity"] != wanted["status"]["capacity"]
     {

@@ -77,7 +77,7 @@ impl Host {
     pub fn explain(&self, error: &ApiError) -> Error {
         let server = &self.server;
         Error(match error {
-            ApiError::NoSuchPath => format!(
+            error if error.code() == 404 => format!(
                 "{} (context {}) knows no VirtualClusters: is this the host, and does `joey up` or `joey operator` run for it?",
                 server, self.context
             ),
