@@ -64,7 +64,12 @@ pub(crate) async fn follow(call: &Call, definition: &Value) -> Result<()> {
                 let mut service = local(&version, priorities.0, priorities.1, "true");
                 crate::bootstrap::complete(&mut service, &object::time::format(call.now));
                 crate::managed::as_server(call, &mut service).await?;
-                Write { key: key.into(), expect: Expect::Absent, value: Some(stored::encode(&service)), ttl: None }
+                Write {
+                    key: key.into(),
+                    expect: Expect::Absent,
+                    value: Some(stored::encode(&service)),
+                    ttl: None,
+                }
             }
             (false, Some(entry)) if is_managed(&entry) => {
                 Write { key: entry.key, expect: Expect::At(entry.mod_revision), value: None, ttl: None }

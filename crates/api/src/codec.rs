@@ -15,7 +15,7 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
     let decoded = match media {
         Media::Json => {
             let head: TypeMeta = serde_json::from_slice(&call.body).unwrap_or_default();
-            check_kind(&head, &expected)?;
+            check_kind_in(call, resource, &head, &expected)?;
             let decoded =
                 decode::decode_json(schema_of(target, resource).get(), &call.body, strictness(call));
             decoded.map_err(|e| unhandled(&expected, &e.0))?
@@ -23,7 +23,8 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
         Media::Yaml | Media::Protobuf => {
             let value = parse(media, &call.body, &expected)?;
             let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
-            check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected)?;
+            let head = TypeMeta { api_version: text("apiVersion"), kind: text("kind") };
+            check_kind_in(call, resource, &head, &expected)?;
             decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?
         }
     };
@@ -135,6 +136,41 @@ fn parse(media: Media, body: &Bytes, expected: &GroupVersionKind) -> Result<Valu
     }
 }
 
+/// Custom kinds are refused in other words.
+fn check_kind_in(
+    call: &Call,
+    resource: &Resource,
+    head: &TypeMeta,
+    expected: &GroupVersionKind,
+) -> Result<()> {
+    if !resource.custom {
+        return check_kind(head, expected);
+    }
+    let TypeMeta { api_version, kind } = head;
+    if !api_version.is_empty() && *api_version != expected.api_version() {
+        // There is no schema to read it by.
+        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let fields = body.as_object().into_iter().flatten().map(|(key, _)| key);
+        for field in fields.filter(|f| !matches!(f.as_str(), "apiVersion" | "kind" | "metadata")) {
+            if matches!(call.query.get("fieldValidation"), "" | "Warn") {
+                call.warn(format!("unknown field \"{field}\""));
+            }
+        }
+        return Err(ApiError::BadRequest(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        )));
+    }
+    if !kind.is_empty() && *kind != expected.kind {
+        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let detail = format!("must be {}", expected.kind);
+        let errors = vec![FieldError::invalid(&Path::new("kind"), &kind.clone().into(), &detail)];
+        let kind = GroupKind { group: expected.group.clone(), kind: kind.clone() };
+        return Err(ApiError::Invalid { kind, name: meta::name(&body).into(), errors });
+    }
+    Ok(())
+}
+
 fn check_kind(head: &TypeMeta, expected: &GroupVersionKind) -> Result<()> {
     let TypeMeta { api_version, kind } = head;
     let unhandled = |what: String| {
@@ -225,7 +261,14 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
     } else {
         let media = negotiate::content_type(&call.headers, true)?;
         let expected = GroupVersionKind::new("", "v1", "DeleteOptions");
-        let body = parse(media, &call.body, &expected)?;
+        let body = match media {
+            Media::Json => schema::decode::decode_untyped(&call.body, Strictness::Ignore)
+                .map(|decoded| decoded.value)
+                .map_err(|e| {
+                    ApiError::BadRequest(format!("couldn't get version/kind; json parse error: {}", e.0))
+                })?,
+            _ => parse(media, &call.body, &expected)?,
+        };
         check_options_kind(&body)?;
         body
     };
@@ -334,7 +377,9 @@ pub(crate) fn default_custom(resource: &Resource, object: &mut Value) {
 
 /// A patch body must be JSON.
 pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
-    serde_json::from_slice(body).map_err(|e| ApiError::BadRequest(format!("error decoding patch: {e}")))
+    schema::decode::decode_untyped(body, Strictness::Ignore)
+        .map(|decoded| decoded.value)
+        .map_err(|e| ApiError::BadRequest(format!("error decoding patch: {}", e.0)))
 }
 
 /// The configuration of a server-side apply: YAML, of the path's kind.

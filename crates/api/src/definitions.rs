@@ -83,7 +83,7 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
             meta::set(&mut rest, "finalizers", finalizers);
             (!last).then(|| stored::encode(&rest))
         } else {
-            let mut accepted = accept(call, &definition).await?;
+            let mut accepted = settled(call, &definition).await?;
             if let Some(resource) = definitions_resource(call).await? {
                 managed::on_status(call, &resource, "kube-apiserver", &definition, &mut accepted);
             }
@@ -109,7 +109,7 @@ async fn definitions_resource(call: &Call) -> Result<Option<Arc<Resource>>> {
 }
 
 /// The definition with its names accepted, or refused because another one has them.
-async fn accept(call: &Call, definition: &Value) -> Result<Value> {
+async fn settled(call: &Call, definition: &Value) -> Result<Value> {
     let mut definition = definition.clone();
     let listing = call
         .api
@@ -118,62 +118,69 @@ async fn accept(call: &Call, definition: &Value) -> Result<Value> {
         .await;
     let others: Vec<Value> =
         listing.map_err(failure::store)?.entries.iter().filter_map(stored::decode).collect();
-    let conflict = names_conflict(&definition, &others);
     let now = object::time::format(call.now);
-    let names = definition["spec"]["names"].clone();
+    let conflict = accept_names(&mut definition, &others);
+    let established = is_true(&definition, "Established");
+    let set = &mut definition;
     match conflict {
         None => {
-            definition["status"]["acceptedNames"] = names;
-            set_condition(&mut definition, &now, "NamesAccepted", true, "NoConflicts", "no conflicts found");
-            set_condition(
-                &mut definition,
-                &now,
-                "Established",
-                true,
-                "InitialNamesAccepted",
-                "the initial names have been accepted",
-            );
+            set_condition(set, &now, "NamesAccepted", true, "NoConflicts", "no conflicts found");
+            let message = "the initial names have been accepted";
+            set_condition(set, &now, "Established", true, "InitialNamesAccepted", message);
         }
         Some((reason, message)) => {
-            set_condition(&mut definition, &now, "NamesAccepted", false, reason, &message);
-            if !is_true(&definition, "Established") {
-                set_condition(
-                    &mut definition,
-                    &now,
-                    "Established",
-                    false,
-                    "NotAccepted",
-                    "not all names are accepted",
-                );
+            set_condition(set, &now, "NamesAccepted", false, reason, &message);
+            if !established {
+                set_condition(set, &now, "Established", false, "NotAccepted", "not all names are accepted");
             }
         }
     }
     Ok(definition)
 }
 
-fn names_conflict(definition: &Value, others: &[Value]) -> Option<(&'static str, String)> {
-    let group = &definition["spec"]["group"];
+/// Accepts the names that no other definition of the group has, and says which of the rest came last.
+fn accept_names(definition: &mut Value, others: &[Value]) -> Option<(&'static str, String)> {
+    let group = definition["spec"]["group"].clone();
     let rivals =
-        others.iter().filter(|o| meta::name(o) != meta::name(definition) && &o["spec"]["group"] == group);
-    let accepted: Vec<&Value> = rivals.map(|o| &o["status"]["acceptedNames"]).collect();
-    let names = &definition["spec"]["names"];
-    let taken = |word: &Value, fields: &[&str]| {
-        word.is_string()
-            && accepted.iter().any(|a| {
-                fields.iter().any(|f| &a[*f] == word || a[*f].as_array().is_some_and(|l| l.contains(word)))
-            })
+        others.iter().filter(|o| meta::name(o) != meta::name(definition) && o["spec"]["group"] == group);
+    let taken: Vec<&Value> = rivals.map(|o| &o["status"]["acceptedNames"]).collect();
+    let has = |word: &str, fields: &[&str]| {
+        let holds = |v: &Value| v == word || v.as_array().is_some_and(|l| l.iter().any(|w| w == word));
+        !word.is_empty() && taken.iter().any(|names| fields.iter().any(|f| holds(&names[*f])))
     };
-    let words = ["plural", "singular", "shortNames"];
-    let checks = [
-        ("plural", "PluralConflict", &words[..]),
-        ("singular", "SingularConflict", &words[..]),
-        ("kind", "KindConflict", &["kind", "listKind"][..]),
-        ("listKind", "ListKindConflict", &["kind", "listKind"][..]),
-    ];
-    checks
-        .into_iter()
-        .find(|(field, _, fields)| taken(&names[*field], fields))
-        .map(|(field, reason, _)| (reason, format!("{} is already in use", names[field])))
+    let (resources, kinds) = (&["plural", "singular", "shortNames"][..], &["kind", "listKind"][..]);
+    let wanted = definition["spec"]["names"].clone();
+    let mut conflict = None;
+    for (field, reason, fields) in [
+        ("plural", "PluralConflict", resources),
+        ("singular", "SingularConflict", resources),
+        ("shortNames", "ShortNamesConflict", resources),
+        ("kind", "KindConflict", kinds),
+        ("listKind", "ListKindConflict", kinds),
+    ] {
+        let words: Vec<&str> = match &wanted[field] {
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+            word => word.as_str().into_iter().collect(),
+        };
+        let clashes: Vec<String> =
+            words.iter().filter(|w| has(w, fields)).map(|w| format!("\"{w}\" is already in use")).collect();
+        match clashes.as_slice() {
+            [] => accept(definition, field, &wanted[field]),
+            [one] => conflict = Some((reason, one.clone())),
+            many => conflict = Some((reason, format!("[{}]", many.join(", ")))),
+        }
+    }
+    accept(definition, "categories", &wanted["categories"]);
+    conflict
+}
+
+fn accept(definition: &mut Value, field: &str, names: &Value) {
+    let accepted = &mut definition["status"]["acceptedNames"];
+    if !names.is_null() {
+        accepted[field] = names.clone();
+    } else if let Some(map) = accepted.as_object_mut() {
+        map.remove(field);
+    }
 }
 
 fn set_condition(definition: &mut Value, now: &str, kind: &str, holds: bool, reason: &str, message: &str) {

@@ -40,7 +40,9 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     }
     match path.trim_end_matches('/') {
         "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
-        "/metrics" => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", "")),
+        "/metrics" => {
+            Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", ""))
+        }
         "/openid/v1/jwks" => Ok(respond::bytes(
             200,
             "application/jwk-set+json",
@@ -88,6 +90,9 @@ pub(crate) async fn answer_unknown(call: &Call) -> Result<Answer> {
     let Some(at) = &call.info.resource else { return Ok(page_not_found()) };
     let registry = call.api.registry().await?;
     if !at.group.is_empty() && registry.group(&at.group).is_none() {
+        return Ok(page_not_found());
+    }
+    if registry.get(&at.group, &at.version, &at.resource).is_some_and(|r| r.custom) {
         return Ok(page_not_found());
     }
     // The collection of a namespaced resource without its namespace can only be listed.

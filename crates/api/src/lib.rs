@@ -34,6 +34,7 @@ mod subresources;
 mod table;
 mod validate;
 mod verbs;
+mod yaml;
 
 pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
 pub use in_process::InProcess;

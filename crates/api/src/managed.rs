@@ -3,6 +3,7 @@
 use crate::call::{Call, Target};
 use crate::pipeline::{Manage, Write};
 use crate::request::ResourcePath;
+use crate::strategy;
 use kinds::Resource;
 use merge::{FieldFilter, FieldManager, ManagerInfo, SingleVersion};
 use object::{Result, Value, json, meta};
@@ -27,6 +28,13 @@ pub(crate) fn settle_update(write: &Write<'_>, manage_as: &Manage<'_>, object: &
 pub(crate) fn on_token(call: &Call, target: &Target, object: &mut Value) {
     let manager = manager_name(call);
     manage(call, target, &manager, |fields, info| fields.update(None, object, info));
+}
+
+/// `new` with what changed from `live` given to the request's manager.
+pub(crate) fn updated(call: &Call, target: &Target, live: &Value, mut new: Value) -> Value {
+    let manager = manager_name(call);
+    manage(call, target, &manager, |fields, info| fields.update(Some(live), &mut new, info));
+    new
 }
 
 /// The live object with an applied configuration merged in.
@@ -126,9 +134,26 @@ fn manage<T>(
 
 /// What writes through an endpoint cannot change, and so cannot own.
 fn filter(resource: &Resource, subresource: &str) -> FieldFilter {
+    let rules = strategy::of(resource);
     match subresource {
-        "status" => FieldFilter::exclude(&[&["spec"], &["metadata", "labels"], &["metadata", "annotations"]]),
-        "" if resource.subresource("status").is_some() => FieldFilter::exclude(&[&["status"]]),
+        "status" if resource.custom => FieldFilter::include(&[&["status"]]),
+        "status" | "approval" => {
+            let kept: Vec<Vec<&str>> =
+                rules.status_keeps.iter().map(|field| vec!["metadata", field]).collect();
+            let mut paths: Vec<&[&str]> = vec![&["spec"]];
+            paths.extend(kept.iter().map(Vec::as_slice));
+            FieldFilter::exclude(&paths)
+        }
+        "" => {
+            let mut paths: Vec<&[&str]> = Vec::new();
+            if resource.subresource("status").is_some() {
+                paths.push(&["status"]);
+            }
+            if resource.storage.resource == "certificatesigningrequests" {
+                paths.push(&["spec"]);
+            }
+            FieldFilter::exclude(&paths)
+        }
         _ => FieldFilter::none(),
     }
 }

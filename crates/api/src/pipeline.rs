@@ -38,6 +38,7 @@ pub(crate) async fn admit_create(
 ) -> Result<(Value, Allocation)> {
     let (call, target) = (write.call, write.target);
     codec::dedup_owner_references(call, &mut object);
+    strategy::derive(&mut object);
     clear_system_fields(&mut object);
     managed::settle_create(write, manage, &mut object);
     admission::mutate(write, Operation::Create, &mut object).await?;
@@ -68,6 +69,7 @@ pub(crate) async fn admit_update(
     let (call, target) = (write.call, write.target);
     let Some(old) = write.old else { return Err(ApiError::Internal("update without an old object".into())) };
     codec::dedup_owner_references(call, &mut object);
+    strategy::derive(&mut object);
     keep_system_fields(&mut object, old);
     managed::settle_update(write, manage, &mut object);
     admission::mutate(write, Operation::Update, &mut object).await?;

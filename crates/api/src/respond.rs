@@ -207,7 +207,7 @@ pub(crate) fn partial(mut object: Value, accepted: Accepted) -> Value {
 pub(crate) fn encode(call: &Call, target: &Target, accepted: Accepted, value: &Value) -> Result<Vec<u8>> {
     match accepted.media {
         Media::Json => Ok(json_text(call, value)),
-        Media::Yaml => yaml_text(value),
+        Media::Yaml => Ok(crate::yaml::to_string(value).into_bytes()),
         Media::Protobuf => {
             let _ = target;
             crate::codec::encode_protobuf(value)
@@ -218,10 +218,6 @@ pub(crate) fn encode(call: &Call, target: &Target, accepted: Accepted, value: &V
 fn json_text(call: &Call, value: &Value) -> Vec<u8> {
     let text = if call.pretty() { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
     text.unwrap_or_default()
-}
-
-fn yaml_text(value: &Value) -> Result<Vec<u8>> {
-    serde_saphyr::to_string(value).map(String::into_bytes).map_err(|e| ApiError::Internal(e.to_string()))
 }
 
 /// The `Status` of a successful deletion.
@@ -238,15 +234,25 @@ pub(crate) fn deleted_status(target: &Target, object: &Value) -> Value {
 /// An error as its `Status`, in an encoding the client takes.
 pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError) -> Answer {
     let offer = crate::negotiate::Offer { protobuf: true, shapes: false, stream: false };
-    let media = crate::negotiate::accept(headers, offer).map_or(Media::Json, |a| a.media);
+    let refused;
+    let (media, error) = match crate::negotiate::accept(headers, offer) {
+        Ok(accepted) => (accepted.media, error),
+        Err(other) if other.to_status()["message"].as_str().is_some_and(|m| m.starts_with("406")) => {
+            refused = other;
+            (Media::Json, &refused)
+        }
+        Err(_) => (Media::Json, error),
+    };
     let status = error.to_status();
+    let later =
+        error.retry_after().or_else(|| status["details"]["retryAfterSeconds"].as_u64().map(|s| s as u32));
     let body = match media {
         Media::Json => serde_json::to_vec(&status).unwrap_or_default(),
-        Media::Yaml => yaml_text(&status).unwrap_or_default(),
+        Media::Yaml => crate::yaml::to_string(&status).into_bytes(),
         Media::Protobuf => crate::codec::encode_protobuf(&status).unwrap_or_default(),
     };
     let mut answer = bytes(error.code(), media.name(), body);
-    if let Some(seconds) = error.retry_after() {
+    if let Some(seconds) = later {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     answer

@@ -21,10 +21,7 @@ impl Selection {
         let unable = |message: String| ApiError::BadRequest(message);
         let labels = match call.query.get("labelSelector") {
             "" => None,
-            text => Some(
-                LabelSelector::parse(text)
-                    .map_err(|e| unable(format!("unable to parse requirement: {e}")))?,
-            ),
+            text => Some(LabelSelector::parse(text).map_err(unable)?),
         };
         let fields = match call.query.get("fieldSelector") {
             "" => None,

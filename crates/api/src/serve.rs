@@ -97,6 +97,9 @@ async fn find(call: &Call, at: ResourcePath) -> Result<Option<Target>> {
         !at.in_namespace || at.resource == "namespaces"
     };
     let known = at.subresource.is_empty() || resource.subresource(&at.subresource).is_some();
+    if resource.custom && fits && !known {
+        return Err(ApiError::NotFound { resource: resource.group_resource(), name: at.name });
+    }
     Ok((fits && known).then_some(Target { resource, at }))
 }
 

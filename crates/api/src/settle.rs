@@ -19,7 +19,9 @@ pub(crate) async fn after(call: &Call, target: &Target) -> Result<()> {
     let storage = &target.resource.storage;
     match (storage.group.as_str(), storage.resource.as_str()) {
         ("apiextensions.k8s.io", _) => definitions::settle(call, &target.at.name).await,
-        ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow_schema(call, &target.resource, &target.at.name).await,
+        ("flowcontrol.apiserver.k8s.io", "flowschemas") => {
+            flow_schema(call, &target.resource, &target.at.name).await
+        }
         ("flowcontrol.apiserver.k8s.io", _) => flow_schemas(call).await,
         ("apiregistration.k8s.io", _) => api_service(call, &target.resource, &target.at.name).await,
         ("networking.k8s.io", "servicecidrs") => service_cidr(call, &target.resource, &target.at.name).await,
@@ -33,7 +35,13 @@ async fn get(call: &Call, key: &str) -> Result<Option<Value>> {
 }
 
 /// Sets a condition, unless it says the same already.
-async fn set(call: &Call, resource: &Arc<Resource>, name: &str, owner: Status, condition: Value) -> Result<()> {
+async fn set(
+    call: &Call,
+    resource: &Arc<Resource>,
+    name: &str,
+    owner: Status,
+    condition: Value,
+) -> Result<()> {
     let key = keys::key(resource, "", name);
     for _ in 0..ATTEMPTS {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
@@ -76,17 +84,21 @@ async fn flow_schema(call: &Call, resource: &Arc<Resource>, name: &str) -> Resul
     let Some(schema) = get(call, &keys::key(resource, "", name)).await? else { return Ok(()) };
     let level = schema["spec"]["priorityLevelConfiguration"]["name"].as_str().unwrap_or("");
     let key = format!("/flowcontrol.apiserver.k8s.io/prioritylevelconfigurations/{level}");
-    let refers = format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\"");
+    let refers =
+        format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\"");
     let condition = match get(call, &key).await? {
         Some(_) => condition("Dangling", false, "Found", format!("{refers} and it exists")),
         None => condition("Dangling", true, "NotFound", format!("{refers} but there is no such object")),
     };
-    set(call, resource, name, Status::Applied("api-priority-and-fairness-config-consumer-v1"), condition).await
+    set(call, resource, name, Status::Applied("api-priority-and-fairness-config-consumer-v1"), condition)
+        .await
 }
 
 async fn flow_schemas(call: &Call) -> Result<()> {
     let registry = call.api.registry().await?;
-    let Some(resource) = registry.get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas") else { return Ok(()) };
+    let Some(resource) = registry.get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas") else {
+        return Ok(());
+    };
     let request = ListRequest { prefix: keys::prefix(resource, ""), ..Default::default() };
     let listing = call.api.store.list(request).await.map_err(failure::store)?;
     for entry in listing.entries {
@@ -122,8 +134,14 @@ async fn availability(call: &Call, reference: &Value) -> Result<Value> {
     }
     let endpoints = get(call, &format!("/core/endpoints/{namespace}/{name}")).await?;
     match endpoints {
-        None => missing("EndpointsNotFound", format!("cannot find endpointslices for service/{name} in \"{namespace}\"")),
-        Some(_) => missing("FailedDiscoveryCheck", "this server does not pass requests on to other API servers".into()),
+        None => missing(
+            "EndpointsNotFound",
+            format!("cannot find endpointslices for service/{name} in \"{namespace}\""),
+        ),
+        Some(_) => missing(
+            "FailedDiscoveryCheck",
+            "this server does not pass requests on to other API servers".into(),
+        ),
     }
 }
 

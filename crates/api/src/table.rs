@@ -36,6 +36,30 @@ pub(crate) fn of_event(
     Ok(table(target, accepted, with_columns, vec![row(call, target, accepted, object)?], metadata))
 }
 
+/// A scale, which has columns of its own whatever it scales.
+pub(crate) fn of_scale(call: &Call, accepted: Accepted, scale: Value) -> Value {
+    let column = |name: &str, kind: &str, description: &str| json!({"name": name, "type": kind, "format": "", "description": description, "priority": 0});
+    let columns = json!([
+        column("Name", "string", "The name of what is scaled"),
+        column("Desired", "integer", "Replicas wanted"),
+        column("Available", "integer", "Replicas there are"),
+        column("Age", "string", "Time since it was made"),
+    ]);
+    let number = |v: &Value| v.as_i64().unwrap_or(0);
+    let cells = json!([
+        scale["metadata"]["name"],
+        number(&scale["spec"]["replicas"]),
+        number(&scale["status"]["replicas"]),
+        object::time::age(object::meta::creation_timestamp(&scale), call.now),
+    ]);
+    let metadata = json!({"resourceVersion": scale["metadata"]["resourceVersion"]});
+    let row = json!({"cells": cells, "object": partial(scale, accepted)});
+    json!({
+        "kind": "Table", "apiVersion": accepted.meta_version(), "metadata": metadata, "columnDefinitions": columns,
+        "rows": [row],
+    })
+}
+
 fn table(
     target: &Target,
     accepted: Accepted,

@@ -1,7 +1,8 @@
 //! Whether an object keeps the rules of its kind: built-in ones by the `validation` crate, custom ones by their schema.
 
 use crate::pipeline::Write;
-use object::{ApiError, FieldError, Result, Value, meta};
+use kinds::Resource;
+use object::{ApiError, FieldError, GroupKind, Path, Result, Value, meta};
 
 /// Refuses a new object that breaks the rules of its kind, and gives the warnings it deserves.
 pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
@@ -10,7 +11,11 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata(object, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, None));
+        errors.extend(scale_errors(resource, object));
         errors
+    } else if resource.storage.group != resource.gvr.group {
+        // Held to the rules of the group it was sent to.
+        validation::validate_create(&resource.gvk(), &write.call.api.present(write.target, object.clone())?)
     } else {
         validation::validate_create(&kind, object)
     };
@@ -27,6 +32,7 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata_update(object, old, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, Some(old)));
+        errors.extend(scale_errors(resource, object));
         errors
     } else {
         match subresource {
@@ -46,6 +52,20 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     Ok(())
 }
 
+/// What the scale subresource shows must be something that can be shown.
+fn scale_errors(resource: &Resource, object: &Value) -> Vec<FieldError> {
+    let Some(scale) = resource.definition.as_ref().and_then(|d| d.scale.as_ref()) else { return vec![] };
+    let mut errors = Vec::new();
+    for pointer in [&scale.spec_replicas, &scale.status_replicas] {
+        let Some(replicas) = object.pointer(pointer).and_then(Value::as_i64) else { continue };
+        if replicas < 0 {
+            let path = Path::new(pointer.replace('/', "."));
+            errors.push(FieldError::invalid(&path, &replicas.into(), "should be a non-negative integer"));
+        }
+    }
+    errors
+}
+
 fn warn(write: &Write<'_>, object: &Value, old: Option<&Value>) {
     let kind = meta::gvk(object).unwrap_or_else(|| write.target.resource.gvk());
     for warning in validation::warnings(&kind, object, old) {
@@ -57,6 +77,8 @@ fn refuse(write: &Write<'_>, object: &Value, errors: Vec<FieldError>) -> Result<
     if errors.is_empty() {
         return Ok(());
     }
-    let kind = write.target.resource.group_kind();
+    let resource = &write.target.resource;
+    // Errors speak of the kind as it is kept: events are those of the core group.
+    let kind = GroupKind { group: resource.storage.group.clone(), kind: resource.kind.clone() };
     Err(ApiError::Invalid { kind, name: meta::name(object).into(), errors })
 }

@@ -43,7 +43,8 @@ async fn allowed(write: &Write<'_>, verb: &'static str, signer: &str, object: &V
         }
     }
     let what = if verb == "approve" { "approve" } else { "sign" };
-    let reason = format!("user not permitted to {what} requests with signerName {}", object::error::quote(signer));
+    let reason =
+        format!("user not permitted to {what} requests with signerName {}", object::error::quote(signer));
     Err(refused(write, object, &reason))
 }
 
@@ -55,7 +56,8 @@ fn subject(write: &Write<'_>, signer: &str, object: &Value) -> Result<()> {
     let pem = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
     let request = CertificateRequest::from_pem(&pem);
     if request.is_ok_and(|r| asks_for_masters(&r)) {
-        let reason = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+        let reason =
+            "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
         return Err(refused(write, object, reason));
     }
     Ok(())

@@ -52,16 +52,15 @@ pub(super) async fn priority(write: &Write<'_>, pod: &mut Value) -> Result<()> {
     let value = class.map_or(0, |c| c["value"].as_i64().unwrap_or(0));
     let policy =
         class.and_then(|c| c["preemptionPolicy"].as_str()).unwrap_or("PreemptLowerPriority").to_owned();
+    let computed = "must not be provided in pod spec; priority admission controller computed";
+    let given = "from the given PriorityClass name";
     if let Some(asked) = pod["spec"]["priority"].as_i64().filter(|p| *p != value) {
-        let _ = asked;
-        return Err(refused(
-            write,
-            pod,
-            "the integer value of priority must not be provided in pod spec; priority admission controller computed \
-             {value} from the given PriorityClass name"
-                .replace("{value}", &value.to_string())
-                .as_str(),
-        ));
+        let reason = format!("the integer value of priority ({asked}) {computed} {value} {given}");
+        return Err(refused(write, pod, &reason));
+    }
+    if let Some(asked) = pod["spec"]["preemptionPolicy"].as_str().filter(|p| *p != policy) {
+        let reason = format!("the string value of PreemptionPolicy ({asked}) {computed} {policy} {given}");
+        return Err(refused(write, pod, &reason));
     }
     if let Some(class) = class.filter(|_| name.is_empty()) {
         pod["spec"]["priorityClassName"] = meta::name(class).into();
@@ -107,7 +106,11 @@ pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<
     }
     let Some(name) = pod["spec"]["runtimeClassName"].as_str().map(str::to_owned) else {
         if pod["spec"]["overhead"].as_object().is_some_and(|o| !o.is_empty()) {
-            return Err(refused(write, pod, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"));
+            return Err(refused(
+                write,
+                pod,
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+            ));
         }
         return Ok(());
     };
@@ -120,7 +123,11 @@ pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<
     if fixed.is_object() {
         let given = &pod["spec"]["overhead"];
         if given.as_object().is_some_and(|o| !o.is_empty()) && given != fixed {
-            return Err(refused(write, pod, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"));
+            return Err(refused(
+                write,
+                pod,
+                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+            ));
         }
         pod["spec"]["overhead"] = fixed.clone();
     }
@@ -128,7 +135,10 @@ pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<
         for (key, value) in selector {
             let conflict = pod["spec"]["nodeSelector"].get(key).is_some_and(|v| v != value);
             if conflict {
-                let reason = format!("conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {}", pod["spec"]["nodeSelector"][key]);
+                let reason = format!(
+                    "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {}",
+                    pod["spec"]["nodeSelector"][key]
+                );
                 return Err(refused(write, pod, &reason.replace('"', "")));
             }
             meta::child_mut(&mut pod["spec"], "nodeSelector").insert(key.clone(), value.clone());

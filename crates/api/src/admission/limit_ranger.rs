@@ -33,7 +33,9 @@ pub(super) async fn mutate(write: &Write<'_>, pod: &mut Value) -> Result<()> {
         for (list, word) in [("containers", "container"), ("initContainers", "init container")] {
             for container in pod["spec"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
                 let name = container["name"].as_str().unwrap_or("").to_owned();
-                for (field, defaults, what) in [("requests", &requests, "request"), ("limits", &limits, "limit")] {
+                for (field, defaults, what) in
+                    [("requests", &requests, "request"), ("limits", &limits, "limit")]
+                {
                     let filled = fill(container, field, defaults);
                     if !filled.is_empty() {
                         notes.push(format!("{} {what} for {word} {name}", filled.join(", ")));
@@ -72,7 +74,8 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     let subresource = write.target.at.subresource.as_str();
     let pod = is(write, "", "pods")
         && ((operation == Operation::Create && subresource.is_empty()) || subresource == "resize");
-    let claim = is(write, "", "persistentvolumeclaims") && operation != Operation::Delete && subresource.is_empty();
+    let claim =
+        is(write, "", "persistentvolumeclaims") && operation != Operation::Delete && subresource.is_empty();
     if !pod && !claim {
         return Ok(());
     }
@@ -129,10 +132,12 @@ fn claim_errors(range: &Value, claim: &Value) -> Vec<String> {
         }
         for (name, bound) in amounts(&limit["max"]) {
             errors.extend(match requests.get(&name) {
-                None => Some(format!("maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified")),
-                Some(request) if *request > bound => {
-                    Some(format!("maximum {name} usage per PersistentVolumeClaim is {bound}, but request is {request}"))
-                }
+                None => Some(format!(
+                    "maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified"
+                )),
+                Some(request) if *request > bound => Some(format!(
+                    "maximum {name} usage per PersistentVolumeClaim is {bound}, but request is {request}"
+                )),
                 Some(_) => None,
             });
         }
@@ -152,7 +157,13 @@ fn bounds(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts, error
     }
 }
 
-fn at_least(kind: &str, name: &str, bound: &Quantity, requests: &Amounts, limits: &Amounts) -> Option<String> {
+fn at_least(
+    kind: &str,
+    name: &str,
+    bound: &Quantity,
+    requests: &Amounts,
+    limits: &Amounts,
+) -> Option<String> {
     let head = format!("minimum {name} usage per {kind} is {bound}");
     match (requests.get(name), limits.get(name)) {
         (None, _) => Some(format!("{head}.  No request is specified")),

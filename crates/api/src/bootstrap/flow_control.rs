@@ -19,9 +19,8 @@ fn object(kind: &str, resource: &str, name: &str, spec: Value) -> (String, Value
 }
 
 fn levels() -> Vec<(String, Value)> {
-    let level = |name: &str, spec| {
-        object("PriorityLevelConfiguration", "prioritylevelconfigurations", name, spec)
-    };
+    let level =
+        |name: &str, spec| object("PriorityLevelConfiguration", "prioritylevelconfigurations", name, spec);
     let queued = |shares: i64, lendable: i64, queues: i64, hand: i64| {
         json!({"type": "Limited", "limited": {
             "nominalConcurrencyShares": shares, "lendablePercent": lendable,
@@ -29,7 +28,10 @@ fn levels() -> Vec<(String, Value)> {
         }})
     };
     vec![
-        level("exempt", json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}})),
+        level(
+            "exempt",
+            json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}}),
+        ),
         level(
             "catch-all",
             json!({"type": "Limited", "limited": {
@@ -129,7 +131,13 @@ fn schemas() -> Vec<(String, Value)> {
         schema("system-nodes", "system", 500, true, json!([everything(groups(&["system:nodes"]))])),
         schema("kube-controller-manager", "workload-high", 800, true, json!([everything(controllers())])),
         schema("kube-scheduler", "workload-high", 800, true, json!([everything(schedulers())])),
-        schema("kube-system-service-accounts", "workload-high", 900, true, json!([everything(all_accounts())])),
+        schema(
+            "kube-system-service-accounts",
+            "workload-high",
+            900,
+            true,
+            json!([everything(all_accounts())]),
+        ),
         schema(
             "service-accounts",
             "workload-low",

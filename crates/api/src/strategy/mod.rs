@@ -98,6 +98,13 @@ fn reset_status(write: &Write<'_>, object: &mut Value) {
     }
 }
 
+/// Adds what Kubernetes derives when it converts an object from a request.
+pub(crate) fn derive(object: &mut Value) {
+    if object["kind"] == "DaemonSet" {
+        workload::show_template_generation(object);
+    }
+}
+
 /// Takes away metadata that Kubernetes derives when it shows a whole object, and so does not show alone.
 pub(crate) fn hide_derived_metadata(object: &mut Value) {
     if object["kind"] == "DaemonSet" {
@@ -119,7 +126,12 @@ pub(crate) async fn after_write(call: &Call, target: &Target) -> Result<()> {
 }
 
 /// Gives back what an updated object no longer holds.
-pub(crate) async fn after_update(call: &Call, target: &Target, old: &Value, outcome: &Result<Option<Outgoing>>) {
+pub(crate) async fn after_update(
+    call: &Call,
+    target: &Target,
+    old: &Value,
+    outcome: &Result<Option<Outgoing>>,
+) {
     if let Ok(Some(Outgoing::Value(new))) = outcome {
         service::release_dropped(call, target, new, old).await;
     }
@@ -134,5 +146,5 @@ pub(crate) async fn after_delete(call: &Call, target: &Target, object: &Value) {
     }
 }
 
-pub(crate) use pod::qos_class;
 pub(crate) use custom_resource_definition::FINALIZER as DEFINITION_FINALIZER;
+pub(crate) use pod::qos_class;

@@ -227,7 +227,15 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
         ("", "events") => const { &Rules { dependents: Dependents::Ignored, ..UPSERTED } },
         ("", "endpoints" | "limitranges") => &UPSERTED,
         ("rbac.authorization.k8s.io", _) => &UPSERTED,
-        ("coordination.k8s.io", "leases") => const { &Rules { create_on_update: true, ..STRICT } },
+        ("coordination.k8s.io", "leases") => {
+            const {
+                &Rules {
+                    create_on_update: true,
+                    prepare_create: Some(super::workload::lease_create),
+                    ..STRICT
+                }
+            }
+        }
         ("storage.k8s.io", "csidrivers") => {
             const { &Rules { generation: Generation::Continued(&["spec"]), returns_deleted: true, ..STRICT } }
         }

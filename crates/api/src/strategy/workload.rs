@@ -3,6 +3,14 @@
 use crate::call::Call;
 use object::{Value, json, meta};
 
+/// Leases are coordinated by their holders alone.
+pub(super) fn lease_create(_: &Call, object: &mut Value) {
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.remove("strategy");
+        spec.remove("preferredHolder");
+    }
+}
+
 pub(super) fn volume_create(call: &Call, object: &mut Value) {
     object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": object::time::format(call.now)});
 }
@@ -68,8 +76,17 @@ pub(super) fn daemon_set_update(_: &Call, subresource: &str, object: &mut Value,
     }
 }
 
+/// It is a number, and 0 where a client says nothing.
+pub(super) fn show_template_generation(object: &mut Value) {
+    if meta::annotation(object, TEMPLATE_GENERATION).is_none() {
+        meta::set_annotation(object, TEMPLATE_GENERATION, "0");
+    }
+}
+
 pub(super) fn hide_template_generation(object: &mut Value) {
-    let Some(annotations) = object["metadata"].get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    let Some(annotations) = object["metadata"].get_mut("annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
     annotations.remove(TEMPLATE_GENERATION);
     if annotations.is_empty() {
         meta::unset(object, "annotations");

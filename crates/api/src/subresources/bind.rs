@@ -1,10 +1,10 @@
 //! Binding: a scheduler's word that a pod runs on a node.
 
 use crate::call::{Call, Target};
-use crate::{codec, failure};
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer};
 use crate::verbs::update;
+use crate::{codec, failure};
 use kinds::Resource;
 use object::{ApiError, FieldError, Path, Result, Value, json, meta};
 use std::sync::Arc;

@@ -10,6 +10,10 @@ use store::{Entry, Expect, ListRequest, StoreError};
 pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     let mut eviction = codec::decode_either(call, target, &["policy/v1beta1"])?;
+    let name = meta::name(&eviction);
+    if !name.is_empty() && name != target.at.name {
+        return Err(ApiError::BadRequest("name in URL does not match name in Eviction object".into()));
+    }
     codec::match_path(target, &mut eviction)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
     let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
@@ -154,10 +158,12 @@ fn disrupt(call: &Call, budget: &Value, pod: &Value) -> Result<Value> {
 
 /// `DisruptionAllowed`, as the disruption controller keeps it.
 fn disruption_condition(call: &Call, budget: &mut Value, allowed: i64) {
-    let (status, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let (status, reason) =
+        if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     let mut conditions = budget["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let held = conditions.iter().find(|c| c["type"] == "DisruptionAllowed" && c["status"] == status);
-    let since = held.map_or_else(|| object::time::format(call.now).into(), |c| c["lastTransitionTime"].clone());
+    let since =
+        held.map_or_else(|| object::time::format(call.now).into(), |c| c["lastTransitionTime"].clone());
     conditions.retain(|c| c["type"] != "DisruptionAllowed");
     conditions.push(json!({
         "type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since,

@@ -1,14 +1,23 @@
 //! Scale: the number of replicas of whatever has some, behind one kind.
 
 use crate::call::{Call, Target};
-use crate::negotiate::{Media, Shape};
+use crate::negotiate::{Accepted, Media, Shape};
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer, Outgoing};
 use crate::serve::not_allowed;
 use crate::verbs::update;
-use crate::{codec, failure};
+use crate::{codec, failure, managed, table};
 use kinds::Verb;
-use object::{ApiError, FieldError, GroupKind, Path, Result, Value, meta};
+use merge::FieldPath;
+use object::{ApiError, FieldError, GroupKind, GroupVersion, Path, Result, Value, meta};
+
+/// What a client makes of a scale.
+enum Change {
+    Replace(Value),
+    Json(Value),
+    Merge(Value),
+    Apply { config: Value, force: bool },
+}
 
 pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<Answer> {
     if verb == Verb::Get {
@@ -16,31 +25,77 @@ pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<A
         let parent = call.api.read(target, &entry.ok_or_else(|| target.not_found())?)?;
         return send(call, target, &parent);
     }
+    let change = Change::read(call, target, verb)?;
     codec::check_options(call, if verb == Verb::Patch { "PatchOptions" } else { "UpdateOptions" })?;
-    let body = match verb {
-        Verb::Update => codec::decode_body(call, target, &target.resource)?,
-        Verb::Patch => codec::patch_json(&call.body)?,
-        _ => return Err(not_allowed()),
-    };
-    let patch_type = call.header("content-type").split(';').next().unwrap_or("").to_owned();
-    let transform = |parent: &Value| {
-        let old = kinds::scale::read(&target.resource, parent)?;
-        let scale = match (verb, patch_type.as_str()) {
-            (Verb::Update, _) => body.clone(),
-            (_, "application/json-patch+json") => merge::json_patch(&old, &body)?,
-            _ => merge::merge_patch(&old, &body)?,
-        };
-        changed(target, parent, &old, &scale)
-    };
-    match update::change(call, target, Manage::Update, transform).await? {
+    let transform = |parent: &Value| scaled(call, target, parent, &change);
+    match update::change(call, target, Manage::Nobody, transform).await? {
         Outgoing::Value(parent) => send(call, target, &parent),
         Outgoing::Stored(entry) => send(call, target, &call.api.read(target, &entry)?),
     }
 }
 
-fn changed(target: &Target, parent: &Value, old: &Value, scale: &Value) -> Result<Value> {
+impl Change {
+    fn read(call: &Call, target: &Target, verb: Verb) -> Result<Self> {
+        match verb {
+            Verb::Update => Ok(Self::Replace(codec::decode_body(call, target, &target.resource)?)),
+            Verb::Patch => {
+                let media = call.header("content-type").split(';').next().unwrap_or("").trim();
+                match media {
+                    "application/json-patch+json" => Ok(Self::Json(codec::patch_json(&call.body)?)),
+                    "application/apply-patch+yaml" => Ok(Self::Apply {
+                        config: codec::apply_config(call, target)?,
+                        force: call.query.flag("force"),
+                    }),
+                    _ => Ok(Self::Merge(codec::patch_json(&call.body)?)),
+                }
+            }
+            _ => Err(not_allowed()),
+        }
+    }
+}
+
+/// The parent with the replicas that the change asks for, and their owners.
+fn scaled(call: &Call, target: &Target, parent: &Value, change: &Change) -> Result<Value> {
+    let shown = kinds::scale::read(&target.resource, parent)?;
+    let replicas = |version: &str| replicas_path(target, version);
+    let mut live = shown.clone();
+    let owned = merge::scale_to_subresource(parent["metadata"].get("managedFields"), &replicas);
+    meta::set(&mut live, "managedFields", owned);
+    let scale = match change {
+        Change::Apply { config, force } => managed::apply(call, target, Some(&live), config, *force)?,
+        Change::Replace(body) => managed::updated(call, target, &live, body.clone()),
+        Change::Json(patch) => managed::updated(call, target, &live, merge::json_patch(&shown, patch)?),
+        Change::Merge(patch) => managed::updated(call, target, &live, merge::merge_patch(&shown, patch)?),
+    };
+    check(target, &shown, &scale)?;
+    let mut parent = parent.clone();
+    kinds::scale::write(&target.resource, &mut parent, &scale);
+    let version = target.resource.gvr.group_version();
+    let known = |text: &str| GroupVersion::parse(text).is_some_and(|v| v.group == target.resource.gvr.group);
+    let entries = merge::scale_to_parent(
+        parent["metadata"].get("managedFields"),
+        scale["metadata"].get("managedFields"),
+        &version.to_string(),
+        &known,
+        &replicas,
+    );
+    meta::set(&mut parent, "managedFields", entries);
+    meta::unset(&mut parent, "resourceVersion");
+    Ok(parent)
+}
+
+/// Where objects of a version of the parent keep their replicas.
+fn replicas_path(target: &Target, version: &str) -> Option<FieldPath> {
+    GroupVersion::parse(version).filter(|v| v.group == target.resource.gvr.group)?;
+    let scale = target.resource.definition.as_ref().and_then(|d| d.scale.as_ref());
+    let pointer = scale.map_or("/spec/replicas", |s| s.spec_replicas.as_str());
+    Some(FieldPath::of(&pointer.split('/').skip(1).collect::<Vec<_>>()))
+}
+
+fn check(target: &Target, shown: &Value, scale: &Value) -> Result<()> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
+    // What replicas of a custom resource may be, its own rules say.
+    if replicas < 0 && !target.resource.custom {
         let error = FieldError::invalid(
             &Path::new("spec.replicas"),
             &replicas.into(),
@@ -50,25 +105,25 @@ fn changed(target: &Target, parent: &Value, old: &Value, scale: &Value) -> Resul
         return Err(ApiError::Invalid { kind, name: target.at.name.clone(), errors: vec![error] });
     }
     let wanted = meta::resource_version(scale);
-    if !wanted.is_empty() && wanted != meta::resource_version(old) {
+    if !wanted.is_empty() && wanted != meta::resource_version(shown) {
         return Err(update::modified(target));
     }
-    let mut parent = parent.clone();
-    kinds::scale::write(&target.resource, &mut parent, scale);
-    meta::unset(&mut parent, "resourceVersion");
-    Ok(parent)
+    Ok(())
 }
 
 fn send(call: &Call, target: &Target, parent: &Value) -> Result<Answer> {
     let mut scale = kinds::scale::read(&target.resource, parent)?;
     let accepted = call.accept(target, false)?;
-    if accepted.shape == Shape::Table {
-        scale = crate::table::of_object(call, target, accepted, &scale)?;
-    }
-    let media = if accepted.media == Media::Protobuf { Media::Json } else { accepted.media };
-    Ok(respond::bytes(
-        200,
-        media.name(),
-        respond::encode(call, target, crate::negotiate::Accepted { media, ..accepted }, &scale)?,
-    ))
+    scale = match accepted.shape {
+        Shape::Table => table::of_scale(call, accepted, scale),
+        Shape::Partial => respond::partial(scale, accepted),
+        Shape::Whole | Shape::PartialList => scale,
+    };
+    let media = if accepted.media == Media::Protobuf && accepted.shape == Shape::Table {
+        Media::Json
+    } else {
+        accepted.media
+    };
+    let body = respond::encode(call, target, Accepted { media, ..accepted }, &scale)?;
+    Ok(respond::bytes(200, media.name(), body))
 }

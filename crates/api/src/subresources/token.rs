@@ -13,6 +13,8 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     let account = get(call, target.key()).await?.ok_or_else(|| target.not_found())?;
     let body = codec::decode_body(call, target, &target.resource)?;
+    let mut asked = body.clone();
+    crate::managed::on_token(call, target, &mut asked);
     let config = &call.api.config;
     let audiences = &config.verifier.api_audiences;
     let request =
@@ -35,7 +37,9 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     let bound = bound.as_ref().map(|(wanted, object)| (*wanted, object));
     let mut granted =
         request.grant(&config.issuer, audiences, &account, bound, node.as_ref(), call.now.as_second())?;
-    crate::managed::on_token(call, target, &mut granted);
+    if let Some(managed) = asked["metadata"].get("managedFields") {
+        meta::set(&mut granted, "managedFields", managed.clone());
+    }
     let accepted = call.accept(target, false)?;
     Ok(respond::bytes(201, accepted.media.name(), respond::encode(call, target, accepted, &granted)?))
 }

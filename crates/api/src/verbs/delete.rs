@@ -93,8 +93,7 @@ async fn step(
         strategy::after_write(call, target).await?;
         return Ok(Some(Deleted::Later(marked)));
     }
-    let write =
-        store::Write { key: entry.key.clone(), expect: Expect::At(revision), value: None, ttl: None };
+    let write = store::Write { key: entry.key.clone(), expect: Expect::At(revision), value: None, ttl: None };
     match call.api.store.write(write).await {
         Ok(gone) => {
             meta::set(&mut marked, "resourceVersion", gone.0.to_string());

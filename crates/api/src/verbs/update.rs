@@ -64,7 +64,9 @@ pub(crate) async fn change(
         let old = call.api.read(target, &entry)?;
         let mut new = transform(&old)?;
         let conditional = !meta::resource_version(&new).is_empty();
-        check_version(target, &new, &old)?;
+        if !matches!(manage, pipeline::Manage::Nobody) {
+            check_version(target, &new, &old)?;
+        }
         meta::set(&mut new, "resourceVersion", meta::resource_version(&old));
 
         let write = Write { call, target, old: Some(&old) };

@@ -7,8 +7,20 @@ use super::violation::{
 use object::{Value, meta};
 
 const CAPABILITIES: [&str; 14] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-    "SETPCAP", "SETUID", "SYS_CHROOT", "",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+    "",
 ];
 const SYSCTLS: [(&str, u32); 11] = [
     ("kernel.shm_rmid_forced", 0),
@@ -84,7 +96,10 @@ fn app_armor(pod: &Value) -> Option<Violation> {
     }
     let count = values.len() + annotations.len();
     (count > 0).then(|| {
-        violation(plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count), details.join(", "))
+        violation(
+            plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count),
+            details.join(", "),
+        )
     })
 }
 
@@ -121,9 +136,13 @@ fn host_namespaces(pod: &Value) -> Option<Violation> {
 
 fn host_path(pod: &Value) -> Option<Violation> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-    let names: Vec<&str> = volumes.filter(|v| v["hostPath"].is_object()).filter_map(|v| v["name"].as_str()).collect();
+    let names: Vec<&str> =
+        volumes.filter(|v| v["hostPath"].is_object()).filter_map(|v| v["name"].as_str()).collect();
     (!names.is_empty()).then(|| {
-        violation("hostPath volumes", format!("{} {}", plural("volume", "volumes", names.len()), quoted(&names)))
+        violation(
+            "hostPath volumes",
+            format!("{} {}", plural("volume", "volumes", names.len()), quoted(&names)),
+        )
     })
 }
 
@@ -150,14 +169,20 @@ fn probe_hosts(pod: &Value) -> Option<Violation> {
             || ["postStart", "preStop"].iter().any(|h| names_host(&c["lifecycle"][*h]))
     });
     (!names.is_empty()).then(|| {
-        violation("probe or lifecycle host", format!("{} must not set probe or lifecycle host", containers_named(&names)))
+        violation(
+            "probe or lifecycle host",
+            format!("{} must not set probe or lifecycle host", containers_named(&names)),
+        )
     })
 }
 
 fn privileged(pod: &Value) -> Option<Violation> {
     let names = named(pod, |c| c["securityContext"]["privileged"] == true);
     (!names.is_empty()).then(|| {
-        violation("privileged", format!("{} must not set securityContext.privileged=true", containers_named(&names)))
+        violation(
+            "privileged",
+            format!("{} must not set securityContext.privileged=true", containers_named(&names)),
+        )
     })
 }
 
@@ -189,7 +214,8 @@ fn selinux(pod: &Value) -> Option<Violation> {
     if !by_pod && names.is_empty() {
         return None;
     }
-    let all: Vec<Value> = std::iter::once(options(&pod["spec"])).chain(containers(pod).map(options)).collect();
+    let all: Vec<Value> =
+        std::iter::once(options(&pod["spec"])).chain(containers(pod).map(options)).collect();
     let types = set(all.iter().filter_map(bad_type));
     let mut parts = Vec::new();
     if !types.is_empty() {
@@ -201,7 +227,10 @@ fn selinux(pod: &Value) -> Option<Violation> {
         }
     }
     let who = setters(by_pod, &names);
-    Some(violation("seLinuxOptions", format!("{who} set forbidden securityContext.seLinuxOptions: {}", parts.join("; "))))
+    Some(violation(
+        "seLinuxOptions",
+        format!("{who} set forbidden securityContext.seLinuxOptions: {}", parts.join("; ")),
+    ))
 }
 
 /// Who unconfines what, as a refusal; shared with the restricted standard.
@@ -237,6 +266,9 @@ fn windows_host_process(pod: &Value) -> Option<Violation> {
     let (by_pod, names) = (set(&pod["spec"]), named(pod, set));
     (by_pod || !names.is_empty()).then(|| {
         let who = setters(by_pod, &names);
-        violation("hostProcess", format!("{who} must not set securityContext.windowsOptions.hostProcess=true"))
+        violation(
+            "hostProcess",
+            format!("{who} must not set securityContext.windowsOptions.hostProcess=true"),
+        )
     })
 }

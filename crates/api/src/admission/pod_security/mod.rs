@@ -45,7 +45,11 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
             return Err(ApiError::Forbidden {
                 resource: write.target.group_resource(),
                 name: meta::name(object).into(),
-                reason: format!("violates PodSecurity \"{}\": {}", policy.enforce, violation::details(&violations)),
+                reason: format!(
+                    "violates PodSecurity \"{}\": {}",
+                    policy.enforce,
+                    violation::details(&violations)
+                ),
             });
         }
     }
@@ -81,7 +85,8 @@ fn is_significant(is_pod: bool, old: &Value, pod: &Value) -> bool {
         return false;
     }
     let notable = |object: &Value| -> BTreeMap<String, String> {
-        let prefixes = ["seccomp.security.alpha.kubernetes.io/", "container.apparmor.security.beta.kubernetes.io/"];
+        let prefixes =
+            ["seccomp.security.alpha.kubernetes.io/", "container.apparmor.security.beta.kubernetes.io/"];
         meta::annotations(object)
             .filter(|(key, _)| prefixes.iter().any(|p| key.starts_with(p)))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -104,7 +109,8 @@ async fn namespace(write: &Write<'_>, object: &Value) -> Result<()> {
         let kind = GroupKind { group: String::new(), kind: "Namespace".into() };
         return Err(ApiError::Invalid { kind, name: meta::name(object).into(), errors });
     }
-    if write.old.is_none() || policy.enforce == before.enforce || policy.enforce.level <= before.enforce.level {
+    if write.old.is_none() || policy.enforce == before.enforce || policy.enforce.level <= before.enforce.level
+    {
         return Ok(());
     }
     warn_of_existing(write, meta::name(object), &policy.enforce).await

@@ -6,7 +6,16 @@ use super::violation::{Violation, containers_named, named, plural, quoted, set, 
 use object::Value;
 
 const VOLUMES: [&str; 10] = [
-    "name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
+    "name",
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
 ];
 
 pub(super) fn check(standard: &Standard, pod: &Value, found: &mut Vec<Violation>) {
@@ -65,7 +74,8 @@ fn volume_types(pod: &Value) -> Option<Violation> {
         let fields = volume.as_object();
         fields.into_iter().flatten().map(|(key, _)| key.clone()).find(|key| !VOLUMES.contains(&key.as_str()))
     };
-    let names: Vec<&str> = volumes().filter(|v| bad(v).is_some()).filter_map(|v| v["name"].as_str()).collect();
+    let names: Vec<&str> =
+        volumes().filter(|v| bad(v).is_some()).filter_map(|v| v["name"].as_str()).collect();
     let types = set(volumes().filter_map(bad));
     (!names.is_empty()).then(|| {
         let volumes = plural("volume", "volumes", names.len());

@@ -50,7 +50,12 @@ struct Interested {
 }
 
 /// The quotas with the write charged, or why there is no room.
-fn check(write: &Write<'_>, resource: &str, object: &Value, entries: Vec<Entry>) -> Result<Vec<(Entry, Value)>> {
+fn check(
+    write: &Write<'_>,
+    resource: &str,
+    object: &Value,
+    entries: Vec<Entry>,
+) -> Result<Vec<(Entry, Value)>> {
     let measured = usage::of(resource, object);
     let mut interested = Vec::new();
     for entry in entries {
@@ -65,7 +70,8 @@ fn check(write: &Write<'_>, resource: &str, object: &Value, entries: Vec<Entry>)
             return Err(refused(write, object, &format!("failed quota: {name}: {missing}")));
         }
         let used = amounts(&quota["status"]["used"]);
-        let unknown: Vec<&str> = tracked.iter().filter(|k| !used.contains_key(**k)).map(|k| k.as_str()).collect();
+        let unknown: Vec<&str> =
+            tracked.iter().filter(|k| !used.contains_key(**k)).map(|k| k.as_str()).collect();
         if !unknown.is_empty() {
             let reason = format!("status unknown for quota: {name}, resources: {}", unknown.join(","));
             return Err(refused(write, object, &reason));
@@ -75,7 +81,8 @@ fn check(write: &Write<'_>, resource: &str, object: &Value, entries: Vec<Entry>)
     if interested.is_empty() {
         return Ok(Vec::new());
     }
-    let negative: Vec<&str> = measured.iter().filter(|(_, q)| q.signum() < 0).map(|(k, _)| k.as_str()).collect();
+    let negative: Vec<&str> =
+        measured.iter().filter(|(_, q)| q.signum() < 0).map(|(k, _)| k.as_str()).collect();
     if !negative.is_empty() {
         let reason = format!("quota usage is negative for resource(s): {}", negative.join(", "));
         return Err(refused(write, object, &reason));
@@ -91,14 +98,22 @@ fn check(write: &Write<'_>, resource: &str, object: &Value, entries: Vec<Entry>)
         .collect();
     let mut charged = Vec::new();
     for Interested { entry, mut quota, hard } in interested {
-        let requested: Amounts = delta.iter().filter(|(k, _)| hard.contains_key(*k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let requested: Amounts = delta
+            .iter()
+            .filter(|(k, _)| hard.contains_key(*k))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         if requested.is_empty() {
             continue;
         }
         let used = amounts(&quota["status"]["used"]);
-        let after = |name: &str, amount: &Quantity| used.get(name).map_or_else(|| amount.clone(), |u| u.add(amount));
-        let exceeded: Vec<&String> =
-            requested.iter().filter(|(name, amount)| amount.signum() > 0 && after(name, amount) > hard[*name]).map(|(n, _)| n).collect();
+        let after =
+            |name: &str, amount: &Quantity| used.get(name).map_or_else(|| amount.clone(), |u| u.add(amount));
+        let exceeded: Vec<&String> = requested
+            .iter()
+            .filter(|(name, amount)| amount.signum() > 0 && after(name, amount) > hard[*name])
+            .map(|(n, _)| n)
+            .collect();
         if !exceeded.is_empty() {
             let shown = |all: &Amounts| -> String {
                 let of = |name: &&&String| all.get(**name).map(|amount| format!("{name}={amount}"));

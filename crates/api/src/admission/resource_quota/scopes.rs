@@ -6,7 +6,8 @@ use object::Value;
 /// Whether every scope of the quota takes the object in.
 pub(super) fn matches(quota: &Value, resource: &str, object: &Value) -> bool {
     let plain = quota["spec"]["scopes"].as_array().into_iter().flatten();
-    let plain = plain.filter_map(Value::as_str).all(|scope| holds(scope, "Exists", &Value::Null, resource, object));
+    let plain =
+        plain.filter_map(Value::as_str).all(|scope| holds(scope, "Exists", &Value::Null, resource, object));
     let selected = quota["spec"]["scopeSelector"]["matchExpressions"].as_array().into_iter().flatten();
     plain
         && selected.into_iter().all(|e| {

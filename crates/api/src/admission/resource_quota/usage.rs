@@ -11,7 +11,13 @@ const COMPUTE: [&str; 6] =
     ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 /// Resources that quotas also count by their bare names.
 const BARE: [&str; 7] = [
-    "pods", "services", "persistentvolumeclaims", "configmaps", "secrets", "replicationcontrollers", "resourcequotas",
+    "pods",
+    "services",
+    "persistentvolumeclaims",
+    "configmaps",
+    "secrets",
+    "replicationcontrollers",
+    "resourcequotas",
 ];
 
 /// Is the write of this resource one that quotas look at?
@@ -30,11 +36,16 @@ pub(super) fn tracks(resource: &str, quota: &str) -> bool {
     }
     match resource {
         "pods" => {
-            let extended = ["requests.", "limits."].iter().any(|p| quota.starts_with(p)) && quota != "requests.storage";
-            matches!(quota, "cpu" | "memory" | "ephemeral-storage") || quota.starts_with("hugepages-") || extended
+            let extended =
+                ["requests.", "limits."].iter().any(|p| quota.starts_with(p)) && quota != "requests.storage";
+            matches!(quota, "cpu" | "memory" | "ephemeral-storage")
+                || quota.starts_with("hugepages-")
+                || extended
         }
         "services" => matches!(quota, "services.nodeports" | "services.loadbalancers"),
-        "persistentvolumeclaims" => quota == "requests.storage" || quota.contains(".storageclass.storage.k8s.io/"),
+        "persistentvolumeclaims" => {
+            quota == "requests.storage" || quota.contains(".storageclass.storage.k8s.io/")
+        }
         _ => false,
     }
 }
@@ -97,7 +108,10 @@ fn claim(claim: &Value, used: &mut Amounts) {
         .unwrap_or("");
     let storage = Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]).ok();
     if !class.is_empty() {
-        used.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), Quantity::from_int(1));
+        used.insert(
+            format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"),
+            Quantity::from_int(1),
+        );
         if let Some(storage) = &storage {
             used.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage.clone());
         }
