@@ -46,7 +46,8 @@ pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
     if !unexpected.is_empty() && unexpected.len() <= 30 {
         // A busy machine can be too slow for a step that waits: once more, alone.
         let cases: BTreeSet<&str> = unexpected.iter().filter_map(|s| s.split(" | ").next()).collect();
-        let files: Vec<PathBuf> = cases.iter().map(|c| folder.join("cases").join(format!("{c}.json"))).collect();
+        let files: Vec<PathBuf> =
+            cases.iter().map(|c| folder.join("cases").join(format!("{c}.json"))).collect();
         let again = failing(&replay(joey, "body", &files)?);
         for step in unexpected.iter().filter(|s| !again.contains(s)) {
             println!("unsteady: {step} passed when run again alone");
@@ -61,7 +62,11 @@ pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
     }
     let passed = steps.values().filter(|p| **p).count();
     let known = steps.iter().filter(|(s, p)| !**p && known.contains(s.as_str())).count();
-    println!("golden, level body: {passed} of {} steps pass; {known} known to fail, {} new", steps.len(), unexpected.len());
+    println!(
+        "golden, level body: {passed} of {} steps pass; {known} known to fail, {} new",
+        steps.len(),
+        unexpected.len()
+    );
     Ok(Tally { passed: steps.len() - known - unexpected.len(), failed: unexpected.len(), skipped: known })
 }
 
@@ -71,7 +76,13 @@ pub(crate) fn update(joey: &Path) -> Result<(), String> {
     let failing: Vec<&str> = steps.iter().filter(|(_, passed)| !**passed).map(|(s, _)| s.as_str()).collect();
     let text = format!("{HEADER}{}\n", failing.join("\n"));
     fs::write(list(), text).map_err(|e| format!("cannot write {}: {e}", list().display()))?;
-    println!("{} of {} steps pass; {} listed in {}", steps.len() - failing.len(), steps.len(), failing.len(), list().display());
+    println!(
+        "{} of {} steps pass; {} listed in {}",
+        steps.len() - failing.len(),
+        steps.len(),
+        failing.len(),
+        list().display()
+    );
     Ok(())
 }
 
@@ -96,7 +107,14 @@ fn replay_in(scratch: &Path, joey: &Path, level: &str, cases: &[PathBuf]) -> Res
     let mut server = Server::start(joey, scratch)?;
     let results = scratch.join("results.json");
     let mut command = Command::new("python3");
-    command.arg(recordings().join("golden.py")).args(["replay", "--insecure", "--jobs", "3", "--level", level]);
+    command.arg(recordings().join("golden.py")).args([
+        "replay",
+        "--insecure",
+        "--jobs",
+        "3",
+        "--level",
+        level,
+    ]);
     command.args(["--server", &server.url, "--token", TOKEN, "--json"]).arg(&results).args(cases);
     println!("$ {}", shown(&command));
     // Fails when a step does: the results tell which.
@@ -119,7 +137,7 @@ fn steps(results: &Value) -> Steps {
             let name = |value: &Value| value["name"].as_str().unwrap_or("?").to_owned();
             let label = case["case"].as_str().unwrap_or("?");
             let passed = step["differences"].as_array().is_some_and(Vec::is_empty);
-            all.insert(format!("{label} | {}", name(step)), passed);
+            *all.entry(format!("{label} | {}", name(step))).or_insert(true) &= passed;
         }
     }
     all
@@ -137,8 +155,15 @@ impl Server {
         fs::write(&tokens, format!("{TOKEN},admin,uid-admin,\"system:masters\"\n")).map_err(file)?;
         let log = fs::File::create(scratch.join("log")).map_err(file)?;
         let mut command = Command::new(joey);
-        command.args(["serve", "--controllers", "none", "--listen", "127.0.0.1:0", "--token-auth-file"]).arg(&tokens);
-        command.arg("--data-dir").arg(scratch.join("data")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command
+            .args(["serve", "--controllers", "none", "--listen", "127.0.0.1:0", "--token-auth-file"])
+            .arg(&tokens);
+        command
+            .arg("--data-dir")
+            .arg(scratch.join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command.spawn().map_err(|e| format!("cannot run {}: {e}", shown(&command)))?;
         let stdout = child.stdout.take().ok_or("joey has no output")?;
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);

