@@ -3,7 +3,7 @@
 use crate::host_addresses::HostAddresses;
 use crate::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
 use api::Cidr;
-use client::Client;
+use client::{Client, Patch};
 use controllers::Which;
 use deploy::Spec;
 use node::Kubelet;
@@ -170,10 +170,17 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
     // Kubernetes refuses loopback endpoints, and no pod could use one: then only the Service's address is there.
     if !address.ip().is_loopback() {
         ensure_endpoints(client, owner, address).await?;
+    } else if meta::annotation(&service, SIMULATED_ROUTE) != Some(&address.to_string()) {
+        let route = json!({"metadata": {"annotations": {SIMULATED_ROUTE: address.to_string()}}});
+        let (namespace, name) = (meta::namespace(&service), meta::name(&service));
+        client.patch(&SERVICES, namespace, name, "", &Patch::Merge(route)).await?;
     }
     let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
     ip.ok_or_else(|| ApiError::Internal(format!("host service {} has no address", meta::name(&service))))
 }
+
+/// Annotation of the Service by which simulated pods find the way to a loopback address.
+const SIMULATED_ROUTE: &str = "sandbox.joey.dev/address";
 
 async fn ensure_endpoints(client: &Client, owner: &Value, address: SocketAddr) -> Result<(), ApiError> {
     let slices = GroupVersionResource::new("discovery.k8s.io", "v1", "endpointslices");

@@ -9,6 +9,7 @@ mod claims;
 mod interactive;
 mod kubelet;
 mod logs;
+mod network;
 mod pods;
 mod register;
 mod run;

@@ -3,16 +3,17 @@
 use super::claims::Claims;
 use super::run::{Done, Key, done};
 use super::{Shared, now};
+use crate::deeds::Deed;
 use crate::environment::Place;
 use crate::events::Event;
-use crate::lifecycle::{Facts, Prepared, advance};
+use crate::lifecycle::{Facts, Outcome, Prepared, advance};
 use crate::scheduler::{Cluster, Preemption, Victim};
 use crate::{script, spec};
 use client::{DeleteOptions, Patch};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use object::{Result, Value, json, meta};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 const SCHEDULER: &str = "default-scheduler";
@@ -24,6 +25,18 @@ const STEPS: usize = 12;
 pub(crate) struct Memo {
     uid: String,
     prepared: Option<Prepared>,
+    /// Exit codes of the containers that did what others wait for.
+    deeds: BTreeMap<String, i32>,
+}
+
+impl Memo {
+    /// How a deed went decides how its container ends.
+    fn judge(&mut self) {
+        let Some(prepared) = &mut self.prepared else { return };
+        for (name, code) in &self.deeds {
+            prepared.containers.insert(name.clone(), Ok(Outcome::Exits { code: *code, after: 0.0 }));
+        }
+    }
 }
 
 type Name = (Arc<str>, Arc<str>);
@@ -119,7 +132,7 @@ impl Pods {
             self.retry();
         }
         let index = self.shared.node_index(&node)?;
-        let memo = self.memos.remove(&key).unwrap_or(Memo { uid, prepared: None });
+        let memo = self.memos.remove(&key).unwrap_or(Memo { uid, prepared: None, deeds: BTreeMap::new() });
         let shared = self.shared.clone();
         Some(Box::pin(async move { shared.bring_on(key, pod, index, memo).await }))
     }
@@ -305,7 +318,10 @@ impl Shared {
             let changed = !step.status.is_empty();
             if changed {
                 match self.write_status(&pod, step.status).await? {
-                    Some(new) => pod = Arc::new(new),
+                    Some(new) => {
+                        self.deeds(&pod, &new, memo).await;
+                        pod = Arc::new(new);
+                    }
                     // Someone else was faster; the watch brings the newer pod.
                     None => return Ok(Some(spec::later(now, 1.0))),
                 }
@@ -319,6 +335,32 @@ impl Shared {
             }
         }
         Ok(Some(spec::later(now(), 1.0)))
+    }
+
+    /// Lets the containers that have just started do what others wait for; one that cannot fails.
+    async fn deeds(&self, old: &Value, new: &Value, memo: &mut Memo) {
+        let running = |pod: &Value| -> BTreeSet<String> {
+            let lists = ["initContainerStatuses", "containerStatuses"];
+            let all = lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
+            let running = all.filter(|s| s["state"]["running"].is_object());
+            running.map(|s| s["containerID"].as_str().unwrap_or("").to_owned() + spec::name(s)).collect()
+        };
+        let before = running(old);
+        for container in spec::containers(new) {
+            let words = script::argv(container, &Default::default());
+            let name = spec::name(container);
+            let known = Deed::of(container, &words).is_some();
+            let started = running(new).difference(&before).any(|s| s.ends_with(name));
+            if !known || !started {
+                continue;
+            }
+            let done = self.do_deed(meta::namespace(new), meta::name(new), name).await;
+            if let Err(error) = &done {
+                tracing::debug!(pod = meta::name(new), container = name, error, "a simulated program failed");
+            }
+            memo.deeds.insert(name.to_owned(), i32::from(done.is_err()));
+            memo.judge();
+        }
     }
 
     fn pod_ip(&self, pod: &Value, index: u16) -> String {
@@ -344,6 +386,7 @@ impl Shared {
         if !over && !known {
             let sources = self.sources(pod).await?;
             memo.prepared = Some(script::prepare(pod, &sources, place));
+            memo.judge();
         }
         Ok(())
     }

@@ -200,3 +200,39 @@ async fn the_important_pod_gets_its_room() {
     assert_eq!(left.items.len(), 2, "one of the others had to go");
     world.sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn a_known_program_makes_its_secret_with_its_own_rights() {
+    let world = World::start().await;
+    let argocd = |pod: &mut object::Value| {
+        pod["spec"]["initContainers"] = json!([{"name": "init", "image": "argocd", "command": ["argocd", "admin", "redis-initial-password"]}]);
+        let auth = json!({"secretKeyRef": {"name": "argocd-redis", "key": "auth"}});
+        pod["spec"]["containers"][0]["env"] = json!([{"name": "AUTH", "valueFrom": auth}]);
+    };
+    world.run("redis", &["redis-server"], argocd).await;
+    let refused = |pod: Option<&object::Value>| {
+        pod.is_some_and(|p| {
+            p["status"]["initContainerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        })
+    };
+    world.until("pods", "redis", refused).await;
+    let now = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+    world.client.delete(&core("pods"), "default", "redis", &now).await.unwrap();
+
+    let of = |resource: &str| object::GroupVersionResource::new("rbac.authorization.k8s.io", "v1", resource);
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r", "namespace": "default"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}],
+    });
+    world.client.create(&of("roles"), &role).await.unwrap();
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "r", "namespace": "default"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+    });
+    world.client.create(&of("rolebindings"), &binding).await.unwrap();
+    world.run("redis", &["redis-server"], argocd).await;
+    world.until_ready("redis").await;
+    assert_eq!(world.exec("redis", &["printenv", "AUTH"]).await.0.len(), 33);
+    world.sandbox.stop().await;
+}
