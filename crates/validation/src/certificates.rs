@@ -156,44 +156,68 @@ fn conditions(e: &mut Errors, conditions: &Node<'_>) {
     }
 }
 
-/// Conditions of these types stay as they are; `may_add` may be new.
-fn decisions(e: &mut Errors, new: &Value, old: &Value, may_add: &[&str]) {
+/// Approved and Denied stay as they are, unless an approver says them; none of the final conditions goes.
+fn decisions(e: &mut Errors, new: &Value, old: &Value, approver: bool) {
     let list = Node::root(new).get("status").get("conditions");
     let old_root = Node::root(old);
     let was = old_root.get("status").get("conditions");
-    conditions(e, &list);
+    let of = |node: &Node<'_>, kind: &str| {
+        node.list().iter().filter(|c| c["type"] == kind).cloned().collect::<Vec<_>>()
+    };
     for kind in ["Approved", "Denied", "Failed"] {
-        let of =
-            |node: &Node<'_>| node.list().iter().filter(|c| c["type"] == kind).cloned().collect::<Vec<_>>();
-        let (now, before) = (of(&list), of(&was));
-        if now.len() < before.len() {
+        if of(&list, kind).len() < of(&was, kind).len() {
             e.push(list.forbidden(&format!("updates may not remove a condition of type \"{kind}\"")));
-        } else if now.len() > before.len() && !may_add.contains(&kind) {
+        }
+    }
+    for kind in ["Approved", "Denied"].into_iter().filter(|_| !approver) {
+        let (now, before) = (of(&list, kind), of(&was, kind));
+        if now.len() > before.len() {
             e.push(list.forbidden(&format!("updates may not add a condition of type \"{kind}\"")));
-        } else if now.len() == before.len() && now != before && !may_add.contains(&kind) {
-            e.push(list.forbidden(&format!("updates may not modify a condition of type \"{kind}\"")));
+        } else if now.len() == before.len() && now != before {
+            e.push(list.forbidden(&format!("updates may not modify a condition of type \"{kind}\"\n")));
         }
     }
 }
 
-/// An update of a CertificateSigningRequest outside its subresources.
-pub fn request_update(e: &mut Errors, new: &Value, old: &Value) {
-    decisions(e, new, old, &[]);
-}
-
-/// The `status` subresource: the signer's.
-pub fn request_status(e: &mut Errors, new: &Value, old: &Value) {
-    decisions(e, new, old, &["Failed"]);
+fn certificate(e: &mut Errors, new: &Value, old: &Value, signer: bool) {
     let certificate = Node::root(new).get("status").get("certificate");
-    let was = &old["status"]["certificate"];
-    if was.as_str().is_some_and(|c| !c.is_empty()) && certificate.value != was {
+    let was = old["status"]["certificate"].as_str().unwrap_or("");
+    if certificate.text() == was {
+        return;
+    }
+    if !signer {
+        e.push(certificate.forbidden("updates may not set certificate content"));
+    } else if !was.is_empty() {
         e.push(certificate.forbidden("updates may not modify existing certificate content"));
     }
-    if !certificate.is_empty()
+}
+
+fn certificate_content(e: &mut Errors, new: &Value, old: &Value) {
+    let certificate = Node::root(new).get("status").get("certificate");
+    let kept = certificate.text() == old["status"]["certificate"].as_str().unwrap_or("");
+    if !kept
+        && !certificate.is_empty()
         && let Err(problem) = parse_certificates(certificate.text())
     {
         e.push(certificate.invalid_as("<certificate data>", &problem));
     }
+}
+
+fn update(e: &mut Errors, new: &Value, old: &Value, approver: bool, signer: bool) {
+    conditions(e, &Node::root(new).get("status").get("conditions"));
+    certificate_content(e, new, old);
+    decisions(e, new, old, approver);
+    certificate(e, new, old, signer);
+}
+
+/// An update of a CertificateSigningRequest outside its subresources.
+pub fn request_update(e: &mut Errors, new: &Value, old: &Value) {
+    update(e, new, old, false, false);
+}
+
+/// The `status` subresource: the signer's.
+pub fn request_status(e: &mut Errors, new: &Value, old: &Value) {
+    update(e, new, old, false, true);
 }
 
 fn parse_certificates(text: &str) -> Result<(), String> {
@@ -213,5 +237,5 @@ fn parse_certificates(text: &str) -> Result<(), String> {
 
 /// The `approval` subresource: the approver's.
 pub fn approval(e: &mut Errors, new: &Value, old: &Value) {
-    decisions(e, new, old, &["Approved", "Denied"]);
+    update(e, new, old, true, false);
 }

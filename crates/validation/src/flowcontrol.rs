@@ -3,6 +3,7 @@
 use crate::node::{Errors, Node, check_text};
 use object::{FieldError, names};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const VERBS: [&str; 9] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
@@ -38,12 +39,19 @@ pub fn flow_schema(e: &mut Errors, object: &Value) {
         check_text(e, &level, names::dns1123_subdomain);
     }
     spec.get("rules").items().for_each(|r| policy_rules(e, &r));
-    let mut seen = std::collections::BTreeSet::new();
-    for condition in root.get("status").get("conditions").items() {
-        if condition.get("type").is_empty() {
-            e.push(condition.get("type").required(""));
-        } else if !seen.insert(condition.get("type").text()) {
-            e.push(condition.get("type").duplicate());
+    conditions(e, object);
+}
+
+/// The conditions of both kinds; an update of the status checks nothing else.
+pub fn conditions(e: &mut Errors, object: &Value) {
+    let mut seen = BTreeSet::new();
+    for condition in Node::root(object).get("status").get("conditions").items() {
+        let kind = condition.get("type");
+        if !seen.insert(kind.text()) {
+            e.push(FieldError::duplicate(&kind.path, &json!(kind.text())));
+        }
+        if kind.is_empty() {
+            e.push(kind.required("must not be empty"));
         }
     }
 }
@@ -117,15 +125,15 @@ fn service_account(e: &mut Errors, account: &Node<'_>) {
     }
 }
 
-fn verbs(e: &mut Errors, verbs: &Node<'_>, known: &[&str]) {
+fn verbs(e: &mut Errors, verbs: &Node<'_>) {
     if verbs.is_empty() {
         e.push(verbs.required("verbs must contain at least one value"));
     } else if verbs.texts().contains(&"*") {
         if verbs.len() > 1 {
             e.push(verbs.invalid("if '*' is present, must not specify other verbs"));
         }
-    } else if verbs.texts().iter().any(|v| !known.contains(v)) {
-        e.push(FieldError::not_supported(&verbs.path, verbs.value, known));
+    } else if verbs.texts().iter().any(|v| !VERBS.contains(v)) {
+        e.push(FieldError::not_supported(&verbs.path, verbs.value, &VERBS));
     }
 }
 
@@ -138,7 +146,7 @@ fn star(e: &mut Errors, list: &Node<'_>, missing: &str, what: &str) {
 }
 
 fn resource_rule(e: &mut Errors, rule: &Node<'_>) {
-    verbs(e, &rule.get("verbs"), &VERBS);
+    verbs(e, &rule.get("verbs"));
     star(e, &rule.get("apiGroups"), "resource rules must supply at least one api group", "api groups");
     star(e, &rule.get("resources"), "resource rules must supply at least one resource", "resources");
     let namespaces = rule.get("namespaces");
@@ -151,17 +159,19 @@ fn resource_rule(e: &mut Errors, rule: &Node<'_>) {
         }
     } else {
         for namespace in namespaces.items() {
-            check_text(e, &namespace, names::dns1123_label);
+            for message in names::dns1123_label(namespace.text()) {
+                let detail = format!("each member of this list must be '*' or a DNS-1123 label; {message}");
+                e.push(namespace.invalid_text(&detail));
+            }
         }
     }
 }
 
 fn non_resource_rule(e: &mut Errors, rule: &Node<'_>) {
-    const HTTP: [&str; 8] = ["connect", "delete", "get", "head", "options", "patch", "post", "put"];
-    verbs(e, &rule.get("verbs"), &HTTP);
+    verbs(e, &rule.get("verbs"));
     let urls = rule.get("nonResourceURLs");
     if urls.is_empty() {
-        e.push(urls.required("non-resource rules must supply at least one nonResourceURL"));
+        e.push(urls.required("nonResourceURLs must contain at least one value"));
     } else if urls.texts().contains(&"*") {
         if urls.len() > 1 {
             e.push(urls.invalid("if '*' is present, must not specify other non-resource URLs"));
@@ -216,6 +226,7 @@ pub fn priority_level(e: &mut Errors, object: &Value) {
         }
         _ => e.push(kind.not_supported(&["Exempt", "Limited"])),
     }
+    conditions(e, object);
 }
 
 fn shares(e: &mut Errors, level: &Node<'_>) {

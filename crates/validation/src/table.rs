@@ -274,9 +274,12 @@ fn other(group: &str, kind: &str) -> Option<Row> {
             certificates::request_update,
             certificates::request_status,
         ),
-        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => {
-            row(CLUSTER, flowcontrol::flow_schema, |e, new, _| flowcontrol::flow_schema(e, new), unchanged)
-        }
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => row(
+            CLUSTER,
+            flowcontrol::flow_schema,
+            |e, new, _| flowcontrol::flow_schema(e, new),
+            |e, new, _| flowcontrol::conditions(e, new),
+        ),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => row(
             CLUSTER,
             flowcontrol::priority_level,

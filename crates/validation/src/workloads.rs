@@ -22,7 +22,8 @@ pub fn int_or_percent(e: &mut Errors, node: &Node<'_>) {
 
 /// `N%` as N.
 pub fn percent(node: &Node<'_>) -> Option<i64> {
-    node.text().strip_suffix('%')?.parse().ok()
+    let digits = node.text().strip_suffix('%')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Not more than 100%.
@@ -34,7 +35,7 @@ pub fn at_most_all(e: &mut Errors, node: &Node<'_>) {
 
 /// The number, a percentage counting as its digits.
 pub fn int_or_percent_value(node: &Node<'_>) -> i64 {
-    percent(node).unwrap_or_else(|| node.int())
+    percent(node).or_else(|| node.text().parse().ok()).unwrap_or_else(|| node.int())
 }
 
 /// The selector must match the labels of the template.
@@ -61,6 +62,19 @@ pub fn always_restarted(e: &mut Errors, template: &Node<'_>, kind: &str) {
     if deadline.is_set() {
         e.push(deadline.forbidden(&format!("activeDeadlineSeconds in {kind} is not Supported")));
     }
+}
+
+/// A strategy as Go shows its struct.
+pub fn shown_strategy(kind: &str, rolling: &Node<'_>) -> String {
+    let rolling = match rolling.value {
+        Value::Null => "null".to_owned(),
+        _ => {
+            let value =
+                |field: &str| rolling.value.get(field).map_or_else(|| "0".to_owned(), Value::to_string);
+            format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", value("maxUnavailable"), value("maxSurge"))
+        }
+    };
+    format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", Value::from(kind))
 }
 
 /// A selector shown as JSON, as messages quote it.

@@ -285,9 +285,6 @@ fn custom_resource_definition(definition: &mut Object) {
 }
 
 fn device_request(request: &mut Object) {
-    if is_zero(request.get("deviceClassName")) {
-        return;
-    }
     zero(request, "allocationMode", "ExactCount");
     if text(request, "allocationMode") == "ExactCount" {
         zero(request, "count", 1);

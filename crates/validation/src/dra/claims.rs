@@ -69,10 +69,9 @@ fn claim_spec(e: &mut Errors, spec: &Node<'_>) {
     let devices = spec.get("devices");
     let known = request_names(&devices);
     let requests = devices.get("requests");
+    requests.items().for_each(|r| request(e, &r));
     limited(e, &requests, 32);
     unique(e, &requests, |r| r.get("name").text());
-    requests.items().for_each(|r| request(e, &r));
-    limited(e, &devices.get("constraints"), 32);
     for constraint in devices.get("constraints").items() {
         references(e, &constraint.get("requests"), &known);
         let (attribute, distinct) = (constraint.get("matchAttribute"), constraint.get("distinctAttribute"));
@@ -84,7 +83,7 @@ fn claim_spec(e: &mut Errors, spec: &Node<'_>) {
             e.push(attribute.required(""));
         }
     }
-    limited(e, &devices.get("config"), 32);
+    limited(e, &devices.get("constraints"), 32);
     configs(e, &devices.get("config"), Some(&known));
 }
 
@@ -118,12 +117,12 @@ fn request(e: &mut Errors, request: &Node<'_>) {
         }
         (true, false) => device_request(e, &exactly),
         (false, true) => {
-            limited(e, &first, 8);
-            unique(e, &first, |r| r.get("name").text());
             for sub in first.items() {
                 check_text(e, &sub.get("name"), names::dns1123_label);
                 device_request(e, &sub);
             }
+            limited(e, &first, 8);
+            unique(e, &first, |r| r.get("name").text());
         }
     }
 }
@@ -179,56 +178,57 @@ fn toleration(e: &mut Errors, toleration: &Node<'_>) {
 }
 
 fn selectors(e: &mut Errors, selectors: &Node<'_>) {
-    limited(e, selectors, 32);
     for selector in selectors.items() {
         let cel = selector.get("cel");
+        let expression = cel.get("expression");
         if !cel.is_set() {
             e.push(cel.required(""));
-            continue;
-        }
-        let expression = cel.get("expression");
-        if expression.text().trim().is_empty() {
+        } else if expression.text().trim().is_empty() {
             e.push(expression.required(""));
         } else if expression.len() > 10 * 1024 {
             e.push(expression.too_long(10 * 1024));
         }
     }
+    limited(e, selectors, 32);
 }
 
 fn references(e: &mut Errors, references: &Node<'_>, known: &BTreeSet<String>) {
+    const WANTED: &str = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+    for reference in references.items() {
+        let segments: Vec<_> = reference.text().split('/').collect();
+        if segments.len() > 2 {
+            e.push(reference.invalid(WANTED));
+            continue;
+        }
+        for segment in segments {
+            e.extend(names::dns1123_label(segment).iter().map(|m| reference.invalid_as(segment, m)));
+        }
+        if !known.contains(reference.text()) {
+            e.push(reference.invalid_text(WANTED));
+        }
+    }
     limited(e, references, 32);
     let mut seen = BTreeSet::new();
     for reference in references.items() {
         if !seen.insert(reference.text()) {
             e.push(reference.duplicate());
         }
-        let detail = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
-        if !known.contains(reference.text()) {
-            e.push(reference.invalid(detail));
-        }
     }
 }
 
+/// `domain/identifier`.
 fn fully_qualified(e: &mut Errors, name: &Node<'_>) {
-    match name.text().split_once('/') {
-        None => e.push(name.invalid_text("must include a domain")),
-        Some((domain, identifier)) => {
-            if domain.is_empty() {
-                e.push(name.invalid("the domain must not be empty"));
-            } else {
-                e.extend(names::dns1123_subdomain(domain).iter().map(|m| name.invalid_as(domain, m)));
-            }
-            if identifier.is_empty() {
-                e.push(name.invalid("the name must not be empty"));
-            } else {
-                e.extend(names::c_identifier(identifier).iter().map(|m| name.invalid_as(identifier, m)));
-            }
-        }
+    if name.is_empty() {
+        e.push(name.required("name required"));
+        return;
+    }
+    super::slices::qualified(e, name.text(), name);
+    if !name.text().contains('/') {
+        e.push(name.invalid("must include a domain"));
     }
 }
 
 fn configs(e: &mut Errors, configs: &Node<'_>, known: Option<&BTreeSet<String>>) {
-    limited(e, configs, 32);
     for config in configs.items() {
         if let Some(known) = known {
             references(e, &config.get("requests"), known);
@@ -242,10 +242,13 @@ fn configs(e: &mut Errors, configs: &Node<'_>, known: Option<&BTreeSet<String>>)
         let parameters = opaque.get("parameters");
         if !parameters.is_set() {
             e.push(parameters.required(""));
+        } else if parameters.value.to_string().len() > 10 * 1024 {
+            e.push(parameters.too_long(10 * 1024));
         } else if !parameters.value.is_object() {
-            e.push(parameters.invalid("must be a valid JSON object"));
+            e.push(parameters.invalid_as("<value omitted>", "parameters must be a valid JSON object"));
         }
     }
+    limited(e, configs, 32);
 }
 
 /// An update of a ResourceClaim's status: an allocation stays, users come one by one.

@@ -94,12 +94,40 @@ fn attributes(e: &mut Errors, device: &Node<'_>) {
     }
 }
 
-fn qualified(e: &mut Errors, name: &str, at: &Node<'_>) {
-    let (domain, identifier) = name.split_once('/').map_or((None, name), |(d, i)| (Some(d), i));
-    if let Some(domain) = domain {
-        e.extend(names::dns1123_subdomain(domain).iter().map(|m| at.invalid_as(domain, m)));
+/// A C identifier, of a domain or of the driver's own.
+pub fn qualified(e: &mut Errors, name: &str, at: &Node<'_>) {
+    let parts: Vec<_> = name.split('/').collect();
+    match parts[..] {
+        [""] => e.push(at.required("name required")),
+        [own] => identifier(e, own, at),
+        [domain, own] => {
+            if domain.is_empty() {
+                e.push(at.required("the domain must not be empty"));
+            } else {
+                if domain.len() > 63 {
+                    e.push(at.too_long(63));
+                }
+                e.extend(
+                    names::dns1123_subdomain(&domain.to_lowercase()).iter().map(|m| at.invalid_as(domain, m)),
+                );
+            }
+            if own.is_empty() {
+                e.push(at.required("the name must not be empty"));
+            } else {
+                identifier(e, own, at);
+            }
+        }
+        _ => {}
     }
-    e.extend(names::c_identifier(identifier).iter().map(|m| at.invalid_as(identifier, m)));
+}
+
+fn identifier(e: &mut Errors, text: &str, at: &Node<'_>) {
+    if text.len() > 32 {
+        e.push(at.too_long(32));
+    }
+    for message in names::c_identifier(text) {
+        e.push(FieldError::type_invalid(&at.path, &json!(text), &message));
+    }
 }
 
 fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {

@@ -38,7 +38,7 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
             }
         }
         other => {
-            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", json!(other), rolling.value);
+            let shown = super::shown_strategy(other, &rolling);
             let mut error =
                 FieldError::not_supported(&strategy.path, &Value::Null, &["RollingUpdate", "OnDelete"]);
             error.message = error.message.replacen("null", &shown, 1);
@@ -50,8 +50,8 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
 fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
     let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
     int_or_percent(e, &unavailable);
-    at_most_all(e, &unavailable);
     int_or_percent(e, &surge);
+    at_most_all(e, &unavailable);
     at_most_all(e, &surge);
     let (unavailable_set, surge_set) =
         (int_or_percent_value(&unavailable) != 0, int_or_percent_value(&surge) != 0);

@@ -60,10 +60,7 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
             }
         }
         other => {
-            let shown = json!({"Type": other, "RollingUpdate": rolling.value});
-            // Go shows its own struct; the order of its fields is not that of sorted keys.
-            let shown =
-                format!("{{\"Type\":{},\"RollingUpdate\":{}}}", shown["Type"], shown["RollingUpdate"]);
+            let shown = super::shown_strategy(other, &rolling);
             let mut error =
                 FieldError::not_supported(&strategy.path, &Value::Null, &["Recreate", "RollingUpdate"]);
             error.message = error.message.replacen("null", &shown, 1);

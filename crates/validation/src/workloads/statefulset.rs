@@ -114,7 +114,15 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
             }
         }
         other => {
-            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{}}}", json!(other), rolling.value);
+            let rolling = match rolling.value {
+                Value::Null => "null".to_owned(),
+                value => format!(
+                    "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
+                    rolling.get("partition").int(),
+                    value["maxUnavailable"]
+                ),
+            };
+            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", json!(other));
             e.push(FieldError::invalid_shown(
                 &strategy.path,
                 &shown,
