@@ -166,7 +166,11 @@ impl Shared {
 
     async fn answer(&self, request: Request<Incoming>, client: &Client) -> Result<Response<Outgoing>, Gone> {
         let takes_gzip = gzip::accepted(request.headers());
+        let asked = tracing::enabled!(target: LOG, tracing::Level::DEBUG).then(|| Asked::new(&request));
         let response = self.respond(request, client).await?;
+        if let Some(asked) = asked {
+            asked.answered(response.status());
+        }
         let (mut parts, body) = response.into_parts();
         let body = match body {
             Body::Full(bytes) if takes_gzip && bytes.len() > self.limits.gzip => {
@@ -220,6 +224,29 @@ impl Shared {
             Ok(Box::new(TokioIo::new(io)) as Box<dyn Io>)
         };
         Some(Upgrade::new(self.upgrader.clone(), Box::pin(connection)))
+    }
+}
+
+/// Where requests are logged: with the API's own words, without query (it may hold secrets).
+const LOG: &str = "api::requests";
+
+/// A request, as the log shows it.
+struct Asked {
+    method: http::Method,
+    path: String,
+    began: std::time::Instant,
+}
+
+impl Asked {
+    fn new(request: &Request<Incoming>) -> Self {
+        let path = request.uri().path().to_owned();
+        Self { method: request.method().clone(), path, began: std::time::Instant::now() }
+    }
+
+    fn answered(self, status: http::StatusCode) {
+        let Self { method, path, began } = self;
+        let status = status.as_u16();
+        tracing::debug!(target: LOG, %method, path, status, milliseconds = began.elapsed().as_millis() as u64);
     }
 }
 

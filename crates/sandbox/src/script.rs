@@ -145,6 +145,8 @@ mod tests {
         check(&["sh", "-c", "echo start && exec /server --port 80"], Outcome::Runs);
         check(&["sh", "-c", "case $x in esac"], Outcome::Runs);
         check(&["tail", "-f", "/dev/null"], Outcome::Runs);
+        check(&["wget", "web:80"], exits(0, 0.0));
+        check(&["sh", "-c", "apt-get update && apt-get install -y curl; /usr/bin/server"], Outcome::Runs);
         check(&[], Outcome::Runs);
     }
 
