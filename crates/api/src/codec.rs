@@ -18,7 +18,10 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
             check_kind_in(call, resource, &head, &expected)?;
             let decoded =
                 decode::decode_json(schema_of(target, resource).get(), &call.body, strictness(call));
-            decoded.map_err(|e| unhandled(&expected, &e.0))?
+            decoded.map_err(|e| match decode::decode_untyped(&call.body, Strictness::Ignore) {
+                Err(syntax) if !resource.custom => unrecognized(&expected, &in_json(&syntax.0), &call.body),
+                _ => unhandled(&expected, &e.0),
+            })?
         }
         Media::Yaml | Media::Protobuf => {
             let value = parse(media, &call.body, &expected)?;
@@ -97,6 +100,37 @@ fn unhandled(expected: &GroupVersionKind, why: &str) -> ApiError {
     ApiError::BadRequest(decode::cannot_be_handled(&expected.kind, &expected.version, &expected.kind, why))
 }
 
+/// A body that does not even say what it is.
+fn unrecognized(expected: &GroupVersionKind, why: &str, body: &[u8]) -> ApiError {
+    ApiError::BadRequest(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        expected.kind,
+        summary(body)
+    ))
+}
+
+fn in_json(why: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {why}")
+}
+
+/// The beginning of a body: as text if it looks like JSON, else as hexadecimal digits.
+fn summary(body: &[u8]) -> String {
+    const LENGTH: usize = 30;
+    if body.is_empty() {
+        return "<empty>".into();
+    }
+    let head = &body[..body.len().min(LENGTH)];
+    let mut text = if body[0] == b'{' {
+        String::from_utf8_lossy(head).into_owned()
+    } else {
+        head.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    if body.len() > LENGTH {
+        text.push_str(" ...");
+    }
+    text
+}
+
 /// Reports or refuses what strict decoding found, and fills in defaults.
 fn finish(call: &Call, resource: &Resource, expected: &GroupVersionKind, decoded: Decoded) -> Result<Value> {
     let Decoded { mut value, problems } = decoded;
@@ -125,12 +159,12 @@ fn strictness(call: &Call) -> Strictness {
 
 /// The body as a JSON value, not yet checked against anything.
 fn parse(media: Media, body: &Bytes, expected: &GroupVersionKind) -> Result<Value> {
-    let malformed = |e: String| unhandled(expected, &e);
+    let malformed = |e: String| unrecognized(expected, &e, body);
     match media {
-        Media::Json => serde_json::from_slice(body).map_err(|e| malformed(e.to_string())),
+        Media::Json => serde_json::from_slice(body).map_err(|e| malformed(in_json(&e.to_string()))),
         Media::Yaml => {
             let text = std::str::from_utf8(body).map_err(|e| malformed(e.to_string()))?;
-            serde_saphyr::from_str(text).map_err(|e| malformed(format!("error converting YAML to JSON: {e}")))
+            serde_saphyr::from_str(text).map_err(|e| malformed(format!("yaml: {e}")))
         }
         Media::Protobuf => schema::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
     }
@@ -327,6 +361,12 @@ pub(crate) fn match_path(target: &Target, object: &mut Value) -> Result<()> {
         meta::set(object, "name", at.name.clone());
         return Ok(());
     }
+    if name.is_empty() {
+        return Err(ApiError::BadRequest(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            at.name
+        )));
+    }
     if name != at.name {
         return Err(ApiError::BadRequest(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
@@ -382,17 +422,12 @@ pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
         .map_err(|e| ApiError::BadRequest(format!("error decoding patch: {}", e.0)))
 }
 
-/// The configuration of a server-side apply: YAML, of the path's kind.
-pub(crate) fn apply_config(call: &Call, target: &Target) -> Result<Value> {
+/// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say.
+pub(crate) fn apply_config(call: &Call) -> Result<Value> {
     let text = std::str::from_utf8(&call.body).map_err(|e| ApiError::BadRequest(e.to_string()))?;
     let value: Value = serde_json::from_str(text)
         .or_else(|_| serde_saphyr::from_str(text))
         .map_err(|e| ApiError::BadRequest(format!("error decoding YAML: {e}")))?;
-    let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
-    check_kind(
-        &TypeMeta { api_version: text("apiVersion"), kind: text("kind") },
-        &expected_kind(target, &target.resource),
-    )?;
     Ok(value)
 }
 

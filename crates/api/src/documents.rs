@@ -41,18 +41,29 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     match path.trim_end_matches('/') {
         "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
         "/metrics" => {
-            Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", ""))
+            Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", call.api.metrics.text()))
         }
-        "/openid/v1/jwks" => Ok(respond::bytes(
-            200,
-            "application/jwk-set+json",
-            tokens::jwks(&call.api.config.verifier.keys).to_string(),
-        )),
+        "/openid/v1/jwks" => {
+            let keys = tokens::jwks(&call.api.config.verifier.keys);
+            published(call, "application/jwk-set+json", keys.to_string())
+        }
         "/.well-known/openid-configuration" => {
-            Ok(respond::bytes(200, "application/json", openid_configuration(call).to_string()))
+            published(call, "application/json", openid_configuration(call).to_string())
         }
         _ => document(call).await,
     }
+}
+
+/// A document that others may keep for a while, in the one form it has.
+fn published(call: &Call, media: &str, text: String) -> Result<Answer> {
+    let accept = call.header("accept");
+    if !accept.is_empty() && !accept.contains(media) && !accept.contains("*/*") {
+        return Err(crate::negotiate::no_representation(media));
+    }
+    let mut answer = respond::bytes(200, media, text);
+    let public = http::HeaderValue::from_static("public, max-age=3600");
+    answer.headers_mut().insert(http::header::CACHE_CONTROL, public);
+    Ok(answer)
 }
 
 fn openid_configuration(call: &Call) -> object::Value {

@@ -19,6 +19,7 @@ mod followed;
 mod in_process;
 mod keys;
 mod managed;
+mod metrics;
 mod negotiate;
 mod pipeline;
 mod query;
@@ -38,6 +39,7 @@ mod yaml;
 
 pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
 pub use in_process::InProcess;
+pub use metrics::Metrics;
 pub use serve::Peer;
 
 use access::impersonation::LastModes;
@@ -76,6 +78,7 @@ pub struct Api {
     definitions: Followed<definitions::Served>,
     documents: documents::Cache,
     impersonation: LastModes,
+    metrics: Metrics,
     authenticator: access::authenticator::TokenAuthenticator,
     this: std::sync::Weak<Api>,
 }
@@ -100,6 +103,7 @@ impl Api {
             ),
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
+            metrics: Metrics::default(),
             authenticator: authenticate::authenticator(&config),
             store,
             config,
@@ -112,6 +116,11 @@ impl Api {
     /// The store behind this server.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What this server counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The CA that clients of this cluster trust, as PEM.

@@ -11,7 +11,31 @@ use std::sync::Arc;
 
 /// Gives the fields of a new object to the request's manager.
 pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
+    let emptied = emptied_lists(write, object);
+    for pointer in &emptied {
+        if let Some(list) = object.pointer_mut(pointer) {
+            *list = json!([]);
+        }
+    }
     settle_update(write, manage_as, object);
+    for pointer in &emptied {
+        if let Some(list) = object.pointer_mut(pointer) {
+            *list = Value::Null;
+        }
+    }
+}
+
+/// Lists that every object of a kind has, that are sent empty and kept as none: whoever sent them owns them.
+fn emptied_lists(write: &Write<'_>, object: &Value) -> Vec<&'static str> {
+    const LISTS: [(&str, &str); 3] = [("CSINode", "/spec/drivers"), ("Role", "/rules"), ("ClusterRole", "/rules")];
+    let kind = write.target.resource.kind.as_str();
+    let known = LISTS.iter().filter(|(of, _)| *of == kind).map(|(_, pointer)| *pointer);
+    let unset: Vec<_> = known.filter(|pointer| object.pointer(pointer).is_some_and(Value::is_null)).collect();
+    if unset.is_empty() {
+        return unset;
+    }
+    let sent: Value = serde_json::from_slice(&write.call.body).unwrap_or_default();
+    unset.into_iter().filter(|pointer| sent.pointer(pointer).is_some_and(Value::is_array)).collect()
 }
 
 /// Gives the fields that changed to whoever changed them.

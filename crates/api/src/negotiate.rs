@@ -115,17 +115,19 @@ pub fn accept(headers: &HeaderMap, offer: Offer) -> Result<Accepted> {
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
     // The first filter looks at media types alone, and answers in words of its own.
     if !clauses.iter().any(|c| c.media().is_some_and(|m| offer.has(m))) {
-        return Err(no_representation(offer));
+        return Err(no_representation(&offer.names()));
     }
     clauses.iter().find_map(|c| c.accepts(offer)).ok_or_else(|| {
         ApiError::NotAcceptable(format!("only the following media types are accepted: {}", offer.names()))
     })
 }
 
-fn no_representation(offer: Offer) -> ApiError {
+/// 406 of a client that accepts none of `names`.
+pub fn no_representation(names: &str) -> ApiError {
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {names}");
     ApiError::Status(Box::new(object::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "details": {}, "reason": "NotAcceptable",
-        "message": format!("406: Not Acceptable\n\nAvailable representations: {}", offer.names()), "code": 406,
+        "message": message, "code": 406,
     })))
 }
 

@@ -1,6 +1,7 @@
 //! The order of every request: read → who are you → on whose behalf → may you → answer.
 
 use crate::call::{Call, Target};
+use crate::metrics::About;
 use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
@@ -8,10 +9,12 @@ use crate::{Api, access_control, authenticate, documents, subresources, verbs};
 use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
+use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Response};
 use object::{ApiError, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Debug, Default)]
@@ -47,12 +50,22 @@ impl Api {
             warnings: Arc::new(Mutex::new(Vec::new())),
         };
         let warnings = call.warnings.clone();
+        let (began, about) = (Instant::now(), About::of(&call));
         let answer = self.authorized(&mut call, &peer).await;
+        let user = call.user.username.clone();
         let answer = match answer {
             Ok(()) => route(call).await,
             Err(error) => Err(error),
         };
         let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
+        let (code, took) = (answer.status().as_u16(), began.elapsed());
+        tracing::debug!(verb = about.verb(), path = about.path, user, code, micros = took.as_micros() as u64, "request");
+        self.metrics.answered(about, code, took);
+        if let Body::Stream(stream) = answer.body_mut() {
+            let streaming = self.metrics.streaming();
+            let inner = std::mem::replace(stream, futures::stream::empty().boxed());
+            *stream = inner.inspect(move |_| _ = &streaming).boxed();
+        }
         for text in warnings.lock().iter() {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
             if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {

@@ -3,7 +3,7 @@
 use crate::call::{Call, Target};
 use crate::respond::{self, Answer};
 use crate::verbs::delete::{self, options_from};
-use crate::{codec, failure, stored};
+use crate::{codec, failure, managed, stored};
 use object::{ApiError, Cause, LabelSelector, Result, Value, json, meta};
 use store::{Entry, Expect, ListRequest, StoreError};
 
@@ -90,7 +90,10 @@ async fn take_budget(call: &Call, target: &Target, pod: &Value) -> Result<()> {
         if !is_ready(pod) && unhealthy_may_go(budget) {
             return Ok(());
         }
-        let taken = disrupt(call, budget, pod)?;
+        let mut taken = disrupt(call, budget, pod)?;
+        if let Some(resource) = call.api.registry().await?.get("policy", "v1", "poddisruptionbudgets") {
+            managed::on_status(call, resource, "kube-apiserver", budget, &mut taken);
+        }
         if call.dry_run() {
             return Ok(());
         }

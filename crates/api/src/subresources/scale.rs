@@ -43,7 +43,7 @@ impl Change {
                 match media {
                     "application/json-patch+json" => Ok(Self::Json(codec::patch_json(&call.body)?)),
                     "application/apply-patch+yaml" => Ok(Self::Apply {
-                        config: codec::apply_config(call, target)?,
+                        config: codec::apply_config(call)?,
                         force: call.query.flag("force"),
                     }),
                     _ => Ok(Self::Merge(codec::patch_json(&call.body)?)),

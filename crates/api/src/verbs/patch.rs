@@ -41,7 +41,14 @@ async fn create_by_apply(
     config: &Value,
 ) -> Result<crate::respond::Outgoing> {
     if !meta::uid(config).is_empty() {
-        return Err(super::update::gone_precondition(target, config));
+        return Err(ApiError::Conflict {
+            resource: target.group_resource(),
+            name: target.at.name.clone(),
+            reason: format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                meta::uid(config)
+            ),
+        });
     }
     let applied = managed::apply(call, target, None, config, false)?;
     let object = codec::decode_value(call, target, &target.resource, applied)?;
@@ -63,7 +70,7 @@ impl Patch {
                     return Err(codec::invalid_patch_options("fieldManager", "is required for apply patch"));
                 }
                 Ok(Self::Apply {
-                    config: codec::apply_config(call, target)?,
+                    config: codec::apply_config(call)?,
                     force: call.query.flag("force"),
                 })
             }

@@ -34,7 +34,7 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
     respond::object(call, target, 200, outcome)
 }
 
-pub(super) fn gone_precondition(target: &Target, body: &Value) -> ApiError {
+fn gone_precondition(target: &Target, body: &Value) -> ApiError {
     if meta::uid(body).is_empty() {
         return target.not_found();
     }

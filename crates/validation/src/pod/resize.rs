@@ -42,7 +42,9 @@ pub fn validate(e: &mut Errors, new: &Value, old: &Value) {
 /// The quality of service that a pod spec earns.
 pub fn qos_class(spec: &Node<'_>) -> &'static str {
     let (mut any, mut guaranteed) = (false, true);
-    for container in super::all_containers(spec) {
+    // Ephemeral containers have no resources of their own.
+    let containers = ["initContainers", "containers"].into_iter().flat_map(|list| spec.get(list).items());
+    for container in containers {
         let resources = container.get("resources");
         for name in ["cpu", "memory"] {
             let amount = |list: &str| resources.raw(list).get(name).map(quantity).filter(|q| !q.is_zero());
