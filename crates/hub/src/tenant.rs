@@ -89,11 +89,13 @@ impl Tenant {
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;
         let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?);
+        let api = plane.api().clone();
         let syncer = Syncer::start(syncer::Options {
             cluster,
             client: plane.client("joey-syncer"),
             host: host.clone(),
             nodes: spec.nodes,
+            observe: Box::new(move |kind, done| api.metrics().synced(kind, done)),
         });
         Ok(Self { plane, _controllers: controllers, _syncer: syncer, address })
     }

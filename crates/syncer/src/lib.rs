@@ -20,4 +20,4 @@ mod tokens;
 
 pub use host::Host;
 pub use kubelet::HostKubelet;
-pub use syncer::{Options, Syncer};
+pub use syncer::{Observe, Options, Syncer};

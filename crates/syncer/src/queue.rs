@@ -21,6 +21,22 @@ pub(crate) enum Kind {
     StorageClass,
 }
 
+impl Kind {
+    /// As it is counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Service => "Service",
+            Self::Claim => "PersistentVolumeClaim",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Event => "Event",
+            Self::Node => "Node",
+            Self::StorageClass => "StorageClass",
+        }
+    }
+}
+
 /// A virtual object, or for host-only kinds the host's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {

@@ -9,7 +9,6 @@ use object::Result;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinHandle;
 use translate::Cluster;
 
@@ -26,7 +25,12 @@ pub struct Options {
     pub host: Arc<Host>,
     /// Show the host's nodes and storage classes.
     pub nodes: bool,
+    /// Told of each object that was worked on.
+    pub observe: Observe,
 }
+
+/// Told the kind of an object, and whether it is as it should be now.
+pub type Observe = Box<dyn Fn(&'static str, bool) + Send + Sync>;
 
 /// A running syncer; dropping it stops it.
 pub struct Syncer {
@@ -44,14 +48,13 @@ pub(crate) struct Shared {
     pub queue: Arc<Queue>,
     /// When each pod's tokens are due for renewal, by pod uid.
     pub tokens: Mutex<HashMap<String, tokio::time::Instant>>,
-    pub synced: AtomicU64,
-    pub failed: AtomicU64,
+    pub observe: Observe,
 }
 
 impl Syncer {
     /// Starts syncing on the current tokio runtime.
     pub fn start(options: Options) -> Self {
-        let Options { cluster, client, host, nodes } = options;
+        let Options { cluster, client, host, nodes, observe } = options;
         let client = client.with_user_agent("joey-syncer");
         let (cache, reflectors) = Cache::new(client.clone());
         let queue = Queue::new();
@@ -63,8 +66,7 @@ impl Syncer {
             nodes,
             queue,
             tokens: Mutex::default(),
-            synced: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            observe,
         });
         let weak = Arc::downgrade(&shared);
         shared.cache.subscribe(Arc::new(move |change| {
@@ -82,11 +84,6 @@ impl Syncer {
         let mut tasks = vec![tokio::spawn(reflectors.run())];
         tasks.push(tokio::spawn(run(shared.clone())));
         Self { shared, tasks }
-    }
-
-    /// How many objects were brought up to date so far, and how often that failed.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.shared.synced.load(Ordering::Relaxed), self.shared.failed.load(Ordering::Relaxed))
     }
 }
 
@@ -161,8 +158,7 @@ async fn work(shared: &Shared) {
                 true
             }
         };
-        let counter = if failed { &shared.failed } else { &shared.synced };
-        counter.fetch_add(1, Ordering::Relaxed);
+        (shared.observe)(key.kind.name(), !failed);
         shared.queue.done(key, failed);
     }
 }
