@@ -14,8 +14,9 @@ use http_server::{Limits, Server, Tls};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
-use store::embedded::EmbeddedStore;
+use store::embedded::{self, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,8 @@ pub struct ControlPlaneOptions {
     pub static_tokens: StaticTokens,
     /// Where pods run.
     pub kubelet: Option<Arc<dyn node::Kubelet>>,
+    /// Bytes of data kept in memory; `None` for as few as a virtual cluster among many should use.
+    pub cache_bytes: Option<usize>,
 }
 
 /// A running control plane. Dropping it stops it; [`stop`](Self::stop) waits for the end.
@@ -62,7 +65,9 @@ impl ControlPlane {
         let folder = options.folder.join("store");
         let opened = tokio::task::spawn_blocking({
             let folder = folder.clone();
-            move || EmbeddedStore::open(&folder, Default::default())
+            let mut settings = embedded::Options::default();
+            settings.cache_bytes = options.cache_bytes.unwrap_or(settings.cache_bytes);
+            move || EmbeddedStore::open(&folder, settings)
         });
         let store = opened.await.map_err(|e| Error(e.to_string()))?.map_err(|e| Error::store(&folder, &e))?;
         let store: Arc<dyn Store> = store;
@@ -92,6 +97,7 @@ impl ControlPlane {
         let plane =
             Self { api, identity, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
         plane.listen(options.listener, options.hosts, service_ip)?;
+        plane.tasks.spawn(maintain(plane.api.store().clone(), plane.shutdown.clone()));
         Ok(plane)
     }
 
@@ -187,6 +193,27 @@ impl ControlPlane {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Expires and compacts what is due: parked until a write brings something to do, asleep until that is due.
+async fn maintain(store: Arc<dyn Store>, shutdown: CancellationToken) {
+    let work = async {
+        loop {
+            let written = store.revision();
+            match store.maintain().await {
+                Ok(Some(due)) => tokio::time::sleep(due.max(Duration::from_secs(1))).await,
+                Ok(None) => match store.watch("/", written).await {
+                    Ok(mut watch) => drop(watch.next().await),
+                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tidy up the store");
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+            }
+        }
+    };
+    let _: Option<()> = shutdown.run_until_cancelled(work).await;
 }
 
 impl Drop for ControlPlane {

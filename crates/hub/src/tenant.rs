@@ -84,6 +84,7 @@ impl Tenant {
             service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
             addresses: Some((addresses, service_ip)),
             static_tokens: Default::default(),
+            cache_bytes: None,
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host.clone(), kubelet.clone()))),
         })
         .await?;

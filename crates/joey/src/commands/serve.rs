@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 
+/// A stand-alone server has the machine to itself.
+const CACHE_BYTES: usize = 32 << 20;
+
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Folder for keys and data.
@@ -52,6 +55,7 @@ impl Serve {
             service_cidr,
             addresses: None,
             static_tokens,
+            cache_bytes: Some(CACHE_BYTES),
             kubelet: sandbox.as_ref().map(Sandbox::kubelet),
         })
         .await?;
