@@ -48,6 +48,11 @@ pub trait Controller: Send + Sync + 'static {
         false
     }
 
+    /// As [`watches`](Self::watches), where it is enough to hear of changes.
+    fn watches_changes(&self) -> Vec<&'static GroupVersionResource> {
+        vec![]
+    }
+
     /// Keys worked on once at the start, whatever there is.
     fn starts_with(&self) -> Vec<Key> {
         vec![]
@@ -55,6 +60,12 @@ pub trait Controller: Send + Sync + 'static {
 
     /// Which keys a change concerns.
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key));
+
+    /// Which keys are to be looked at again after a resource had to be listed anew and deletions may have gone unseen (of objects
+    /// that are not kept). Asked of those that watch everything.
+    fn relisted(&self, cache: &Cache, gvr: &GroupVersionResource, add: &mut dyn FnMut(Key)) {
+        let _ = (cache, gvr, add);
+    }
 
     /// What is to be done about a key, from what the cache holds: pure.
     fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {

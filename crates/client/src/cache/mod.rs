@@ -59,6 +59,9 @@ impl Change {
 /// Called for each change, on the task that made it; must be quick and must not wait.
 pub type Handler = Arc<dyn Fn(&Change) + Send + Sync>;
 
+/// Called with a resource that had to be listed anew: what [`Keep::Dependents`] does not keep may have gone unnoticed.
+pub type RelistHandler = Arc<dyn Fn(&GroupVersionResource) + Send + Sync>;
+
 /// Parsed objects that stay parsed for a while.
 pub(crate) struct Hot {
     ring: Mutex<VecDeque<Arc<Value>>>,
@@ -79,6 +82,7 @@ impl Hot {
 struct Shared {
     stores: RwLock<HashMap<GroupVersionResource, Arc<Store>>>,
     handlers: RwLock<Vec<Handler>>,
+    relist_handlers: RwLock<Vec<RelistHandler>>,
     hot: Arc<Hot>,
     commands: mpsc::UnboundedSender<Command>,
     synced: watch::Sender<u64>,
@@ -98,6 +102,7 @@ impl Cache {
         let shared = Shared {
             stores: RwLock::default(),
             handlers: RwLock::default(),
+            relist_handlers: RwLock::default(),
             hot,
             commands,
             synced: watch::Sender::new(0),
@@ -114,6 +119,7 @@ impl Cache {
         let shared = Shared {
             stores: RwLock::default(),
             handlers: RwLock::default(),
+            relist_handlers: RwLock::default(),
             hot,
             commands,
             synced: watch::Sender::new(0),
@@ -121,7 +127,7 @@ impl Cache {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Starts to keep copies of a resource; once is enough, and [`Keep::Full`] wins over [`Keep::Metadata`].
+    /// Starts to keep copies of a resource; once is enough, and who wants more of them wins.
     pub fn track(&self, gvr: &GroupVersionResource, keep: Keep) -> Arc<Store> {
         let mut stores = self.shared.stores.write();
         if let Some(store) = stores.get(gvr) {
@@ -160,8 +166,14 @@ impl Cache {
         self.shared.handlers.write().push(handler);
     }
 
+    /// Calls `handler` each time a resource had to be listed anew.
+    pub fn subscribe_relists(&self, handler: RelistHandler) {
+        self.shared.relist_handlers.write().push(handler);
+    }
+
     /// Drops all handlers (they may hold this cache).
     pub fn unsubscribe_all(&self) {
+        self.shared.relist_handlers.write().clear();
         self.shared.handlers.write().clear();
     }
 
@@ -252,6 +264,13 @@ impl Cache {
         let handlers = self.shared.handlers.read().clone();
         for handler in handlers {
             handler(change);
+        }
+    }
+
+    pub(crate) fn notify_relisted(&self, gvr: &GroupVersionResource) {
+        let handlers = self.shared.relist_handlers.read().clone();
+        for handler in handlers {
+            handler(gvr);
         }
     }
 

@@ -125,9 +125,7 @@ impl Reflector {
                     self.store.advance(version.unwrap_or(0));
                     None
                 }
-                FrameType::Deleted => {
-                    self.store.read(&frame.object).and_then(|last| self.store.remove(&last))
-                }
+                FrameType::Deleted => self.store.read(&frame.object).and_then(|last| self.store.remove(last)),
                 FrameType::Added | FrameType::Modified => {
                     self.store.read(&frame.object).and_then(|entry| self.store.put(entry, true))
                 }
@@ -177,6 +175,8 @@ impl Reflector {
         }
         if self.store.set_synced() {
             self.cache.notify_synced();
+        } else {
+            self.cache.notify_relisted(self.store.gvr());
         }
         Ok(version)
     }

@@ -7,7 +7,7 @@ use object::GroupVersionResource;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// How many local deletions are remembered until the watch tells of them; the oldest are forgotten first (the object may
 /// then reappear for the moment until its `DELETED` event).
@@ -20,6 +20,19 @@ pub enum Keep {
     Full,
     /// Names, labels, owners, finalizers.
     Metadata,
+    /// As [`Metadata`](Self::Metadata), and only of objects that have owners or are being deleted; of the others only the
+    /// changes are told.
+    Dependents,
+}
+
+impl Keep {
+    fn rank(self) -> u8 {
+        match self {
+            Self::Dependents => 0,
+            Self::Metadata => 1,
+            Self::Full => 2,
+        }
+    }
 }
 
 type Key = (Box<str>, Box<str>);
@@ -38,7 +51,7 @@ struct Inner {
 pub struct Store {
     gvr: Arc<GroupVersionResource>,
     shape: Arc<Shape>,
-    full: AtomicBool,
+    keep: AtomicU8,
     synced: AtomicBool,
     inner: RwLock<Inner>,
     task: Mutex<Option<AbortHandle>>,
@@ -51,7 +64,7 @@ impl Store {
         Self {
             gvr: Arc::new(gvr),
             shape: Arc::new(shape),
-            full: AtomicBool::new(keep == Keep::Full),
+            keep: AtomicU8::new(keep.rank()),
             synced: AtomicBool::new(false),
             inner: RwLock::default(),
             task: Mutex::default(),
@@ -110,16 +123,25 @@ impl Store {
 
     /// Asks for more to be kept; answers whether the resource has to be listed again.
     pub(super) fn widen(&self, keep: Keep) -> bool {
-        let wider = keep == Keep::Full && !self.full.swap(true, Ordering::AcqRel);
+        let wider = self.keep.fetch_max(keep.rank(), Ordering::AcqRel) < keep.rank();
         if wider {
             self.synced.store(false, Ordering::Release);
         }
         wider
     }
 
+    /// Whether so much (or more) of each object is kept.
+    pub fn keeps(&self, keep: Keep) -> bool {
+        self.keep.load(Ordering::Acquire) >= keep.rank()
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        self.keeps(Keep::Metadata) || !entry.owners.is_empty() || entry.deleting
+    }
+
     /// Reads an encoded object; one that is malformed is named in the log and passed over.
     pub(super) fn read(&self, bytes: &[u8]) -> Option<Entry> {
-        match Entry::read(bytes, &self.shape, self.full.load(Ordering::Acquire)) {
+        match Entry::read(bytes, &self.shape, self.keeps(Keep::Full)) {
             Ok(entry) => Some(entry),
             Err(error) => {
                 tracing::warn!(resource = %self.gvr.group_resource(), %error, "an object cannot be read and is passed over");
@@ -144,15 +166,22 @@ impl Store {
         } else if entry.version <= inner.version {
             return None;
         }
+        if !self.wants(&entry) {
+            let old = inner.take(&(entry.namespace.clone(), entry.name.clone()));
+            return Some(Change { gvr: self.gvr.clone(), old, new: Some(Arc::new(entry)) });
+        }
         inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr))
     }
 
     /// Takes out an object that the watch says is gone.
-    pub(super) fn remove(&self, last: &Entry) -> Option<Change> {
+    pub(super) fn remove(&self, last: Entry) -> Option<Change> {
         let mut inner = self.inner.write();
         inner.version = inner.version.max(last.version);
         inner.tombstones.retain(|uid| *uid != last.uid);
         let key = (last.namespace.clone(), last.name.clone());
+        if !self.keeps(Keep::Metadata) && !inner.objects.contains_key(&key) {
+            return Some(Change { gvr: self.gvr.clone(), old: Some(Arc::new(last)), new: None });
+        }
         let gone = inner
             .objects
             .get(&key)
@@ -205,7 +234,9 @@ impl Store {
             if inner.tombstones.contains(&entry.uid) {
                 continue;
             }
-            changes.extend(inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr)));
+            if self.wants(&entry) {
+                changes.extend(inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr)));
+            }
         }
         drop(inner);
         changes

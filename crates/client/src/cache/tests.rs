@@ -27,7 +27,7 @@ fn own_writes_are_seen_and_older_news_change_nothing() {
     assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_some());
     // The watch is at 6 already: an answer that arrives late says nothing new, even of an object that is gone.
     let last = entry(&store, &pod("p", "1", 8));
-    assert!(store.remove(&last).is_some());
+    assert!(store.remove(last).is_some());
     cache.observe(&pods(), &pod("p", "1", 7));
     assert!(store.is_empty());
 }
@@ -40,7 +40,7 @@ fn what_we_deleted_does_not_come_back() {
     cache.forget(&pods(), "a", "p", "1");
     assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_none());
     assert!(store.replace(vec![entry(&store, &pod("p", "1", 6))], 6).is_empty());
-    assert!(store.remove(&entry(&store, &pod("p", "1", 7))).is_none());
+    assert!(store.remove(entry(&store, &pod("p", "1", 7))).is_none());
     assert!(store.put(entry(&store, &pod("p", "2", 8)), true).is_some());
 }
 
@@ -73,4 +73,22 @@ fn metadata_only_until_more_is_wanted() {
     assert_eq!(store.replace(vec![entry(&store, &object)], 5).len(), 1);
     assert_eq!(cache.get(&pods(), "a", "p").unwrap()["spec"]["nodeName"], "n");
     assert_eq!(store.get("a", "p").unwrap().label("x"), Some("y"));
+}
+
+#[test]
+fn of_objects_without_owners_only_the_changes_are_told() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Dependents);
+    let mut free = pod("free", "1", 5);
+    free["metadata"]["ownerReferences"] = json!([]);
+    assert!(store.put(entry(&store, &free), true).is_some_and(|change| change.new.is_some()));
+    assert!(store.put(entry(&store, &pod("owned", "2", 6)), true).is_some());
+    assert_eq!(store.list("").len(), 1);
+    // Losing its owners an object is no longer kept, but its end is told.
+    let mut freed = pod("owned", "2", 7);
+    freed["metadata"]["ownerReferences"] = json!([]);
+    assert!(store.put(entry(&store, &freed), true).is_some_and(|change| change.old.is_some()));
+    assert!(store.is_empty());
+    let last = store.remove(entry(&store, &free)).unwrap();
+    assert_eq!((&*last.old.unwrap().uid, last.new.is_none()), ("1", true));
 }

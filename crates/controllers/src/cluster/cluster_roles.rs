@@ -1,13 +1,14 @@
 //! Cluster roles that are made of others: the rules of all roles that their selectors take.
 
-use crate::common::owners;
+use crate::driver::Shell;
 use crate::plan::{Action, Controller, Key, Plan};
 use crate::resources::CLUSTER_ROLES;
-use client::{Cache, Change};
-use jiff::Timestamp;
-use object::{GroupVersionResource, LabelSelector, meta};
+use client::{Cache, Change, ListOptions};
+use futures::future::BoxFuture;
+use object::{GroupVersionResource, LabelSelector, Result, meta};
 use serde_json::{Value, json};
 
+/// No roles are kept: a cluster has many, few are made of others, and they seldom change.
 pub(crate) struct ClusterRoleAggregation;
 
 impl Controller for ClusterRoleAggregation {
@@ -16,52 +17,49 @@ impl Controller for ClusterRoleAggregation {
     }
 
     fn watches(&self) -> Vec<&'static GroupVersionResource> {
+        vec![]
+    }
+
+    fn watches_changes(&self) -> Vec<&'static GroupVersionResource> {
         vec![&CLUSTER_ROLES]
     }
 
-    fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
-        for role in cache.list(&CLUSTER_ROLES, "") {
-            let Some(value) = role.value() else { continue };
-            let selectors = selectors(&value);
-            let concerned = role.name == change.entry().name
-                || change
-                    .both()
-                    .any(|changed| selectors.iter().any(|selector| owners::matches(selector, changed)));
-            if !selectors.is_empty() && concerned {
-                add(Key::new("", &role.name));
-            }
-        }
+    fn starts_with(&self) -> Vec<Key> {
+        vec![Key::new("", "")]
     }
 
-    fn plan(&self, cache: &Cache, key: &Key, _: Timestamp) -> Plan {
-        let Some(role) = cache.get(&CLUSTER_ROLES, "", &key.name) else { return Plan::nothing() };
-        let selectors = selectors(&role);
-        if selectors.is_empty() || meta::deletion_timestamp(&role).is_some() {
-            return Plan::nothing();
-        }
-        let mut rules: Vec<Value> = vec![];
-        for selector in &selectors {
-            for other in cache.list(&CLUSTER_ROLES, "") {
-                if *other.name == *key.name || !owners::matches(selector, &other) {
-                    continue;
-                }
-                for rule in other
-                    .value()
-                    .iter()
-                    .flat_map(|other| other["rules"].as_array().cloned().unwrap_or_default())
-                {
-                    if !rules.contains(&rule) {
-                        rules.push(rule);
-                    }
-                }
+    fn keys(&self, _: &Cache, _: &Change, add: &mut dyn FnMut(Key)) {
+        // All are looked at together.
+        add(Key::new("", ""));
+    }
+
+    fn reconcile<'a>(&'a self, shell: &'a Shell, _: &'a Key) -> BoxFuture<'a, Result<Plan>> {
+        Box::pin(async move {
+            let roles = shell.client.list_all(&CLUSTER_ROLES, "", &ListOptions::default()).await?.items;
+            Ok(Plan::of(roles.iter().filter_map(|role| aggregate(role, &roles)).collect()))
+        })
+    }
+}
+
+/// What makes a role have all the rules it should.
+fn aggregate(role: &Value, all: &[Value]) -> Option<Action> {
+    let selectors = selectors(role);
+    if selectors.is_empty() || meta::deletion_timestamp(role).is_some() {
+        return None;
+    }
+    let mut rules: Vec<Value> = vec![];
+    for selector in &selectors {
+        let others = all
+            .iter()
+            .filter(|other| meta::name(other) != meta::name(role) && selector.matches_object(other));
+        for rule in others.flat_map(|other| other["rules"].as_array().into_iter().flatten()) {
+            if !rules.contains(rule) {
+                rules.push(rule.clone());
             }
         }
-        let known = role["rules"].as_array().cloned().unwrap_or_default();
-        if known == rules {
-            return Plan::nothing();
-        }
-        Plan::of(vec![Action::merge(&CLUSTER_ROLES, &role, json!({"rules": rules}))])
     }
+    let known = role["rules"].as_array().map_or(&[][..], Vec::as_slice);
+    (known != rules).then(|| Action::merge(&CLUSTER_ROLES, role, json!({"rules": rules})))
 }
 
 fn selectors(role: &Value) -> Vec<LabelSelector> {
@@ -83,14 +81,14 @@ mod tests {
         let mut all = role("all", "", json!([]));
         all["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"to": "all"}}]});
         let (one, two) = (json!({"verbs": ["get"]}), json!({"verbs": ["list"]}));
-        let cache = snapshot(vec![
+        let roles = [
             all,
             role("a", "all", json!([one])),
             role("b", "all", json!([one, two])),
             role("c", "x", json!([two])),
-        ]);
-        let plan =
-            shown(ClusterRoleAggregation.plan(&cache, &Key::new("", "all"), Timestamp::UNIX_EPOCH), &cache);
+        ];
+        let actions = roles.iter().filter_map(|role| aggregate(role, &roles)).collect();
+        let plan = shown(Plan::of(actions), &snapshot(vec![]));
         assert_eq!(plan.len(), 1);
         assert_eq!(plan[0].matches("get").count() + plan[0].matches("list").count(), 2, "{plan:?}");
     }

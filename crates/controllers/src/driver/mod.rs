@@ -104,12 +104,17 @@ impl Driver {
         let driver = Arc::new(Self { shell, controllers, queue, by_resource, everything });
         let weak = Arc::downgrade(&driver);
         cache.subscribe(Arc::new(move |change| Self::changed(&weak, change)));
+        let weak = Arc::downgrade(&driver);
+        cache.subscribe_relists(Arc::new(move |gvr| Self::relisted(&weak, gvr)));
         for controller in &driver.controllers {
             for gvr in controller.watches() {
                 cache.track(gvr, Keep::Full);
             }
             for gvr in controller.watches_metadata() {
                 cache.track(gvr, Keep::Metadata);
+            }
+            for gvr in controller.watches_changes() {
+                cache.track(gvr, Keep::Dependents);
             }
         }
         for (index, controller) in driver.controllers.iter().enumerate() {
@@ -129,6 +134,14 @@ impl Driver {
         }
         for index in &driver.everything {
             tell(*index);
+        }
+    }
+
+    fn relisted(weak: &Weak<Self>, gvr: &GroupVersionResource) {
+        let Some(driver) = weak.upgrade() else { return };
+        for index in &driver.everything {
+            let mut add = |key| driver.queue.add((*index, key));
+            driver.controllers[usize::from(*index)].relisted(&driver.shell.cache, gvr, &mut add);
         }
     }
 
@@ -211,5 +224,6 @@ impl Driver {
 }
 
 fn all_watches(controller: &dyn Controller) -> impl Iterator<Item = &'static GroupVersionResource> {
-    controller.watches().into_iter().chain(controller.watches_metadata())
+    let all = controller.watches().into_iter().chain(controller.watches_metadata());
+    all.chain(controller.watches_changes())
 }

@@ -54,7 +54,11 @@ impl Controller for GarbageCollector {
     }
 
     fn watches_metadata(&self) -> Vec<&'static GroupVersionResource> {
-        vec![&CUSTOM_RESOURCE_DEFINITIONS, &API_SERVICES]
+        vec![&CUSTOM_RESOURCE_DEFINITIONS]
+    }
+
+    fn watches_changes(&self) -> Vec<&'static GroupVersionResource> {
+        vec![&API_SERVICES]
     }
 
     fn watches_everything(&self) -> bool {
@@ -89,6 +93,17 @@ impl Controller for GarbageCollector {
             }
             Some(new) if new.owners != old.owners => self.wake_owners(cache, old, add),
             Some(_) => {}
+        }
+    }
+
+    fn relisted(&self, cache: &Cache, gvr: &GroupVersionResource, add: &mut dyn FnMut(Key)) {
+        let of = |owner: &Owner| {
+            self.resources.of_kind(&owner.api_version, &owner.kind).is_some_and(|scope| scope.gvr == *gvr)
+        };
+        for store in cache.stores() {
+            for entry in store.list("").iter().filter(|entry| entry.owners.iter().any(of)) {
+                add(key_of(store.gvr(), &entry.namespace, &entry.name));
+            }
         }
     }
 
@@ -205,7 +220,7 @@ impl GarbageCollector {
         self.ask(shell, &scope, namespace, owner).await
     }
 
-    /// The cache does not have the owner: only the API itself can say that it is gone.
+    /// The cache does not have the owner (it need not): only the API itself can say that it is gone.
     async fn ask(&self, shell: &Shell, scope: &Scope, namespace: &str, owner: &Owner) -> Result<OwnerState> {
         let found = shell.client.find(&scope.gvr, namespace, &owner.name).await?;
         let Some(found) = found.filter(|found| *meta::uid(found) == *owner.uid) else {

@@ -45,7 +45,7 @@ impl Resources {
         let before = tracked.len();
         for gvr in &wanted {
             if !tracked.contains(gvr) && shell.cache.store(gvr).is_none() {
-                shell.cache.track(gvr, Keep::Metadata);
+                shell.cache.track(gvr, Keep::Dependents);
                 tracked.insert(gvr.clone());
             }
         }

@@ -1,12 +1,15 @@
 //! Sums up what a namespace uses of its quotas.
 
 use super::quota_usage::{self, Usage};
+use crate::driver::Shell;
 use crate::plan::{Action, Controller, Key, Plan};
 use crate::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES};
-use client::{Cache, Change};
+use client::{Cache, Change, Keep, ListOptions, Store};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use object::{GroupVersionResource, Quantity, meta};
+use object::{GroupVersionResource, Quantity, Result, meta};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Objects that quotas may name without `count/`.
 const PLAIN: [&str; 4] = ["configmaps", "secrets", "replicationcontrollers", "resourcequotas"];
@@ -39,30 +42,45 @@ impl Controller for ResourceQuotaController {
         }
     }
 
-    fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {
-        let Some(quota) = cache.get(&RESOURCE_QUOTAS, &key.namespace, &key.name) else {
-            return Plan::nothing();
-        };
-        let hard = quota["spec"]["hard"].as_object().cloned().unwrap_or_default();
-        let usage = used(cache, &quota, now);
-        let zero = Quantity::from_int(0);
-        let mut shown = Map::new();
-        for name in hard.keys() {
-            let amount = usage.get(name).or_else(|| counted(cache, &quota, name).is_none().then_some(&zero));
-            let text = match amount {
-                Some(amount) => amount.to_string(),
-                None => counted(cache, &quota, name).unwrap_or(0).to_string(),
+    fn reconcile<'a>(&'a self, shell: &'a Shell, key: &'a Key) -> BoxFuture<'a, Result<Plan>> {
+        Box::pin(async move {
+            let Some(quota) = shell.cache.get(&RESOURCE_QUOTAS, &key.namespace, &key.name) else {
+                return Ok(Plan::nothing());
             };
-            shown.insert(name.clone(), text.into());
-        }
-        let status = json!({"hard": hard, "used": shown});
-        if status == quota["status"] || meta::deletion_timestamp(&quota).is_some() {
-            return Plan::nothing();
-        }
-        let mut next = (*quota).clone();
-        next["status"] = status;
-        Plan::of(vec![Action::update_status(&RESOURCE_QUOTAS, next)])
+            let mut usage = used(&shell.cache, &quota, shell.now());
+            for name in quota["spec"]["hard"].as_object().into_iter().flatten().map(|(name, _)| name) {
+                if let Some(store) = counted(&shell.cache, &quota, name)
+                    && !usage.contains_key(name)
+                {
+                    let count = count(shell, &store, &key.namespace).await?;
+                    usage.insert(name.clone(), Quantity::from_int(count as i64));
+                }
+            }
+            Ok(decide(&quota, &usage))
+        })
     }
+}
+
+/// How many objects there are: from the cache, where it has all.
+async fn count(shell: &Shell, store: &Store, namespace: &str) -> Result<usize> {
+    if store.keeps(Keep::Metadata) && store.has_synced() {
+        return Ok(store.list(namespace).len());
+    }
+    Ok(shell.client.list_all(store.gvr(), namespace, &ListOptions::default()).await?.items.len())
+}
+
+/// Writes what is used of what is limited.
+fn decide(quota: &Value, usage: &Usage) -> Plan {
+    let hard = quota["spec"]["hard"].as_object().cloned().unwrap_or_default();
+    let shown = |name: &String| usage.get(name).map_or("0".to_owned(), ToString::to_string).into();
+    let used: Map<String, Value> = hard.keys().map(|name| (name.clone(), shown(name))).collect();
+    let status = json!({"hard": hard, "used": used});
+    if status == quota["status"] || meta::deletion_timestamp(quota).is_some() {
+        return Plan::nothing();
+    }
+    let mut next = quota.clone();
+    next["status"] = status;
+    Plan::of(vec![Action::update_status(&RESOURCE_QUOTAS, next)])
 }
 
 /// What pods, services and claims use.
@@ -86,8 +104,8 @@ fn used(cache: &Cache, quota: &Value, now: Timestamp) -> Usage {
     total
 }
 
-/// How many objects there are of the resource that `count/resource.group` names; `None` for other names.
-fn counted(cache: &Cache, quota: &Value, name: &str) -> Option<usize> {
+/// The resource that `count/resource.group` names; `None` for other names.
+fn counted(cache: &Cache, quota: &Value, name: &str) -> Option<Arc<Store>> {
     if quota_usage::has_scopes(quota) {
         return None;
     }
@@ -96,11 +114,7 @@ fn counted(cache: &Cache, quota: &Value, name: &str) -> Option<usize> {
         None => PLAIN.into_iter().find(|plain| *plain == name)?,
     };
     let (resource, group) = wanted.split_once('.').unwrap_or((wanted, ""));
-    let store = cache
-        .stores()
-        .into_iter()
-        .find(|store| store.gvr().resource == resource && store.gvr().group == group)?;
-    Some(store.list(meta::namespace(quota)).len())
+    cache.stores().into_iter().find(|store| store.gvr().resource == resource && store.gvr().group == group)
 }
 
 #[cfg(test)]
@@ -119,7 +133,11 @@ mod tests {
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "a"}});
         let cache = snapshot(vec![quota, pod("p1"), pod("p2"), secret]);
-        let plan = ResourceQuotaController.plan(&cache, &Key::new("a", "q"), Timestamp::UNIX_EPOCH);
+        let quota = cache.get(&RESOURCE_QUOTAS, "a", "q").unwrap();
+        let mut usage = used(&cache, &quota, Timestamp::UNIX_EPOCH);
+        assert_eq!(counted(&cache, &quota, "secrets").unwrap().list("a").len(), 1);
+        usage.insert("secrets".into(), Quantity::from_int(1));
+        let plan = decide(&quota, &usage);
         assert_eq!(
             shown(plan, &cache)[0],
             "update resourcequotas q/status {\"hard\":{\"count/deployments.apps\":\"9\",\"pods\":\"5\",\"requests.cpu\":\"2\",\
