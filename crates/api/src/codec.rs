@@ -19,6 +19,9 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
             let decoded =
                 decode::decode_json(schema_of(target, resource).get(), &call.body, strictness(call));
             decoded.map_err(|e| match decode::decode_untyped(&call.body, Strictness::Ignore) {
+                Ok(read) if !read.value.is_object() && !resource.custom => {
+                    unrecognized(&expected, &in_json(&no_type_meta(&read.value)), &call.body)
+                }
                 Err(syntax) if !resource.custom => unrecognized(&expected, &in_json(&syntax.0), &call.body),
                 _ => unhandled(&expected, &e.0),
             })?
@@ -107,6 +110,17 @@ fn unrecognized(expected: &GroupVersionKind, why: &str, body: &[u8]) -> ApiError
         expected.kind,
         summary(body)
     ))
+}
+
+fn no_type_meta(value: &Value) -> String {
+    let what = match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        _ => "bool",
+    };
+    let into = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    format!("json: cannot unmarshal {what} into Go value of type {into}")
 }
 
 fn in_json(why: &str) -> String {
@@ -207,28 +221,37 @@ fn check_kind_in(
 
 fn check_kind(head: &TypeMeta, expected: &GroupVersionKind) -> Result<()> {
     let TypeMeta { api_version, kind } = head;
-    let unhandled = |what: String| {
-        Err(ApiError::BadRequest(format!(
-            "{kind} in version \"{}\" cannot be handled as a {}: {what}",
-            api_version.rsplit('/').next().unwrap_or(""),
-            expected.kind
-        )))
-    };
-    if (!kind.is_empty() && *kind != expected.kind)
-        || (!api_version.is_empty() && *api_version != expected.api_version())
-    {
-        let got = object::GroupVersion::parse(api_version).unwrap_or_default().kind(kind);
-        if *kind == expected.kind || schema::builtin().by_gvk(&got).is_some() {
-            return Err(ApiError::BadRequest(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({})",
-                expected.api_version()
-            )));
-        }
-        return unhandled(format!(
-            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-        ));
+    let same_version = api_version.is_empty() || *api_version == expected.api_version();
+    if same_version && (kind.is_empty() || *kind == expected.kind) {
+        return Ok(());
     }
-    Ok(())
+    let got = object::GroupVersion::parse(api_version).unwrap_or_default().kind(kind);
+    let got = if api_version.is_empty() { expected.group_version().kind(kind) } else { got };
+    let known = schema::builtin().by_gvk(&got).is_some();
+    if known && got.kind == expected.kind {
+        return Err(ApiError::BadRequest(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        )));
+    }
+    let what = if known {
+        format!(
+            "converting ({}.{}) to ({}.{}): unknown conversion",
+            got.version,
+            got.kind,
+            crate::respond::go_package(&expected.group),
+            expected.kind
+        )
+    } else {
+        let version = got.group_version();
+        format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    };
+    Err(ApiError::BadRequest(format!(
+        "{kind} in version \"{}\" cannot be handled as a {}: {what}",
+        got.version, expected.kind
+    )))
 }
 
 /// The options every write takes in its query.
@@ -417,7 +440,7 @@ pub(crate) fn default_custom(resource: &Resource, object: &mut Value) {
 
 /// A patch body must be JSON.
 pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
-    schema::decode::decode_untyped(body, Strictness::Ignore)
+    decode::decode_untyped(body, Strictness::Ignore)
         .map(|decoded| decoded.value)
         .map_err(|e| ApiError::BadRequest(format!("error decoding patch: {}", e.0)))
 }

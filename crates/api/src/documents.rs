@@ -40,9 +40,11 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     }
     match path.trim_end_matches('/') {
         "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
-        "/metrics" => {
-            Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", call.api.metrics.text()))
-        }
+        "/metrics" => Ok(respond::bytes(
+            200,
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            call.api.metrics.text(),
+        )),
         "/openid/v1/jwks" => {
             let keys = tokens::jwks(&call.api.config.verifier.keys);
             published(call, "application/jwk-set+json", keys.to_string())

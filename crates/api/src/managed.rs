@@ -10,7 +10,7 @@ use object::{Result, Value, json, meta};
 use std::sync::Arc;
 
 /// Gives the fields of a new object to the request's manager.
-pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
+pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage, object: &mut Value) {
     let emptied = emptied_lists(write, object);
     for pointer in &emptied {
         if let Some(list) = object.pointer_mut(pointer) {
@@ -27,7 +27,8 @@ pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage<'_>, object: &
 
 /// Lists that every object of a kind has, that are sent empty and kept as none: whoever sent them owns them.
 fn emptied_lists(write: &Write<'_>, object: &Value) -> Vec<&'static str> {
-    const LISTS: [(&str, &str); 3] = [("CSINode", "/spec/drivers"), ("Role", "/rules"), ("ClusterRole", "/rules")];
+    const LISTS: [(&str, &str); 3] =
+        [("CSINode", "/spec/drivers"), ("Role", "/rules"), ("ClusterRole", "/rules")];
     let kind = write.target.resource.kind.as_str();
     let known = LISTS.iter().filter(|(of, _)| *of == kind).map(|(_, pointer)| *pointer);
     let unset: Vec<_> = known.filter(|pointer| object.pointer(pointer).is_some_and(Value::is_null)).collect();
@@ -39,11 +40,10 @@ fn emptied_lists(write: &Write<'_>, object: &Value) -> Vec<&'static str> {
 }
 
 /// Gives the fields that changed to whoever changed them.
-pub(crate) fn settle_update(write: &Write<'_>, manage_as: &Manage<'_>, object: &mut Value) {
+pub(crate) fn settle_update(write: &Write<'_>, manage_as: &Manage, object: &mut Value) {
     let manager = match manage_as {
         Manage::Applied | Manage::Nobody => return,
         Manage::Update => manager_name(write.call),
-        Manage::Named(name) => (*name).to_owned(),
     };
     manage(write.call, write.target, &manager, |fields, info| fields.update(write.old, object, info));
 }

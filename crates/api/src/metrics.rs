@@ -45,10 +45,22 @@ impl Default for Metrics {
         let watches = Gauge::default();
         let syncs = Family::default();
         let mut registry = Registry::default();
-        registry.register("apiserver_request", "Requests answered, by verb, resource and code", requests.clone());
-        registry.register("apiserver_request_duration_seconds", "Time until the answer begins", seconds.clone());
+        registry.register(
+            "apiserver_request",
+            "Requests answered, by verb, resource and code",
+            requests.clone(),
+        );
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "Time until the answer begins",
+            seconds.clone(),
+        );
         registry.register("apiserver_longrunning_requests", "Watches and streams under way", watches.clone());
-        registry.register("joey_syncs", "Objects brought up to date with the host, by kind and outcome", syncs.clone());
+        registry.register(
+            "joey_syncs",
+            "Objects brought up to date with the host, by kind and outcome",
+            syncs.clone(),
+        );
         Self { registry, requests, seconds, watches, syncs }
     }
 }
@@ -56,7 +68,9 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts an answered request.
     pub(crate) fn answered(&self, about: About, code: u16, took: Duration) {
-        self.requests.get_or_create(&RequestLabels { verb: about.verb, resource: about.resource, code }).inc();
+        self.requests
+            .get_or_create(&RequestLabels { verb: about.verb, resource: about.resource, code })
+            .inc();
         self.seconds.observe(took.as_secs_f64());
     }
 
@@ -103,11 +117,13 @@ impl About {
         let resource = match &call.info.resource {
             None => String::new(),
             Some(at) => {
-                let known = kinds::builtin().iter().any(|r| r.gvr.resource == at.resource && r.gvr.group == at.group);
+                let known =
+                    kinds::builtin().iter().any(|r| r.gvr.resource == at.resource && r.gvr.group == at.group);
                 let name = if known { at.resource.as_str() } else { "custom" };
                 // Of subresources only those that exist are told apart, so that nobody makes up labels.
                 match at.subresource.as_str() {
-                    sub @ ("status" | "scale" | "log" | "exec" | "attach" | "portforward" | "proxy" | "token" | "binding" | "eviction") => {
+                    sub @ ("status" | "scale" | "log" | "exec" | "attach" | "portforward" | "proxy"
+                    | "token" | "binding" | "eviction") => {
                         format!("{name}/{sub}")
                     }
                     _ => name.to_owned(),

@@ -19,21 +19,19 @@ pub(crate) struct Write<'a> {
 }
 
 /// Who owns the changed fields.
-pub(crate) enum Manage<'a> {
+pub(crate) enum Manage {
     /// Changed fields go to the request's manager.
     Update,
     /// The transformation was a server-side apply and settled ownership itself.
     Applied,
     /// Nobody: the server changes its own bookkeeping.
     Nobody,
-    /// Changed fields go to this manager.
-    Named(&'a str),
 }
 
 /// From a decoded new object to the one to store, and what was allocated for it.
 pub(crate) async fn admit_create(
     write: &Write<'_>,
-    manage: &Manage<'_>,
+    manage: &Manage,
     mut object: Value,
 ) -> Result<(Value, Allocation)> {
     let (call, target) = (write.call, write.target);
@@ -63,7 +61,7 @@ pub(crate) async fn admit_create(
 /// From a transformed object to the one to store in place of `write.old`, and what was allocated for it.
 pub(crate) async fn admit_update(
     write: &Write<'_>,
-    manage: &Manage<'_>,
+    manage: &Manage,
     mut object: Value,
 ) -> Result<(Value, Allocation)> {
     let (call, target) = (write.call, write.target);

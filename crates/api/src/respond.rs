@@ -96,7 +96,7 @@ fn not_acceptable_list(target: &Target) -> ApiError {
 }
 
 /// The name of the Go package of a group's internal types.
-fn go_package(group: &str) -> &str {
+pub(crate) fn go_package(group: &str) -> &str {
     if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }
 

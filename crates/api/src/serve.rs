@@ -59,7 +59,14 @@ impl Api {
         };
         let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
         let (code, took) = (answer.status().as_u16(), began.elapsed());
-        tracing::debug!(verb = about.verb(), path = about.path, user, code, micros = took.as_micros() as u64, "request");
+        tracing::debug!(
+            verb = about.verb(),
+            path = about.path,
+            user,
+            code,
+            micros = took.as_micros() as u64,
+            "request"
+        );
         self.metrics.answered(about, code, took);
         if let Body::Stream(stream) = answer.body_mut() {
             let streaming = self.metrics.streaming();

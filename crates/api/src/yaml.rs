@@ -99,9 +99,7 @@ fn scalar_text(out: &mut String, text: &str, depth: usize, may_be_block: bool) {
     let printable = text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control());
     if may_be_block && text.contains('\n') && printable && !text.starts_with([' ', '\n']) {
         block(out, text, depth);
-    } else if !printable || text.contains(['\n', '\t']) {
-        out.push_str(&Value::from(text).to_string());
-    } else if reads_as_other(text) {
+    } else if !printable || text.contains(['\n', '\t']) || reads_as_other(text) {
         out.push_str(&Value::from(text).to_string());
     } else if is_plain(text) {
         out.push_str(text);

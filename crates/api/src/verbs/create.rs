@@ -20,7 +20,7 @@ pub(crate) async fn create(call: &Call, target: &mut Target) -> Result<Answer> {
 pub(crate) async fn create_object(
     call: &Call,
     target: &mut Target,
-    manage: &Manage<'_>,
+    manage: &Manage,
     mut object: Value,
 ) -> Result<Outgoing> {
     codec::match_path(target, &mut object)?;

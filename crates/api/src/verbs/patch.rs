@@ -35,11 +35,7 @@ async fn is_absent(call: &Call, target: &Target) -> Result<bool> {
     Ok(call.api.store.get(&target.key()).await.map_err(failure::store)?.0.is_none())
 }
 
-async fn create_by_apply(
-    call: &Call,
-    target: &mut Target,
-    config: &Value,
-) -> Result<crate::respond::Outgoing> {
+async fn create_by_apply(call: &Call, target: &mut Target, config: &Value) -> Result<respond::Outgoing> {
     if !meta::uid(config).is_empty() {
         return Err(ApiError::Conflict {
             resource: target.group_resource(),
@@ -69,10 +65,7 @@ impl Patch {
                 if call.query.get("fieldManager").is_empty() {
                     return Err(codec::invalid_patch_options("fieldManager", "is required for apply patch"));
                 }
-                Ok(Self::Apply {
-                    config: codec::apply_config(call)?,
-                    force: call.query.flag("force"),
-                })
+                Ok(Self::Apply { config: codec::apply_config(call)?, force: call.query.flag("force") })
             }
             _ => Err(unsupported(custom)),
         }

@@ -54,7 +54,7 @@ fn gone_precondition(target: &Target, body: &Value) -> ApiError {
 pub(crate) async fn change(
     call: &Call,
     target: &Target,
-    manage: pipeline::Manage<'_>,
+    manage: pipeline::Manage,
     transform: impl Fn(&Value) -> Result<Value> + Send + Sync,
 ) -> Result<Outgoing> {
     let key = target.key();

@@ -60,7 +60,7 @@ pub(super) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The names of the containers that `bad` picks.
-pub(super) fn named<'a>(pod: &'a Value, bad: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+pub(super) fn named(pod: &Value, bad: impl Fn(&Value) -> bool) -> Vec<&str> {
     containers(pod).filter(|c| bad(c)).filter_map(|c| c["name"].as_str()).collect()
 }
 

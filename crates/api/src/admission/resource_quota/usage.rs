@@ -22,11 +22,12 @@ const BARE: [&str; 7] = [
 
 /// Is the write of this resource one that quotas look at?
 pub(super) fn handles(resource: &str, subresource: &str, operation: Operation) -> bool {
-    match (resource, subresource, operation) {
-        (_, "", Operation::Create) | ("pods", "resize", Operation::Update) => true,
-        ("services" | "persistentvolumeclaims", "", Operation::Update) => true,
-        _ => false,
-    }
+    matches!(
+        (resource, subresource, operation),
+        (_, "", Operation::Create)
+            | ("pods", "resize", Operation::Update)
+            | ("services" | "persistentvolumeclaims", "", Operation::Update)
+    )
 }
 
 /// Does `quota`, a name in a quota, count objects of `resource`?

@@ -1,0 +1,78 @@
+//! Custom resources, from their definition to its deletion.
+
+use crate::cluster::Cluster;
+use object::{Value, json};
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
+
+fn definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                    "spec": {"type": "object", "properties": {
+                        "size": {"type": "integer", "minimum": 1, "default": 3}, "color": {"type": "string"},
+                    }},
+                    "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                }}},
+            }],
+        },
+    })
+}
+
+#[tokio::test]
+async fn definitions_are_served_at_once() {
+    let cluster = Cluster::new().await;
+    assert_eq!(cluster.get(WIDGETS).await.code, 404);
+    cluster.create(DEFINITIONS, definition()).await;
+    assert_eq!(cluster.get(WIDGETS).await.code, 200);
+    assert_eq!(cluster.get("/apis/example.com/v1").await.body["resources"][0]["name"], "widgets");
+    let service = cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com").await;
+    assert_eq!(service.code, 200, "{}", service.body);
+    let established = cluster.get(&format!("{DEFINITIONS}/widgets.example.com")).await.body;
+    assert_eq!(established["status"]["conditions"][1]["type"], "Established", "{established}");
+}
+
+#[tokio::test]
+async fn schemas_prune_default_and_validate() {
+    let cluster = Cluster::new().await;
+    cluster.create(DEFINITIONS, definition()).await;
+    let widget = |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec});
+    let refused = cluster.post(WIDGETS, widget(json!({"size": 0}))).await;
+    assert_eq!(refused.body["details"]["causes"][0]["field"], "spec.size", "{}", refused.body);
+    let made = cluster.post(WIDGETS, widget(json!({"unknown": 1}))).await;
+    assert_eq!(made.body["spec"], json!({"size": 3}));
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    let status =
+        cluster.merge(&format!("{WIDGETS}/w/status"), json!({"spec": {"size": 9}, "status": {"x": 1}})).await;
+    assert_eq!((&status.body["spec"]["size"], &status.body["status"]["x"]), (&json!(3), &json!(1)));
+}
+
+#[tokio::test]
+async fn objects_go_with_their_definition() {
+    let cluster = Cluster::new().await;
+    cluster.create(DEFINITIONS, definition()).await;
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    cluster.create(WIDGETS, widget).await;
+    cluster.delete(&format!("{DEFINITIONS}/widgets.example.com")).await;
+    assert_eq!(cluster.get(&format!("{DEFINITIONS}/widgets.example.com")).await.code, 404);
+    cluster.create(DEFINITIONS, definition()).await;
+    assert_eq!(cluster.get(WIDGETS).await.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn names_in_use_are_refused() {
+    let cluster = Cluster::new().await;
+    cluster.create(DEFINITIONS, definition()).await;
+    let mut other = definition();
+    other["metadata"]["name"] = "things.example.com".into();
+    other["spec"]["names"] = json!({"plural": "things", "kind": "Widget"});
+    cluster.create(DEFINITIONS, other).await;
+    let other = cluster.get(&format!("{DEFINITIONS}/things.example.com")).await.body;
+    assert_eq!(other["status"]["conditions"][0]["status"], "False", "{other}");
+    assert_eq!(cluster.get("/apis/example.com/v1/things").await.code, 404);
+}

@@ -1,0 +1,9 @@
+//! The pipeline as its clients see it: an [`api::Api`] on a store in memory, asked through [`api::Api::serve`].
+
+mod access;
+mod admission;
+mod cluster;
+mod definitions;
+mod lists;
+mod objects;
+mod watches;
