@@ -251,9 +251,8 @@ fn prepare(gvk: &GroupVersionKind, object: &mut Value, path: &str, old: Option<&
         let cut: String = generated.chars().take(58).collect();
         object::meta::set(object, "name", format!("{cut}abcde"));
     }
-    match gvk.kind.as_str() {
-        "Secret" => string_data(object),
-        _ => {}
+    if gvk.kind == "Secret" {
+        string_data(object);
     }
     structs(&gvk.kind, object);
     kinds::defaulting::default(gvk, object);
