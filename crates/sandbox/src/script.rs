@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Sleeps of a dry run before a script counts as one that never ends.
 const SLEEPS: u32 = 500;
+/// Commands of a dry run, likewise.
+const COMMANDS: u64 = 20_000;
 
 /// Reads everything that starting `pod` depends on.
 pub fn prepare(pod: &Value, sources: &Sources, place: &Place<'_>) -> Prepared {
@@ -80,7 +82,9 @@ fn outcome(
     }
     let mut io = Dry { elapsed: 0.0, sleeps: 0 };
     // The futures of a dry run are always ready.
-    let result = shell(pod, container, variables, sources, place, &mut io).command(&argv).now_or_never();
+    let mut shell = shell(pod, container, variables, sources, place, &mut io);
+    shell.patience = COMMANDS;
+    let result = shell.command(&argv).now_or_never();
     match result {
         Some(Ok(code)) => Outcome::Exits { code, after: io.elapsed },
         Some(Err(Stop::Forever(_))) | Some(Err(Stop::Over)) | None => Outcome::Runs,
@@ -148,6 +152,24 @@ mod tests {
         check(&["wget", "web:80"], exits(0, 0.0));
         check(&["sh", "-c", "apt-get update && apt-get install -y curl; /usr/bin/server"], Outcome::Runs);
         check(&[], Outcome::Runs);
+    }
+
+    #[test]
+    fn hostile_scripts_stay_small() {
+        let bombs = [
+            "x=a; while true; do x=$x$x$x$x; done",
+            "echo a > /f; while true; do cat /f /f /f >> /g; cat /g /g > /f; done",
+            "for i in $(seq 10000); do export v$i=$i; echo x > /f$i; done",
+            "while true; do for i in $(seq 100); do echo $i; done; sleep 0.1; done",
+        ];
+        for bomb in bombs {
+            let began = std::time::Instant::now();
+            check(&["sh", "-c", bomb], Outcome::Runs);
+            assert!(began.elapsed().as_secs() < 5, "{bomb}");
+        }
+        check(&["sh", "-c", &"(".repeat(5000)], Outcome::Runs);
+        check(&["sh", "-c", &"echo $(".repeat(500)], Outcome::Runs);
+        check(&["sh", "-c", &"! ".repeat(5000)], Outcome::Runs);
     }
 
     #[test]

@@ -245,4 +245,18 @@ mod tests {
         assert!(Unpack::default().block(b"rubbish").is_err());
         assert!(Unpack::default().block(&[0x78]).is_err());
     }
+
+    #[test]
+    fn any_bytes_are_read_or_refused() {
+        let good = Pack::default().block(&pairs(&[("streamtype", "data"), ("port", "80")])).unwrap();
+        for at in 0..good.len() {
+            for flip in [1, 0x10, 0x80] {
+                let mut bad = good.clone();
+                bad[at] ^= flip;
+                // Whatever comes out, it comes to an end.
+                let _ = Unpack::default().block(&bad);
+            }
+            let _ = Unpack::default().block(&good[..at]);
+        }
+    }
 }

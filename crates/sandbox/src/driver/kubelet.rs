@@ -165,16 +165,16 @@ impl Kubelet for SandboxKubelet {
     }
 
     fn port_forward(&self, namespace: &str, pod: &str) -> BoxFuture<'_, Result<Box<dyn PortForward>>> {
-        let found = self.shared().and_then(|shared| shared.local_pod(namespace, pod));
+        let found = self.shared().and_then(|shared| Ok((shared.local_pod(namespace, pod)?, shared)));
         Box::pin(async move {
-            let pod = found?;
+            let (pod, shared) = found?;
             if pod["status"]["phase"] != "Running" {
                 let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
                 return Err(ApiError::BadRequest(format!(
                     "unable to forward port because pod is not running. Current status={phase}"
                 )));
             }
-            Ok(Box::new(Network { pod }) as Box<dyn PortForward>)
+            Ok(Box::new(Network { pod, shared }) as Box<dyn PortForward>)
         })
     }
 
@@ -217,6 +217,7 @@ fn require_running(found: &Found) -> Result<()> {
 /// The network of a simulated pod: behind each port that its containers declare, something answers HTTP.
 struct Network {
     pod: Arc<Value>,
+    shared: Arc<Shared>,
 }
 
 fn listens(pod: &Value, port: u16) -> bool {
@@ -242,8 +243,10 @@ impl PortForward for Network {
             }
             let (ours, theirs) = tokio::io::duplex(16 << 10);
             let pod = self.pod.clone();
-            // Ends with the connection: the other end is dropped by whoever forwards.
-            tokio::spawn(async move { answer(ours, &pod, port).await });
+            let shutdown = self.shared.shutdown.clone();
+            self.shared.tasks.spawn(async move {
+                let _ = shutdown.run_until_cancelled(answer(ours, &pod, port)).await;
+            });
             Ok(Box::new(theirs) as Box<dyn Io>)
         })
     }

@@ -436,3 +436,85 @@ fn assignment(word: &Word) -> Option<(String, Word)> {
     parts.extend_from_slice(&word.0[1..]);
     Some((name.to_owned(), Word(parts)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same words in every run.
+    fn random(state: &mut u64) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state >> 33) as usize
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused() {
+        let pieces = [
+            "echo",
+            " ",
+            ";",
+            "\n",
+            "&&",
+            "||",
+            "|",
+            "&",
+            "(",
+            ")",
+            "$(",
+            "$((",
+            "))",
+            "${x:-y}",
+            "${",
+            "}",
+            "$x",
+            "$",
+            "`",
+            "'",
+            "\"",
+            "\\",
+            "é",
+            "if",
+            "then",
+            "fi",
+            "while",
+            "do",
+            "done",
+            "for i in a",
+            ">",
+            ">>",
+            "2>&1",
+            "<",
+            "x=1",
+            "#",
+            "!",
+            "{",
+            "esac",
+            "1+2",
+            "\u{0}",
+        ];
+        let (mut state, mut read) = (0x9e37_79b9_7f4a_7c15, 0);
+        for _ in 0..20_000 {
+            let length = random(&mut state) % 12;
+            let text: String = (0..length).map(|_| pieces[random(&mut state) % pieces.len()]).collect();
+            read += usize::from(parse(&text).is_some());
+            super::super::arithmetic::evaluate(&text, |_| "1".into());
+        }
+        assert!((1_000..19_000).contains(&read), "{read} were read");
+    }
+
+    #[test]
+    fn words_are_taken_apart() {
+        let Some(Node::List(nodes)) = parse("a=1 echo \"$x\" '$y' ${z:-d} > f # rest") else { panic!() };
+        let text = |text: &str| Word(vec![Part::Text(text.into())]);
+        let variable = |name: &str, default: &str, quoted| {
+            Word(vec![Part::Variable(name.into(), default.into(), quoted)])
+        };
+        let mut quoted = variable("x", "", true);
+        quoted.0.push(Part::Text(String::new()));
+        let words = vec![text("echo"), quoted, text("$y"), variable("z", "d", false)];
+        let redirect = Redirect { from: 1, append: false, to: text("f") };
+        assert_eq!(nodes, [Node::Simple(vec![("a".into(), text("1"))], words, vec![redirect])]);
+    }
+}

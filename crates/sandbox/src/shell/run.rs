@@ -7,9 +7,13 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 
 /// Commands between two sleeps before a script counts as one that never ends.
-const BUSY: u32 = 5_000;
-/// Bytes that a substitution or pipe may hold; the rest is cut off.
-const CAPTURE: usize = 256 << 10;
+const BUSY: u32 = 2_000;
+/// Bytes that a substitution, pipe or file may hold; the rest is cut off.
+const CAPTURE: usize = 64 << 10;
+/// Bytes of one variable or word; the rest is cut off.
+const WORD: usize = 16 << 10;
+/// Variables and files; a script that makes more counts as one that never ends.
+const NAMES: usize = 2_000;
 /// Scripts started by scripts.
 const DEPTH: u32 = 12;
 
@@ -54,6 +58,8 @@ pub struct Shell<'a> {
     pub unknown: Unknown,
     /// Where text and time go.
     pub io: &'a mut dyn Io,
+    /// Commands that may still be run; more, and it counts as one that never ends.
+    pub patience: u64,
     /// Stop at the first failure (`set -e`).
     errexit: bool,
     code: i32,
@@ -80,6 +86,7 @@ impl<'a> Shell<'a> {
             hostname: hostname.to_owned(),
             unknown,
             io,
+            patience: u64::MAX,
             errexit: false,
             code: 0,
             busy: 0,
@@ -206,7 +213,9 @@ impl<'a> Shell<'a> {
     fn node<'b>(&'b mut self, node: &'b Node) -> BoxFuture<'b, Result<Flow, Stop>> {
         async move {
             self.busy += 1;
-            if self.busy > BUSY {
+            self.patience = self.patience.saturating_sub(1);
+            let names = self.variables.len().max(self.files.len());
+            if self.busy > BUSY || self.patience == 0 || names > NAMES {
                 return Err(Stop::Forever("sh".into()));
             }
             let flow = match node {
@@ -318,7 +327,7 @@ impl<'a> Shell<'a> {
         redirects: &[Redirect],
     ) -> Result<Flow, Stop> {
         for (name, word) in assignments {
-            let value = self.expand(word).await?.join(" ");
+            let value = cut(self.expand(word).await?.join(" "), WORD);
             self.variables.insert(name.clone(), value);
         }
         let mut argv = vec![];
@@ -346,7 +355,9 @@ impl<'a> Shell<'a> {
         if path.starts_with("/dev/") {
             // `/dev/null`; `/proc/1/fd/1` and the like are lost too.
         } else if append {
-            self.files.entry(path).or_default().extend_from_slice(text.as_bytes());
+            let file = self.files.entry(path).or_default();
+            file.extend_from_slice(text.as_bytes());
+            file.truncate(CAPTURE);
         } else {
             self.files.insert(path, text.into_bytes());
         }
@@ -419,6 +430,9 @@ impl<'a> Shell<'a> {
                 fields.last_mut().expect("never empty").push_str(piece);
             }
         }
+        if fields.len() == 1 {
+            fields = fields.into_iter().map(|field| cut(field, WORD)).collect();
+        }
         Ok(if empty { vec![] } else { fields })
     }
 
@@ -430,4 +444,9 @@ impl<'a> Shell<'a> {
             name => self.variables.get(name).cloned().unwrap_or_default(),
         }
     }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
