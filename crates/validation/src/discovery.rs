@@ -4,7 +4,7 @@ use crate::ip;
 use crate::node::{
     Errors, IMMUTABLE, Node, check_required_supported, check_supported, check_text, check_text_if_set,
 };
-use object::{FieldError, names};
+use object::{FieldError, Path, names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -76,6 +76,7 @@ pub fn endpoint_slice_update(e: &mut Errors, new: &Value, old: &Value) {
 fn slice(e: &mut Errors, object: &Value, kept: &[&str]) {
     let root = Node::root(object);
     check_required_supported(e, &root.get("addressType"), &["FQDN", "IPv4", "IPv6"]);
+    ports(e, &root.get("ports"));
     let endpoints = root.get("endpoints");
     if endpoints.len() > 1000 {
         e.push(FieldError::too_many(&endpoints.path, endpoints.len(), 1000));
@@ -83,7 +84,6 @@ fn slice(e: &mut Errors, object: &Value, kept: &[&str]) {
         let kind = root.get("addressType").text();
         endpoints.items().for_each(|x| endpoint(e, &x, kind, kept));
     }
-    ports(e, &root.get("ports"));
 }
 
 fn endpoint(e: &mut Errors, endpoint: &Node<'_>, kind: &str, kept: &[&str]) {
@@ -95,7 +95,7 @@ fn endpoint(e: &mut Errors, endpoint: &Node<'_>, kind: &str, kept: &[&str]) {
     }
     for address in addresses.items() {
         match kind {
-            "IPv4" | "IPv6" => ip_of_family(e, &address, kind == "IPv6", kept),
+            "IPv4" | "IPv6" => ip_of_family(e, &address, &addresses.path, kind == "IPv6", kept),
             "FQDN" => domain(e, &address),
             _ => {}
         }
@@ -111,10 +111,9 @@ fn endpoint(e: &mut Errors, endpoint: &Node<'_>, kind: &str, kept: &[&str]) {
     if endpoint.get("hostname").is_set() {
         check_text(e, &endpoint.get("hostname"), names::dns1123_label);
     }
-    for (list, what) in [
-        ("forZones", names::qualified_name as fn(&str) -> Vec<String>),
-        ("forNodes", names::dns1123_subdomain),
-    ] {
+    for (list, what) in
+        [("forZones", names::label_value as fn(&str) -> Vec<String>), ("forNodes", names::dns1123_subdomain)]
+    {
         hints(e, &endpoint.get("hints").get(list), what);
     }
 }
@@ -127,26 +126,26 @@ fn hints(e: &mut Errors, hints: &Node<'_>, check: fn(&str) -> Vec<String>) {
     let mut seen = BTreeSet::new();
     for hint in hints.items() {
         let name = hint.get("name");
-        if name.is_empty() {
-            e.push(name.required(""));
-        } else {
-            if !seen.insert(name.text()) {
-                e.push(name.duplicate());
-            }
-            check_text(e, &name, check);
+        if !seen.insert(name.text()) {
+            e.push(FieldError::duplicate(&name.path, &json!(name.text())));
         }
+        check_text(e, &name, check);
     }
 }
 
-fn ip_of_family(e: &mut Errors, address: &Node<'_>, v6: bool, kept: &[&str]) {
+fn ip_of_family(e: &mut Errors, address: &Node<'_>, all: &Path, v6: bool, kept: &[&str]) {
     let before = e.len();
-    ip::legacy_ip(e, address, kept);
+    if v6 && !kept.contains(&address.text()) {
+        ip::canonical_ip(e, address);
+    } else {
+        ip::legacy_ip(e, address, kept);
+    }
     if e.len() > before {
         return;
     }
     let family = if v6 { "IPv6" } else { "IPv4" };
     if address.text().contains(':') != v6 {
-        e.push(address.invalid(&format!("must be an {family} address")));
+        e.push(address.moved(all.clone()).invalid(&format!("must be an {family} address")));
     }
     ip::non_special(e, address);
 }

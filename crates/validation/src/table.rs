@@ -37,6 +37,9 @@ const fn rule(check: NameCheck, namespaced: bool) -> NameRule {
 const SUBDOMAIN: NameRule = rule(names::dns1123_subdomain, true);
 /// Cluster-wide, named as a DNS subdomain.
 pub const CLUSTER: NameRule = rule(names::dns1123_subdomain, false);
+/// In a namespace, named as anything that can be part of a path.
+const ANY_SEGMENT: NameRule =
+    NameRule { check: names::path_segment_name, namespaced: true, strict_finalizers: false };
 /// A Pod's.
 pub const POD: NameRule = SUBDOMAIN;
 /// A Namespace's.
@@ -165,7 +168,7 @@ fn workload(kind: &str) -> Option<Row> {
         }
         "Scale" => once(SUBDOMAIN, autoscaling::scale, |e, new, _| autoscaling::scale(e, new), unchanged),
         "PodDisruptionBudget" => {
-            once(SUBDOMAIN, policy::budget, policy::budget_update, policy::budget_status)
+            once(ANY_SEGMENT, policy::budget, policy::budget_update, policy::budget_status)
         }
         _ => return None,
     })

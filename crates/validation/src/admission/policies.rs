@@ -7,12 +7,37 @@ use object::{FieldError, GroupVersion, names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
+/// Words that CEL keeps for itself.
+const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
 
 /// A ValidatingAdmissionPolicy.
 pub fn validating(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    common(e, &spec);
+    common(e, &spec, false);
     variables(e, &spec.get("variables"));
     let (validations, annotations) = (spec.get("validations"), spec.get("auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
@@ -29,7 +54,7 @@ pub fn validating_update(e: &mut Errors, new: &Value, _old: &Value) {
     validating(e, new);
 }
 
-fn common(e: &mut Errors, spec: &Node<'_>) {
+fn common(e: &mut Errors, spec: &Node<'_>, mutates: bool) {
     failure_policy(e, &spec.get("failurePolicy"));
     if spec.get("paramKind").is_set() {
         param_kind(e, &spec.get("paramKind"));
@@ -37,6 +62,9 @@ fn common(e: &mut Errors, spec: &Node<'_>) {
     let constraints = spec.get("matchConstraints");
     if constraints.is_set() {
         match_resources(e, &constraints, true);
+        if mutates {
+            mutable_operations(e, &constraints);
+        }
     } else {
         e.push(constraints.required(""));
     }
@@ -68,7 +96,9 @@ fn param_kind(e: &mut Errors, kind: &Node<'_>) {
                     }
                 }
                 let errors = names::dns1035_label(&gv.version);
-                if !errors.is_empty() {
+                if gv.version.is_empty() {
+                    e.push(api_version.invalid("version must be specified"));
+                } else if !errors.is_empty() {
                     e.push(api_version.invalid_as(gv.version, &errors.join(",")));
                 }
             }
@@ -103,16 +133,15 @@ fn match_resources(e: &mut Errors, resources: &Node<'_>, rules_required: bool) {
             e.push(resources.get(selector).required(""));
         }
     }
-    if rules_required && resources.get("resourceRules").is_empty() {
-        e.push(resources.get("resourceRules").required(""));
-    }
     for list in ["resourceRules", "excludeResourceRules"] {
         resources.get(list).items().for_each(|rule| named_rule(e, &rule));
+    }
+    if rules_required && resources.get("resourceRules").is_empty() {
+        e.push(resources.get("resourceRules").required(""));
     }
 }
 
 fn named_rule(e: &mut Errors, rule: &Node<'_>) {
-    rule_with_operations(e, rule, true);
     let mut seen = BTreeSet::new();
     for name in rule.get("resourceNames").items() {
         e.extend(names::path_segment_name(name.text()).iter().map(|m| name.invalid_text(m)));
@@ -120,19 +149,27 @@ fn named_rule(e: &mut Errors, rule: &Node<'_>) {
             e.push(name.duplicate());
         }
     }
+    rule_with_operations(e, rule, true);
+}
+
+/// Deletions cannot be mutated.
+fn mutable_operations(e: &mut Errors, resources: &Node<'_>) {
+    let rules = resources.get("resourceRules");
+    let at = rules.path.field("operations");
+    for operation in rules.items().flat_map(|rule| rule.get("operations").items()) {
+        if !MUTATED.contains(&operation.text()) {
+            e.push(operation.moved(at.clone()).not_supported(&MUTATED));
+        }
+    }
 }
 
 fn variables(e: &mut Errors, variables: &Node<'_>) {
-    let mut seen = BTreeSet::new();
     for variable in variables.items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
-        if name.is_empty() {
+        if name.text().trim().is_empty() {
             e.push(name.required("name is not specified"));
-        } else {
-            check_text(e, &name, names::c_identifier);
-            if !seen.insert(name.text()) {
-                e.push(name.duplicate());
-            }
+        } else if !names::c_identifier(name.text()).is_empty() || RESERVED.contains(&name.text()) {
+            e.push(name.invalid("must be a valid CEL identifier"));
         }
         if expression.text().trim().is_empty() {
             e.push(expression.required("expression is not specified"));
@@ -151,11 +188,9 @@ fn validation(e: &mut Errors, validation: &Node<'_>) {
     }
     let text = message.text();
     if !text.is_empty() && text.trim().is_empty() {
-        e.push(message.invalid("message must be non-empty if specified"));
-    } else if text.trim().contains('\n') {
-        e.push(message.invalid("message must not contain line breaks"));
-    } else if text.is_empty() && expression.text().trim().contains('\n') {
-        e.push(message.required("message must be specified if expression contains line breaks"));
+        e.push(message.invalid("must be non-empty if specified"));
+    } else if text.trim().contains(['\n', '\r']) {
+        e.push(message.invalid("must not contain line breaks"));
     }
     one_of(e, &validation.get("reason"), &REASONS);
 }
@@ -169,20 +204,19 @@ fn audit_annotations(e: &mut Errors, annotations: &Node<'_>, object: &Value) {
     let mut seen = BTreeSet::new();
     for annotation in annotations.items() {
         let (key, value) = (annotation.get("key"), annotation.get("valueExpression"));
-        if key.is_empty() {
-            e.push(key.required(""));
+        if policy.is_empty() {
+            e.push(key.invalid_text("requires metadata.name be non-empty"));
         } else {
-            e.extend(
-                names::qualified_name(&format!("{policy}/{}", key.text())).iter().map(|m| key.invalid(m)),
-            );
-            if !seen.insert(key.text()) {
-                e.push(key.duplicate());
-            }
+            let full = format!("{policy}/{}", key.text());
+            e.extend(names::qualified_name(&full).iter().map(|m| key.invalid_as(full.as_str(), m)));
         }
         if value.text().trim().is_empty() {
             e.push(value.required("valueExpression is not specified"));
-        } else if value.len() > 5 * 1024 {
-            e.push(value.too_long(5 * 1024));
+        } else if value.text().trim().len() > 5 * 1024 {
+            e.push(value.required("must not exceed 5120 bytes in length"));
+        }
+        if !seen.insert(key.text()) {
+            e.push(FieldError::duplicate(&key.path, &json!(key.text())));
         }
     }
 }
@@ -204,9 +238,6 @@ pub fn validating_binding_update(e: &mut Errors, new: &Value, _old: &Value) {
 }
 
 fn actions(e: &mut Errors, actions: &Node<'_>) {
-    if actions.is_empty() {
-        e.push(actions.required("at least one validation action is required"));
-    }
     let mut seen = BTreeSet::new();
     for action in actions.items() {
         one_of(e, &action, &["Audit", "Deny", "Warn"]);
@@ -217,7 +248,10 @@ fn actions(e: &mut Errors, actions: &Node<'_>) {
     if seen.contains("Deny") && seen.contains("Warn") {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API \
                       response and headers serves no purpose)";
-        e.push(actions.invalid_as(json!(["Deny", "Warn"]), detail));
+        e.push(actions.invalid(detail));
+    }
+    if seen.is_empty() {
+        e.push(actions.required("at least one validation action is required"));
     }
 }
 
@@ -242,17 +276,17 @@ fn param_ref(e: &mut Errors, reference: &Node<'_>) {
     if name.is_empty() && !selector.is_set() {
         e.push(reference.required("one of name or selector must be specified"));
     }
-    if missing.is_set() {
-        one_of(e, &missing, &["Allow", "Deny"]);
-    } else {
+    if missing.is_empty() {
         e.push(missing.required(""));
+    } else {
+        one_of(e, &missing, &["Deny", "Allow"]);
     }
 }
 
 /// A MutatingAdmissionPolicy.
 pub fn mutating(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    common(e, &spec);
+    common(e, &spec, true);
     variables(e, &spec.get("variables"));
     let mutations = spec.get("mutations");
     if mutations.is_empty() {
@@ -289,17 +323,14 @@ fn mutation(e: &mut Errors, mutation: &Node<'_>) {
     };
     if chosen.is_set() {
         if chosen.get("expression").text().trim().is_empty() {
-            e.push(chosen.get("expression").required("expression is not specified"));
+            e.push(chosen.get("expression").required(""));
         }
     } else {
         e.push(chosen.required(&format!("must be specified when patchType is {}", kind.text())));
     }
     if other.is_set() {
-        e.push(FieldError::invalid(
-            &other.path,
-            &json!("{"),
-            &format!("must not be set when patchType is {}", kind.text()),
-        ));
+        let shown = if kind.text() == "JSONPatch" { "{applyConfiguration}" } else { "{jsonPatch}" };
+        e.push(other.invalid_as(shown, &format!("must not be specified when patchType is {}", kind.text())));
     }
 }
 
@@ -310,6 +341,7 @@ pub fn mutating_binding(e: &mut Errors, object: &Value) {
     param_ref(e, &spec.get("paramRef"));
     if spec.get("matchResources").is_set() {
         match_resources(e, &spec.get("matchResources"), false);
+        mutable_operations(e, &spec.get("matchResources"));
     }
 }
 

@@ -34,7 +34,7 @@ fn webhooks(e: &mut Errors, object: &Value, mutating: bool) {
     for hook in Node::root(object).get("webhooks").items() {
         webhook(e, &hook, mutating);
         review_versions(e, &hook.get("admissionReviewVersions"));
-        if !seen.insert(hook.get("name").text()) {
+        if !hook.get("name").is_empty() && !seen.insert(hook.get("name").text()) {
             e.push(FieldError::duplicate(&hook.path.field("name"), &json!(hook.get("name").text())));
         }
     }
@@ -185,7 +185,8 @@ fn review_versions(e: &mut Errors, versions: &Node<'_>) {
     let mut seen = BTreeSet::new();
     for version in versions.items() {
         if !seen.insert(version.text()) {
-            e.push(version.invalid("duplicate version"));
+            e.push(version.invalid_text("duplicate version"));
+            continue;
         }
         check_text(e, &version, names::dns1035_label);
     }
@@ -230,46 +231,56 @@ fn resources(e: &mut Errors, resources: &Node<'_>, allow_subresources: bool) {
     if resources.is_empty() {
         e.push(resources.required(""));
     }
+    if !allow_subresources {
+        plain_resources(e, resources);
+        return;
+    }
     let (mut wildcard_of, mut wildcard_sub) = (BTreeSet::new(), BTreeSet::new());
-    let mut has_double = false;
+    // As upstream, only the last resource without a subresource counts.
+    let mut last_is_named = false;
     for resource in resources.items() {
         let text = resource.text();
         if text.is_empty() {
             e.push(resource.required(""));
-        }
-        if !allow_subresources {
-            if text.contains('/') {
-                e.push(resource.invalid("must not include a subresource"));
-            }
             continue;
         }
-        has_double |= text == "*/*";
-        if let Some((main, sub)) = text.split_once('/') {
-            if text != "*/*" && wildcard_sub.contains(main) {
-                e.push(resource.invalid(&format!("if '{main}/*' is present, must not specify {text}")));
-            }
-            if text != "*/*" && wildcard_of.contains(sub) {
-                e.push(resource.invalid(&format!("if '*/{sub}' is present, must not specify {text}")));
-            }
-            if sub == "*" {
-                wildcard_sub.insert(main);
-            }
-            if main == "*" {
-                wildcard_of.insert(sub);
-            }
+        let Some((main, sub)) = text.split_once('/') else {
+            last_is_named = text != "*";
+            continue;
+        };
+        if wildcard_sub.contains(main) {
+            e.push(resource.invalid(&format!("if '{main}/*' is present, must not specify {text}")));
+        }
+        if wildcard_of.contains(sub) {
+            e.push(resource.invalid(&format!("if '*/{sub}' is present, must not specify {text}")));
+        }
+        if sub == "*" {
+            wildcard_sub.insert(main);
+        }
+        if main == "*" {
+            wildcard_of.insert(sub);
         }
     }
     let texts = resources.texts();
-    if allow_subresources {
-        if texts.len() > 1 && has_double {
-            e.push(resources.invalid("if '*/*' is present, must not specify other resources"));
+    if texts.len() > 1 && texts.contains(&"*/*") {
+        e.push(resources.invalid("if '*/*' is present, must not specify other resources"));
+    }
+    if texts.contains(&"*") && last_is_named {
+        let detail = "if '*' is present, must not specify other resources without subresources";
+        e.push(resources.invalid(detail));
+    }
+}
+
+fn plain_resources(e: &mut Errors, resources: &Node<'_>) {
+    for resource in resources.items() {
+        if resource.is_empty() {
+            e.push(resource.required(""));
         }
-        let others = texts.iter().filter(|r| !r.contains('/')).count();
-        if others > 1 && texts.contains(&"*") {
-            let detail = "if '*' is present, must not specify other resources without subresources";
-            e.push(resources.invalid(detail));
+        if resource.text().contains('/') {
+            e.push(resource.invalid("must not specify subresources"));
         }
-    } else if texts.len() > 1 && texts.contains(&"*") {
+    }
+    if resources.len() > 1 && resources.texts().contains(&"*") {
         e.push(resources.invalid("if '*' is present, must not specify other resources"));
     }
 }

@@ -1,33 +1,40 @@
 //! StorageClasses and VolumeAttributesClasses.
 
 use crate::node::{Errors, IMMUTABLE, Node, check_required_supported, check_supported, same};
-use crate::pod::volume_sources::csi_driver_name;
 use crate::selectors::topology_selector_term;
-use object::names;
+use object::{FieldError, names};
 use serde_json::Value;
 
 /// A StorageClass.
 pub fn storage_class(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
-    let provisioner = root.get("provisioner");
-    if provisioner.is_empty() {
-        e.push(provisioner.required(""));
-    } else {
-        e.extend(
-            names::qualified_name(&provisioner.text().to_lowercase()).iter().map(|m| provisioner.invalid(m)),
-        );
-    }
+    provisioner(e, &root.get("provisioner"));
     parameters(e, &root.get("parameters"), true);
     check_supported(e, &root.get("reclaimPolicy"), &["Delete", "Retain"]);
     check_required_supported(e, &root.get("volumeBindingMode"), &["Immediate", "WaitForFirstConsumer"]);
-    let topologies = root.get("allowedTopologies");
-    let mut seen: Vec<&Value> = vec![];
+    topologies(e, &root.get("allowedTopologies"));
+}
+
+/// A name with an optional prefix, judged in lower case.
+fn provisioner(e: &mut Errors, provisioner: &Node<'_>) {
+    if provisioner.is_empty() {
+        e.push(provisioner.required(""));
+        return;
+    }
+    let lower = provisioner.text().to_lowercase();
+    e.extend(names::qualified_name(&lower).iter().map(|m| provisioner.invalid_as(lower.as_str(), m)));
+}
+
+fn topologies(e: &mut Errors, topologies: &Node<'_>) {
+    // Upstream compares each term with as many empty ones as there are terms, too.
+    let mut seen: Vec<&Value> = vec![&Value::Null; topologies.len()];
     for term in topologies.items() {
         topology_selector_term(e, &term);
-        if seen.contains(&term.raw("matchLabelExpressions")) {
-            e.push(term.get("matchLabelExpressions").duplicate());
+        let expressions = term.raw("matchLabelExpressions");
+        for _ in seen.iter().filter(|other| same(other, expressions)) {
+            e.push(FieldError::duplicate(&term.path.field("matchLabelExpressions"), &Value::from("")));
         }
-        seen.push(term.raw("matchLabelExpressions"));
+        seen.push(expressions);
     }
 }
 
@@ -68,11 +75,17 @@ pub fn storage_class_update(e: &mut Errors, new: &Value, old: &Value) {
 /// A VolumeAttributesClass.
 pub fn attributes_class(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
-    csi_driver_name(e, &root.get("driverName"));
+    provisioner(e, &root.get("driverName"));
     parameters(e, &root.get("parameters"), false);
 }
 
 /// An update of a VolumeAttributesClass.
 pub fn attributes_class_update(e: &mut Errors, new: &Value, old: &Value) {
-    fixed(e, new, old, &["driverName", "parameters"]);
+    let root = Node::root(new);
+    for field in ["driverName", "parameters"] {
+        if !same(root.raw(field), &old[field]) {
+            e.push(root.get(field).forbidden(&format!("updates to {field} are forbidden.")));
+        }
+    }
+    attributes_class(e, new);
 }

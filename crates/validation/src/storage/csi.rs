@@ -1,7 +1,7 @@
 //! CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
 
 use super::volumes;
-use crate::node::{Errors, IMMUTABLE, Node, check_required_supported, check_text, check_text_if_set, same};
+use crate::node::{Errors, IMMUTABLE, Node, check_supported, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
 use crate::resources::quantity;
 use crate::selectors::label_selector;
@@ -12,12 +12,16 @@ use std::collections::BTreeSet;
 /// A CSIDriver.
 pub fn driver(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    for field in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
+    for (field, shown) in [
+        ("attachRequired", "attachedRequired"),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ] {
         if !spec.get(field).is_set() {
-            e.push(spec.get(field).required(""));
+            e.push(FieldError::required(&spec.path.field(shown), ""));
         }
     }
-    check_required_supported(e, &spec.get("fsGroupPolicy"), &["File", "None", "ReadWriteOnceWithFSType"]);
+    check_supported(e, &spec.get("fsGroupPolicy"), &["File", "None", "ReadWriteOnceWithFSType"]);
     let mut audiences = BTreeSet::new();
     for request in spec.get("tokenRequests").items() {
         let (audience, seconds) = (request.get("audience"), request.get("expirationSeconds"));
@@ -43,6 +47,11 @@ pub fn driver(e: &mut Errors, object: &Value) {
     let period = spec.get("nodeAllocatableUpdatePeriodSeconds");
     if period.number().is_some_and(|s| s < 10) {
         e.push(period.invalid("must be greater than or equal to 10 seconds"));
+    }
+    let in_secrets = spec.get("serviceAccountTokenInSecrets");
+    if in_secrets.is_set() && spec.get("tokenRequests").is_empty() {
+        let detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        e.push(in_secrets.invalid(detail));
     }
 }
 
@@ -75,15 +84,20 @@ pub fn node(e: &mut Errors, object: &Value) {
         if count.int() < 0 {
             e.push(count.invalid("must be greater than or equal to 0"));
         }
+        let name = entry.get("name");
+        if !seen.insert(name.text()) {
+            e.push(FieldError::duplicate(&name.path, &Value::from(name.text())));
+        }
+        // What is wrong with a topology key is said of the driver.
         let mut keys = BTreeSet::new();
-        for key in entry.get("topologyKeys").items() {
+        for key in entry.get("topologyKeys").items().map(|key| key.moved(entry.path.clone())) {
+            if key.is_empty() {
+                e.push(key.required(""));
+            }
             if !keys.insert(key.text()) {
-                e.push(key.duplicate());
+                e.push(FieldError::duplicate(&key.path, &Value::from(key.text())));
             }
             check_text(e, &key, names::qualified_name);
-        }
-        if !seen.insert(entry.get("name").text()) {
-            e.push(entry.get("name").duplicate());
         }
     }
 }
@@ -96,7 +110,14 @@ pub fn node_update(e: &mut Errors, new: &Value, old: &Value) {
         let now = drivers.items().find(|d| d.raw("name") == &before["name"]);
         let changed = |n: &Node<'_>| ["nodeID", "topologyKeys"].iter().any(|f| !same(n.raw(f), &before[*f]));
         if let Some(now) = now.filter(changed) {
-            e.push(now.invalid(IMMUTABLE));
+            // Go shows its own struct.
+            let shown = format!(
+                "{{\"Name\":{},\"NodeID\":{},\"TopologyKeys\":{},\"Allocatable\":null}}",
+                now.raw("name"),
+                now.raw("nodeID"),
+                now.raw("topologyKeys")
+            );
+            e.push(FieldError::invalid_shown(&drivers.path, &shown, IMMUTABLE));
         }
     }
 }
@@ -106,17 +127,14 @@ pub fn capacity(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
     label_selector(e, &root.get("nodeTopology"));
     check_text(e, &root.get("storageClassName"), names::dns1123_subdomain);
-    for field in ["capacity", "maximumVolumeSize"] {
-        let node = root.get(field);
-        if node.is_set() && quantity(node.value).signum() < 0 {
-            e.push(node.invalid("must be greater than or equal to 0"));
-        }
+    let capacity = root.get("capacity");
+    if capacity.is_set() && quantity(capacity.value).signum() < 0 {
+        e.push(capacity.invalid("must be greater than or equal to 0"));
     }
 }
 
 /// An update of a CSIStorageCapacity.
 pub fn capacity_update(e: &mut Errors, new: &Value, old: &Value) {
-    capacity(e, new);
     let root = Node::root(new);
     for field in ["nodeTopology", "storageClassName"] {
         if !same(root.raw(field), &old[field]) {
@@ -139,24 +157,30 @@ pub fn attachment(e: &mut Errors, object: &Value) {
         (false, true) if name.is_empty() => {
             e.push(name.required("must specify non empty persistentVolumeName"))
         }
-        (false, true) => check_text(e, &name, names::dns1123_subdomain),
+        (false, true) => {}
         (true, false) => volumes::spec(e, &inline, "", true),
     }
     check_text(e, &spec.get("nodeName"), names::dns1123_subdomain);
     attachment_state(e, &root.get("status"));
+    if name.is_set() {
+        check_text(e, &name, names::dns1123_subdomain);
+    }
 }
 
 fn attachment_state(e: &mut Errors, status: &Node<'_>) {
-    for error in ["attachError", "detachError"] {
-        let message = status.get(error).get("message");
-        if message.len() > 262_144 {
-            e.push(message.too_long(262_144));
-        }
-    }
     let metadata = status.get("attachmentMetadata");
     let size: usize = metadata.entries().map(|(key, value)| key.len() + value.text().len()).sum();
     if size > 256 << 10 {
         e.push(metadata.too_long(256 << 10));
+    }
+    for error in ["attachError", "detachError"] {
+        let (message, code) = (status.get(error).get("message"), status.get(error).get("errorCode"));
+        if message.len() > 1024 {
+            e.push(message.too_long(256 << 10));
+        }
+        if code.int() < 0 {
+            e.push(code.invalid(&names::range_error(0, i64::from(i32::MAX))));
+        }
     }
 }
 
@@ -167,5 +191,4 @@ pub fn attachment_update(e: &mut Errors, new: &Value, old: &Value) {
     if !same(spec.value, &old["spec"]) {
         e.push(FieldError::invalid(&Path::new("spec"), spec.value, IMMUTABLE));
     }
-    check_text_if_set(e, &spec.get("source").get("persistentVolumeName"), names::dns1123_subdomain);
 }
