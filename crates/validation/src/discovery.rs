@@ -174,7 +174,7 @@ fn ports(e: &mut Errors, ports: &Node<'_>) {
     }
     let mut seen = BTreeSet::new();
     for port in ports.items() {
-        let (name, number) = (port.get("name"), port.get("port"));
+        let name = port.get("name");
         check_text_if_set(e, &name, names::dns1123_label);
         if !seen.insert(name.text()) {
             e.push(FieldError::duplicate(&name.path, &json!(name.text())));
@@ -183,9 +183,6 @@ fn ports(e: &mut Errors, ports: &Node<'_>) {
             e.push(port.get("protocol").required(""));
         }
         check_supported(e, &port.get("protocol"), &PROTOCOLS);
-        if number.is_set() {
-            e.extend(names::port_number(number.int()).iter().map(|m| number.invalid(m)));
-        }
         if port.get("appProtocol").is_set() {
             check_text(e, &port.get("appProtocol"), names::qualified_name);
         }

@@ -1,9 +1,10 @@
 //! DeviceClasses, ResourceClaims and ResourceClaimTemplates. Whether CEL compiles is judged elsewhere.
 
+use super::{each, each_unique, name_of, qualified};
 use crate::node::{Errors, IMMUTABLE, Node, check_required_text, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
-use object::{FieldError, names};
-use serde_json::{Value, json};
+use object::names;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A DeviceClass.
@@ -33,6 +34,7 @@ pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
     if !same(spec.value, &old["spec"]) {
         e.push(spec.invalid(IMMUTABLE));
     }
+    claim(e, new);
 }
 
 /// A ResourceClaimTemplate.
@@ -50,6 +52,7 @@ pub fn template_update(e: &mut Errors, new: &Value, old: &Value) {
     if !same(spec.value, &old["spec"]) {
         e.push(spec.invalid(IMMUTABLE));
     }
+    template(e, new);
 }
 
 /// The names that constraints and configs may refer to: requests, and `request/subrequest`.
@@ -68,45 +71,28 @@ fn request_names(devices: &Node<'_>) -> BTreeSet<String> {
 fn claim_spec(e: &mut Errors, spec: &Node<'_>) {
     let devices = spec.get("devices");
     let known = request_names(&devices);
-    let requests = devices.get("requests");
-    requests.items().for_each(|r| request(e, &r));
-    limited(e, &requests, 32);
-    unique(e, &requests, |r| r.get("name").text());
-    for constraint in devices.get("constraints").items() {
-        references(e, &constraint.get("requests"), &known);
-        let (attribute, distinct) = (constraint.get("matchAttribute"), constraint.get("distinctAttribute"));
-        if attribute.is_set() {
-            fully_qualified(e, &attribute);
-        } else if distinct.is_set() {
-            fully_qualified(e, &distinct);
-        } else {
-            e.push(attribute.required(""));
-        }
-    }
-    limited(e, &devices.get("constraints"), 32);
+    each_unique(e, &devices.get("requests"), 32, name_of, |e, r| request(e, &r));
+    each(e, &devices.get("constraints"), 32, |e, c| constraint(e, &c, &known));
     configs(e, &devices.get("config"), Some(&known));
 }
 
-fn limited(e: &mut Errors, list: &Node<'_>, max: usize) {
-    if list.len() > max {
-        e.push(FieldError::too_many(&list.path, list.len(), max));
-    }
-}
-
-fn unique<'a>(e: &mut Errors, list: &Node<'a>, key: impl Fn(&Node<'a>) -> &'a str) {
-    let mut seen = BTreeSet::new();
-    for item in list.items() {
-        let name = key(&item);
-        if !name.is_empty() && !seen.insert(name) {
-            e.push(FieldError::duplicate(&item.path, &json!(name)));
-        }
+fn constraint(e: &mut Errors, constraint: &Node<'_>, known: &BTreeSet<String>) {
+    references(e, &constraint.get("requests"), known);
+    let (attribute, distinct) = (constraint.get("matchAttribute"), constraint.get("distinctAttribute"));
+    if attribute.is_set() {
+        fully_qualified(e, &attribute);
+    } else if distinct.is_set() {
+        fully_qualified(e, &distinct);
+    } else {
+        let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields are set";
+        e.push(constraint.required(detail));
     }
 }
 
 fn request(e: &mut Errors, request: &Node<'_>) {
     check_text(e, &request.get("name"), names::dns1123_label);
     let (exactly, first) = (request.get("exactly"), request.get("firstAvailable"));
-    match (exactly.is_set(), first.is_set()) {
+    match (exactly.is_set(), !first.is_empty()) {
         (true, true) => {
             let detail =
                 "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
@@ -116,14 +102,10 @@ fn request(e: &mut Errors, request: &Node<'_>) {
             e.push(request.required("exactly one of `exactly` or `firstAvailable` is required"))
         }
         (true, false) => device_request(e, &exactly),
-        (false, true) => {
-            for sub in first.items() {
-                check_text(e, &sub.get("name"), names::dns1123_label);
-                device_request(e, &sub);
-            }
-            limited(e, &first, 8);
-            unique(e, &first, |r| r.get("name").text());
-        }
+        (false, true) => each_unique(e, &first, 8, name_of, |e, sub| {
+            check_text(e, &sub.get("name"), names::dns1123_label);
+            device_request(e, &sub);
+        }),
     }
 }
 
@@ -163,80 +145,61 @@ fn toleration(e: &mut Errors, toleration: &Node<'_>) {
                 e.push(value.invalid("must be empty for operator `Exists`"));
             }
         }
-        "Equal" => {
-            if key.is_empty() {
-                e.push(key.required("must not be empty for operator `Equal`"));
-            }
-            check_text(e, &value, names::label_value);
-        }
+        "Equal" => check_text(e, &value, names::label_value),
         "" => e.push(operator.required("")),
         _ => e.push(operator.not_supported(&["Equal", "Exists"])),
     }
-    if !effect.is_empty() && !matches!(effect.text(), "NoSchedule" | "NoExecute" | "None") {
-        e.push(effect.not_supported(&["NoExecute", "NoSchedule", "None"]));
-    }
+    super::effect(e, &effect);
 }
 
 fn selectors(e: &mut Errors, selectors: &Node<'_>) {
-    for selector in selectors.items() {
+    each(e, selectors, 32, |e, selector| {
         let cel = selector.get("cel");
-        let expression = cel.get("expression");
         if !cel.is_set() {
             e.push(cel.required(""));
-        } else if expression.text().trim().is_empty() {
-            e.push(expression.required(""));
-        } else if expression.len() > 10 * 1024 {
-            e.push(expression.too_long(10 * 1024));
+        } else if cel.get("expression").len() > 10 * 1024 {
+            e.push(cel.get("expression").too_long(10 * 1024));
         }
-    }
-    limited(e, selectors, 32);
+    });
 }
 
 fn references(e: &mut Errors, references: &Node<'_>, known: &BTreeSet<String>) {
+    each_unique(e, references, 32, |r| r.text(), |e, r| reference(e, &r, known));
+}
+
+fn reference(e: &mut Errors, reference: &Node<'_>, known: &BTreeSet<String>) {
     const WANTED: &str = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
-    for reference in references.items() {
-        let segments: Vec<_> = reference.text().split('/').collect();
-        if segments.len() > 2 {
-            e.push(reference.invalid(WANTED));
-            continue;
-        }
-        for segment in segments {
-            e.extend(names::dns1123_label(segment).iter().map(|m| reference.invalid_as(segment, m)));
-        }
-        if !known.contains(reference.text()) {
-            e.push(reference.invalid_text(WANTED));
-        }
+    let segments: Vec<_> = reference.text().split('/').collect();
+    if segments.len() > 2 {
+        e.push(reference.invalid(WANTED));
+        return;
     }
-    limited(e, references, 32);
-    let mut seen = BTreeSet::new();
-    for reference in references.items() {
-        if !seen.insert(reference.text()) {
-            e.push(reference.duplicate());
-        }
+    for segment in segments {
+        e.extend(names::dns1123_label(segment).iter().map(|m| reference.invalid_as(segment, m)));
+    }
+    if !known.contains(reference.text()) {
+        e.push(reference.invalid_text(WANTED));
     }
 }
 
 /// `domain/identifier`.
 fn fully_qualified(e: &mut Errors, name: &Node<'_>) {
-    if name.is_empty() {
-        e.push(name.required("name required"));
-        return;
-    }
-    super::slices::qualified(e, name.text(), name);
+    qualified(e, name.text(), name);
     if !name.text().contains('/') {
-        e.push(name.invalid("must include a domain"));
+        let detail = "a fully qualified name must be a domain and a name separated by a slash";
+        e.push(name.invalid_text(detail));
     }
 }
 
 fn configs(e: &mut Errors, configs: &Node<'_>, known: Option<&BTreeSet<String>>) {
-    for config in configs.items() {
+    each(e, configs, 32, |e, config| {
         if let Some(known) = known {
             references(e, &config.get("requests"), known);
         }
         let opaque = config.get("opaque");
         if !opaque.is_set() {
             e.push(opaque.required(""));
-            continue;
+            return;
         }
         csi_driver_name(e, &opaque.get("driver"));
         let parameters = opaque.get("parameters");
@@ -245,10 +208,9 @@ fn configs(e: &mut Errors, configs: &Node<'_>, known: Option<&BTreeSet<String>>)
         } else if parameters.value.to_string().len() > 10 * 1024 {
             e.push(parameters.too_long(10 * 1024));
         } else if !parameters.value.is_object() {
-            e.push(parameters.invalid_as("<value omitted>", "parameters must be a valid JSON object"));
+            e.push(parameters.invalid_as("<value omitted>", "must be a valid JSON object"));
         }
-    }
-    limited(e, configs, 32);
+    });
 }
 
 /// An update of a ResourceClaim's status: an allocation stays, users come one by one.
@@ -256,26 +218,57 @@ pub fn claim_status(e: &mut Errors, new: &Value, old: &Value) {
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (status, was) = (root.get("status"), old_root.get("status"));
     let reserved = status.get("reservedFor");
-    limited(e, &reserved, 256);
-    unique(e, &reserved, |r| r.get("uid").text());
-    for consumer in reserved.items() {
-        for field in ["resource", "name", "uid"] {
-            if consumer.get(field).is_empty() {
-                e.push(consumer.get(field).required(""));
+    each_unique(
+        e,
+        &reserved,
+        256,
+        |r| r.get("uid").text(),
+        |e, consumer| {
+            for field in ["resource", "name", "uid"] {
+                if consumer.get(field).is_empty() {
+                    e.push(consumer.get(field).required(""));
+                }
             }
-        }
-    }
+        },
+    );
     let allocation = status.get("allocation");
-    if !reserved.is_empty() && !allocation.is_set() {
-        e.push(reserved.forbidden("may not be specified when `allocated` is not set"));
-    }
-    if was.get("allocation").is_set() && allocation.is_set() && !same(allocation.value, was.raw("allocation"))
-    {
-        e.push(allocation.invalid(IMMUTABLE));
-    }
     let deleting = root.get("metadata").get("deletionTimestamp").is_set();
     let added = reserved.list().iter().any(|r| !was.get("reservedFor").list().contains(r));
-    if deleting && added {
-        e.push(reserved.forbidden("new entries may not be added while `deletionTimestamp` is set"));
+    if !reserved.is_empty() && !allocation.is_set() {
+        e.push(reserved.forbidden("may not be specified when `allocated` is not set"));
+    } else if deleting && added {
+        let detail =
+            "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set";
+        e.push(reserved.forbidden(detail));
+    }
+    if was.get("allocation").is_set() && allocation.is_set() {
+        if !same(allocation.value, was.raw("allocation")) {
+            e.push(allocation.invalid(IMMUTABLE));
+        }
+    } else if allocation.is_set() {
+        allocated(e, &allocation, &request_names(&root.get("spec").get("devices")));
+    }
+}
+
+/// A new allocation.
+fn allocated(e: &mut Errors, allocation: &Node<'_>, known: &BTreeSet<String>) {
+    let devices = allocation.get("devices");
+    each(e, &devices.get("results"), 32, |e, result| {
+        reference(e, &result.get("request"), known);
+        csi_driver_name(e, &result.get("driver"));
+        super::slices::pool_name(e, &result.get("pool"));
+        check_text(e, &result.get("device"), names::dns1123_label);
+    });
+    each(e, &devices.get("config"), 64, |e, config| {
+        let source = config.get("source");
+        if source.is_empty() {
+            e.push(source.required(""));
+        } else if !matches!(source.text(), "FromClaim" | "FromClass") {
+            e.push(source.not_supported(&["FromClaim", "FromClass"]));
+        }
+        references(e, &config.get("requests"), known);
+    });
+    if allocation.get("nodeSelector").is_set() {
+        crate::selectors::node_selector(e, &allocation.get("nodeSelector"));
     }
 }

@@ -1,13 +1,11 @@
 //! ResourceSlices: the devices a driver offers.
 
-use crate::node::{Errors, IMMUTABLE, Node, check_text, check_text_if_set};
+use super::{each, each_unique, name_of, qualified, taint};
+use crate::node::{Errors, IMMUTABLE, Node, check_required_text, check_text};
 use crate::pod::volume_sources::csi_driver_name;
 use crate::selectors::node_selector;
 use object::{FieldError, names};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-
-const NODE_FIELDS: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
+use serde_json::Value;
 
 /// A ResourceSlice.
 pub fn slice(e: &mut Errors, object: &Value) {
@@ -15,33 +13,103 @@ pub fn slice(e: &mut Errors, object: &Value) {
     csi_driver_name(e, &spec.get("driver"));
     pool(e, &spec.get("pool"));
     where_it_is(e, &spec);
-    let devices = spec.get("devices");
-    if devices.len() > 128 {
-        e.push(FieldError::too_many(&devices.path, devices.len(), 128));
+    let (devices, counters) = (spec.get("devices"), spec.get("sharedCounters"));
+    if devices.is_set() && counters.is_set() {
+        e.push(spec.invalid_as("", "only one of `sharedCounters` or `devices` is allowed"));
     }
-    let mut seen = BTreeSet::new();
-    for device in devices.items() {
-        check_text(e, &device.get("name"), names::dns1123_label);
-        attributes(e, &device);
-        let name = device.get("name").text();
-        if !seen.insert(name) {
-            e.push(FieldError::duplicate(&device.path, &json!(name)));
+    let advanced =
+        |device: &Node<'_>| !device.get("taints").is_empty() || !device.get("consumesCounters").is_empty();
+    let max = if devices.items().any(|device| advanced(&device)) { 64 } else { 128 };
+    let selects = spec.get("perDeviceNodeSelection").is_true();
+    each_unique(e, &devices, max, name_of, |e, device| self::device(e, &device, selects));
+    each_unique(e, &counters, 8, name_of, |e, set| {
+        check_required_text(e, &set.get("name"), names::dns1123_label);
+        self::counters(e, &set.get("counters"));
+    });
+}
+
+fn counters(e: &mut Errors, counters: &Node<'_>) {
+    if counters.is_empty() {
+        e.push(counters.required(""));
+    } else if counters.len() > 32 {
+        e.push(FieldError::too_many(&counters.path, counters.len(), 32));
+    } else {
+        for (name, _) in counters.entries() {
+            e.extend(names::dns1123_label(name).iter().map(|m| counters.invalid_as(name, m)));
         }
     }
 }
 
-fn pool(e: &mut Errors, pool: &Node<'_>) {
-    let name = pool.get("name");
-    if name.is_empty() {
-        e.push(name.required(""));
-    } else {
-        if name.len() > 253 {
-            e.push(name.too_long(253));
+fn device(e: &mut Errors, device: &Node<'_>, selects: bool) {
+    check_text(e, &device.get("name"), names::dns1123_label);
+    attributes(e, device);
+    each(e, &device.get("taints"), 16, |e, t| taint(e, &t));
+    each_unique(
+        e,
+        &device.get("consumesCounters"),
+        2,
+        |c| c.get("counterSet").text(),
+        |e, consumed| {
+            check_required_text(e, &consumed.get("counterSet"), names::dns1123_label);
+            counters(e, &consumed.get("counters"));
+        },
+    );
+    let (node, selector, all) = (device.get("nodeName"), device.get("nodeSelector"), device.get("allNodes"));
+    if !selects {
+        if node.is_set() || selector.is_set() || all.is_set() {
+            let detail = "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to \
+                          true in the ResourceSlice spec";
+            e.push(device.invalid_as(Value::Null, detail));
         }
-        for part in name.text().split('/') {
-            e.extend(names::dns1123_subdomain(part).iter().map(|m| name.invalid_as(part, m)));
+        return;
+    }
+    let mut set = vec![];
+    if node.is_set() {
+        if node.is_empty() {
+            e.push(node.invalid("must not be empty"));
+        } else {
+            set.push("`nodeName`");
+            check_text(e, &node, names::dns1123_subdomain);
         }
     }
+    if selector.is_set() {
+        set.push("`nodeSelector`");
+        node_selector(e, &selector);
+    }
+    true_or_unset(e, &all, "`allNodes`", &mut set);
+    let detail = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set \
+                  to true in the ResourceSlice spec";
+    match set.len() {
+        0 => e.push(device.required(detail)),
+        1 => {}
+        _ => e.push(device.invalid_as(format!("{{{}}}", set.join(", ")), detail)),
+    }
+}
+
+fn true_or_unset<'a>(e: &mut Errors, flag: &Node<'_>, shown: &'a str, set: &mut Vec<&'a str>) {
+    if flag.is_true() {
+        set.push(shown);
+    } else if flag.is_set() {
+        e.push(flag.invalid("must be either unset or set to true"));
+    }
+}
+
+/// The name of a pool: DNS subdomains with slashes between them.
+pub fn pool_name(e: &mut Errors, name: &Node<'_>) {
+    if name.is_empty() {
+        e.push(name.required(""));
+        return;
+    }
+    if name.len() > 253 {
+        e.push(name.too_long(253));
+    }
+    for part in name.text().split('/') {
+        e.extend(names::dns1123_subdomain(part).iter().map(|m| name.invalid_as(part, m)));
+    }
+}
+
+fn pool(e: &mut Errors, pool: &Node<'_>) {
+    pool_name(e, &pool.get("name"));
     if pool.get("resourceSliceCount").int() <= 0 {
         let count = pool.get("resourceSliceCount");
         e.push(count.invalid_as(count.int(), "must be greater than zero"));
@@ -52,27 +120,32 @@ fn pool(e: &mut Errors, pool: &Node<'_>) {
 }
 
 fn where_it_is(e: &mut Errors, spec: &Node<'_>) {
-    check_text_if_set(e, &spec.get("nodeName"), names::dns1123_subdomain);
-    if spec.get("nodeSelector").is_set() {
-        node_selector(e, &spec.get("nodeSelector"));
+    let (node, selector) = (spec.get("nodeName"), spec.get("nodeSelector"));
+    let mut set = vec![];
+    if node.is_set() {
+        if node.is_empty() {
+            e.push(node.invalid("must be either unset or set to a non-empty string"));
+        } else {
+            set.push("`nodeName`");
+            check_text(e, &node, names::dns1123_subdomain);
+        }
     }
-    let set: Vec<_> = NODE_FIELDS
-        .iter()
-        .filter(|f| {
-            if matches!(**f, "nodeSelector") {
-                spec.get(f).is_set()
-            } else {
-                spec.get(f).is_true() || !spec.get(f).is_empty()
-            }
-        })
-        .collect();
+    if selector.is_set() {
+        set.push("`nodeSelector`");
+        node_selector(e, &selector);
+        let terms = selector.get("nodeSelectorTerms");
+        if terms.len() != 1 {
+            e.push(terms.invalid("must have exactly one node selector term"));
+        }
+    }
+    true_or_unset(e, &spec.get("allNodes"), "`allNodes`", &mut set);
+    true_or_unset(e, &spec.get("perDeviceNodeSelection"), "`perDeviceNodeSelection`", &mut set);
     let all = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
     match set.len() {
         0 => e.push(spec.required(all)),
         1 => {}
         _ => {
-            let fields: Vec<_> = set.iter().map(|f| format!("`{f}`")).collect();
-            let shown = format!("{{{}}}", fields.join(", "));
+            let shown = format!("{{{}}}", set.join(", "));
             e.push(spec.invalid_as(shown, &format!("{all}, but multiple fields are set")));
         }
     }
@@ -86,47 +159,11 @@ fn attributes(e: &mut Errors, device: &Node<'_>) {
         e.push(device.invalid_as(count, detail));
     }
     for (name, attribute) in attributes.entries() {
-        qualified(e, name, &attribute);
+        qualified(e, name, &attributes);
         attribute_value(e, &attribute);
     }
-    for (name, amount) in capacity.entries() {
-        qualified(e, name, &amount);
-    }
-}
-
-/// A C identifier, of a domain or of the driver's own.
-pub fn qualified(e: &mut Errors, name: &str, at: &Node<'_>) {
-    let parts: Vec<_> = name.split('/').collect();
-    match parts[..] {
-        [""] => e.push(at.required("name required")),
-        [own] => identifier(e, own, at),
-        [domain, own] => {
-            if domain.is_empty() {
-                e.push(at.required("the domain must not be empty"));
-            } else {
-                if domain.len() > 63 {
-                    e.push(at.too_long(63));
-                }
-                e.extend(
-                    names::dns1123_subdomain(&domain.to_lowercase()).iter().map(|m| at.invalid_as(domain, m)),
-                );
-            }
-            if own.is_empty() {
-                e.push(at.required("the name must not be empty"));
-            } else {
-                identifier(e, own, at);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn identifier(e: &mut Errors, text: &str, at: &Node<'_>) {
-    if text.len() > 32 {
-        e.push(at.too_long(32));
-    }
-    for message in names::c_identifier(text) {
-        e.push(FieldError::type_invalid(&at.path, &json!(text), &message));
+    for (name, _) in capacity.entries() {
+        qualified(e, name, &capacity);
     }
 }
 
@@ -142,10 +179,16 @@ fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
         ("VersionValues", "versions"),
     ];
     let set = KINDS.iter().filter(|(_, field)| attribute.get(field).is_set()).count();
-    for field in ["string", "version"] {
-        let text = attribute.get(field);
-        if text.len() > 64 {
-            e.push(FieldError::too_long_characters(&text.path, 64));
+    let (text, version) = (attribute.get("string"), attribute.get("version"));
+    if text.len() > 64 {
+        e.push(text.too_long(64));
+    }
+    if version.is_set() {
+        if !is_semantic(version.text()) {
+            e.push(version.invalid("must be a string compatible with semver.org spec 2.0.0"));
+        }
+        if version.len() > 64 {
+            e.push(version.too_long(64));
         }
     }
     match set {
@@ -161,17 +204,31 @@ fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
     }
 }
 
+/// `1.2.3-pre.1+build`, as semver.org has it.
+fn is_semantic(version: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let number = |part: &str| digits(part) && (part == "0" || !part.starts_with('0'));
+    let (rest, build) = version.split_once('+').map_or((version, None), |(rest, build)| (rest, Some(build)));
+    let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
+    core.split('.').count() == 3
+        && core.split('.').all(number)
+        && pre.is_none_or(|pre| pre.split('.').all(|part| word(part) && (!digits(part) || number(part))))
+        && build.is_none_or(|build| build.split('.').all(word))
+}
+
 /// An update of a ResourceSlice: driver, node and pool stay.
 pub fn slice_update(e: &mut Errors, new: &Value, old: &Value) {
     slice(e, new);
     let spec = Node::root(new).get("spec");
-    for (field, value) in [("driver", spec.get("driver")), ("nodeName", spec.get("nodeName"))] {
-        if value.value != &old["spec"][field] {
-            e.push(value.invalid_text(IMMUTABLE));
+    let before = &old["spec"];
+    for (node, was) in [
+        (spec.get("pool").get("name"), &before["pool"]["name"]),
+        (spec.get("driver"), &before["driver"]),
+        (spec.get("nodeName"), &before["nodeName"]),
+    ] {
+        if node.value != was {
+            e.push(node.invalid(IMMUTABLE));
         }
-    }
-    let pool = spec.get("pool").get("name");
-    if pool.value != &old["spec"]["pool"]["name"] {
-        e.push(pool.invalid_text(IMMUTABLE));
     }
 }
