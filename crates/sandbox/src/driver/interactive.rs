@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 const INPUT: usize = 1 << 20;
 /// Bytes that `exec` may leave behind in one container; what is more is lost at its end.
 const WRITTEN: usize = 256 << 10;
+/// Bytes sent at once.
+const CHUNK: usize = 16 << 10;
 /// Longest line that an interactive shell takes.
 const LINE: usize = 16 << 10;
 
@@ -234,6 +236,23 @@ impl Io for Terminal<'_> {
         Box::pin(async move {
             while self.pending.len() < INPUT && self.fill().await {}
             Ok(String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned())
+        })
+    }
+
+    fn write_bytes<'b>(&'b mut self, bytes: &'b [u8]) -> BoxFuture<'b, Result<(), Stop>> {
+        Box::pin(async move {
+            let Some(to) = &self.process.stdout else { return Ok(()) };
+            for chunk in bytes.chunks(CHUNK) {
+                to.send(Bytes::copy_from_slice(chunk)).await.map_err(|_| Stop::Over)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn read_bytes(&mut self) -> BoxFuture<'_, Result<Vec<u8>, Stop>> {
+        Box::pin(async move {
+            while self.pending.len() < INPUT && self.fill().await {}
+            Ok(std::mem::take(&mut self.pending))
         })
     }
 

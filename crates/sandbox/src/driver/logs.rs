@@ -274,7 +274,7 @@ impl Io for Log {
             }
             if at <= now {
                 // A long past is skipped without keeping others from their turn.
-                if self.skips % 256 == 0 {
+                if self.skips.is_multiple_of(256) {
                     tokio::task::yield_now().await;
                 }
                 return Ok(());

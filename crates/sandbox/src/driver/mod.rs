@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Events waiting to be told.
-const EVENTS: usize = 4096;
+const EVENTS: usize = 16384;
 
 /// The resources that the sandbox follows or writes.
 pub(crate) struct Resources {

@@ -8,6 +8,7 @@ mod arithmetic;
 mod parse;
 mod programs;
 mod run;
+mod tar;
 
 pub use parse::{Node, parse};
 pub use run::{Shell, Stop, Unknown};
@@ -34,6 +35,16 @@ pub trait Io: Send {
     /// Standard input, whole; empty where there is none.
     fn read_all(&mut self) -> BoxFuture<'_, Result<String, Stop>> {
         Box::pin(async { Ok(String::new()) })
+    }
+
+    /// Takes output that is no text.
+    fn write_bytes<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), Stop>> {
+        Box::pin(async move { self.write(Stream::Out, &String::from_utf8_lossy(bytes)).await })
+    }
+
+    /// Standard input, whole, that may be no text.
+    fn read_bytes(&mut self) -> BoxFuture<'_, Result<Vec<u8>, Stop>> {
+        Box::pin(async { Ok(self.read_all().await?.into_bytes()) })
     }
 
     /// The next line of standard input; `None` at its end.

@@ -1,23 +1,22 @@
 //! The programs of a simulated container.
 
 use super::run::{Flow, Shell, Stop};
-use super::{Files, Stream};
+use super::{Files, Stream, tar};
 use std::fmt::Write;
 
 /// What is there, for the sentence about what is not.
-pub(super) const NAMES: [&str; 37] = [
+pub(super) const NAMES: [&str; 38] = [
     "basename", "cat", "chmod", "cp", "curl", "date", "dirname", "echo", "env", "expr", "false", "grep",
     "head", "hostname", "id", "ls", "mkdir", "mv", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh",
-    "sleep", "sort", "tail", "test", "touch", "tr", "true", "uname", "wc", "wget", "which", "whoami",
+    "sleep", "sort", "tail", "tar", "test", "touch", "tr", "true", "uname", "wc", "wget", "which", "whoami",
 ];
 
 /// Programs that are known to end: clients, tools, installers. As a container's command they count as done.
-pub(super) const PASSING: [&str; 26] = [
+pub(super) const PASSING: [&str; 23] = [
     "apk",
     "apt",
     "apt-get",
     "awk",
-    "curl",
     "dig",
     "find",
     "git",
@@ -35,9 +34,7 @@ pub(super) const PASSING: [&str; 26] = [
     "psql",
     "redis-cli",
     "sed",
-    "tar",
     "telnet",
-    "wget",
     "yum",
 ];
 
@@ -59,6 +56,7 @@ pub(super) async fn run(shell: &mut Shell<'_>, argv: &[String]) -> Result<Flow, 
         }
         "pause" => return Err(Stop::Forever("pause".into())),
         "cat" => cat(shell, &args).await?,
+        "tar" => tar(shell, &args).await?,
         "grep" | "head" | "tail" | "wc" | "sort" | "tr" => filter(shell, name, &args).await?,
         "rm" | "cp" | "mv" | "touch" => change_files(shell, name, &args),
         // There is no network in here; what a request would have found is taken as good.
@@ -171,6 +169,45 @@ async fn cat(shell: &mut Shell<'_>, args: &[&str]) -> Result<Option<Outcome>, St
         }
     }
     Ok(Some(outcome))
+}
+
+/// `tar cf - PATH` and `tar xmf - [-C DIR]`, with which `kubectl cp` copies.
+async fn tar(shell: &mut Shell<'_>, args: &[&str]) -> Result<Option<Outcome>, Stop> {
+    let flags = args.first().map_or("", |flags| flags.trim_start_matches('-'));
+    if !flags.ends_with('f') || args.get(1) != Some(&"-") {
+        return Ok(None);
+    }
+    let folder = args.iter().position(|a| *a == "-C").and_then(|at| args.get(at + 1)).copied().unwrap_or("/");
+    if flags.contains('c') {
+        let Some(path) = args.get(2) else { return Ok(None) };
+        let path = format!("/{}", path.trim_start_matches('/'));
+        return Ok(Some(match tar::pack(&shell.files, &path) {
+            Some(archive) => {
+                shell.io.write_bytes(&archive).await?;
+                done(true)
+            }
+            None => {
+                let err = format!("tar: {path}: Cannot stat: No such file or directory\n");
+                Outcome { err, code: 2, ..Outcome::default() }
+            }
+        }));
+    }
+    let archive = shell.io.read_bytes().await?;
+    Ok(Some(match tar::unpack(&archive) {
+        Some(files) => {
+            for (name, bytes) in files {
+                let path =
+                    format!("{}/{}", folder.trim_end_matches('/'), name.trim_start_matches(['.', '/']));
+                shell.files.insert(path, bytes);
+            }
+            done(true)
+        }
+        None => Outcome {
+            err: "tar: this does not look like a (whole) tar archive\n".into(),
+            code: 2,
+            ..Outcome::default()
+        },
+    }))
 }
 
 /// Programs that read text from files or the pipe.

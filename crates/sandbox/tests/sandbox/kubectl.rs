@@ -114,6 +114,13 @@ async fn exec_logs_and_port_forward() {
         "{missing:?}"
     );
 
+    let (there, back) = (served.folder.path().join("there"), served.folder.path().join("back"));
+    std::fs::write(&there, [0, 255, 10, 13]).unwrap();
+    let copied = served.run(&["cp", there.to_str().unwrap(), "web:/tmp/copy"]).await;
+    assert_eq!(copied, (0, String::new()));
+    assert_eq!(served.run(&["cp", "web:/tmp/copy", back.to_str().unwrap()]).await.0, 0);
+    assert_eq!(std::fs::read(&back).unwrap(), [0, 255, 10, 13]);
+
     // The old way, without WebSockets.
     let mut spdy = served.kubectl(&["exec", "-i", "web", "--", "cat"]);
     spdy.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false");
