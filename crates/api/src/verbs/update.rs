@@ -50,7 +50,7 @@ fn gone_precondition(target: &Target, body: &Value) -> ApiError {
 }
 
 /// Reads the object, lets `transform` make a new one of it (both in the version asked for), and writes that if nobody else
-/// wrote meanwhile. Without a resourceVersion of the client's own, conflicts are retried.
+/// wrote meanwhile, and else tries again.
 pub(crate) async fn change(
     call: &Call,
     target: &Target,
@@ -63,7 +63,6 @@ pub(crate) async fn change(
         let entry = entry.ok_or_else(|| target.not_found())?;
         let old = call.api.read(target, &entry)?;
         let mut new = transform(&old)?;
-        let conditional = !meta::resource_version(&new).is_empty();
         if !matches!(manage, pipeline::Manage::Nobody) {
             check_version(target, &new, &old)?;
         }
@@ -79,7 +78,7 @@ pub(crate) async fn change(
         }
         match outcome? {
             Some(outcome) => return Ok(outcome),
-            None if conditional => return Err(modified(target)),
+            // A resourceVersion of the client's own no longer matches then.
             None => {}
         }
     }
