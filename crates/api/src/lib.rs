@@ -21,6 +21,7 @@ mod keys;
 mod managed;
 mod metrics;
 mod negotiate;
+mod outbound;
 mod pipeline;
 mod query;
 mod request;
@@ -39,6 +40,7 @@ mod yaml;
 
 pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
 pub use in_process::InProcess;
+pub use outbound::{Destination, Outbound};
 pub use metrics::Metrics;
 pub use serve::Peer;
 
@@ -47,7 +49,7 @@ use access::tokens::{TokenIssuer, TokenVerifier};
 use call::Target;
 use followed::Followed;
 use object::{ApiError, Result, Value};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::{Entry, Store};
 
 /// What an API server is told when it is opened.
@@ -76,6 +78,8 @@ pub struct Api {
     config: Config,
     access: Followed<access_control::Rules>,
     definitions: Followed<definitions::Served>,
+    hooks: Followed<admission::Hooks>,
+    outbound: OnceLock<Arc<dyn Outbound>>,
     documents: documents::Cache,
     impersonation: LastModes,
     metrics: Metrics,
@@ -101,6 +105,12 @@ impl Api {
                 "/apiextensions.k8s.io/",
                 definitions::Served::default(),
             ),
+            hooks: Followed::new(
+                store.clone(),
+                "/admissionregistration.k8s.io/",
+                admission::Hooks::default(),
+            ),
+            outbound: OnceLock::new(),
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
             metrics: Metrics::default(),
@@ -111,6 +121,11 @@ impl Api {
         });
         bootstrap::run(&api).await?;
         Ok(api)
+    }
+
+    /// Gives the server a way to call others (webhooks). Without one, such calls fail. The first one given stays.
+    pub fn set_outbound(&self, outbound: Arc<dyn Outbound>) {
+        let _ = self.outbound.set(outbound);
     }
 
     /// The store behind this server.

@@ -11,6 +11,7 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata(object, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, None));
+        rules(write, object, None, &mut errors);
         errors.extend(scale_errors(resource, object));
         errors
     } else if resource.storage.group != resource.gvr.group {
@@ -32,6 +33,7 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata_update(object, old, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, Some(old)));
+        rules(write, object, Some(old), &mut errors);
         errors.extend(scale_errors(resource, object));
         errors
     } else {
@@ -64,6 +66,17 @@ fn scale_errors(resource: &Resource, object: &Value) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// What the CEL rules of a custom resource say, unless the object is too broken to ask them.
+fn rules(write: &Write<'_>, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let schema = write.target.resource.schema.get();
+    if !schema::custom::blocks_rules(errors) {
+        errors.extend(cel_rules::validate(schema, object, old, &mut |warning| write.call.warn(warning)));
+    } else if cel_rules::has_rules(schema, object) {
+        let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        errors.push(FieldError::invalid(&Path::root(), &"null".into(), detail));
+    }
 }
 
 fn warn(write: &Write<'_>, object: &Value, old: Option<&Value>) {

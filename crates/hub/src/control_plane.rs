@@ -94,6 +94,7 @@ impl ControlPlane {
             kubelet: options.kubelet,
         };
         let api = Api::open(store, config).await.map_err(|e| Error(format!("cannot start: {e}")))?;
+        api.set_outbound(Arc::new(outbound::Https));
         let plane =
             Self { api, identity, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
         plane.listen(options.listener, options.hosts, service_ip)?;

@@ -7,9 +7,12 @@ mod namespace_lifecycle;
 mod pod_security;
 mod resource_quota;
 mod service_account;
+mod webhooks;
 
 use crate::pipeline::Write;
 use object::{ApiError, Result, Value, meta};
+
+pub(crate) use webhooks::Hooks;
 
 /// What is being done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +36,20 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
         defaults::runtime_class(write, object).await?;
         defaults::ingress_class(write, object).await?;
     }
-    Ok(())
+    webhooks::mutate(write, operation, object).await
 }
 
 /// Plugins that may only refuse.
 pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
     if operation == Operation::Delete {
-        return namespace_lifecycle::check_delete(write);
+        namespace_lifecycle::check_delete(write)?;
+        return webhooks::validate(write, operation, object).await;
     }
     limit_ranger::validate(write, operation, object).await?;
     pod_security::validate(write, operation, object).await?;
     defaults::one_default_priority_class(write, object).await?;
     certificates::validate(write, operation, object).await?;
+    webhooks::validate(write, operation, object).await?;
     resource_quota::charge(write, operation, object).await
 }
 

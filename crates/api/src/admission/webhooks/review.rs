@@ -1,0 +1,129 @@
+//! `AdmissionReview`: what webhooks are asked, and what they may answer.
+
+use crate::admission::Operation;
+use crate::pipeline::Write;
+use base64::Engine;
+use object::{ApiError, Value, json, meta};
+
+/// The review of a write.
+pub(super) fn request(write: &Write<'_>, operation: Operation, object: &Value) -> Value {
+    json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": attributes(write, operation, object),
+    })
+}
+
+/// What there is to know of a write, as reviews and policies name it.
+pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value) -> Value {
+    let (call, resource) = (write.call, &write.target.resource);
+    let gvk = write.target.subresource().map_or_else(|| resource.gvk(), |s| s.gvk.clone());
+    let kind = json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind});
+    let gvr = &resource.gvr;
+    let what = json!({"group": gvr.group, "version": gvr.version, "resource": gvr.resource});
+    let (operation, options) = match operation {
+        Operation::Create => ("CREATE", "CreateOptions"),
+        Operation::Update => ("UPDATE", "UpdateOptions"),
+        Operation::Delete => ("DELETE", "DeleteOptions"),
+    };
+    let deleting = operation == "DELETE";
+    let name = if meta::name(object).is_empty() { write.target.at.name.as_str() } else { meta::name(object) };
+    let mut request = json!({
+        "uid": uuid::Uuid::new_v4().to_string(), "kind": kind, "resource": what, "requestKind": kind,
+        "requestResource": what, "operation": operation, "userInfo": call.user.to_json(),
+        "object": if deleting { Value::Null } else { object.clone() },
+        "oldObject": write.old.cloned().unwrap_or_default(), "dryRun": call.dry_run(),
+        "options": {"kind": options, "apiVersion": "meta.k8s.io/v1"},
+    });
+    for (field, value) in [
+        ("name", name),
+        ("namespace", write.target.at.namespace.as_str()),
+        ("subResource", write.target.at.subresource.as_str()),
+        ("requestSubResource", write.target.at.subresource.as_str()),
+    ] {
+        if !value.is_empty() {
+            request[field] = value.into();
+        }
+    }
+    request
+}
+
+/// The `response` of an answer to the review `uid`.
+pub(super) fn response(mut answer: Value, uid: &Value) -> Result<Value, String> {
+    let response = answer["response"].take();
+    if !response.is_object() {
+        return Err("webhook response was absent".into());
+    }
+    if answer["kind"] != "AdmissionReview" || answer["apiVersion"] != "admission.k8s.io/v1" {
+        let got = format!("{}, Kind={}", answer["apiVersion"].as_str().unwrap_or(""), answer["kind"].as_str().unwrap_or(""));
+        return Err(format!("expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}"));
+    }
+    if response["uid"] != *uid {
+        return Err(format!("expected response.uid={uid}, got {}", response["uid"]));
+    }
+    Ok(response)
+}
+
+/// The object that a mutating webhook makes of `object`; `None` when it leaves it as it is.
+pub(super) fn patch(name: &str, response: &Value, object: &Value) -> Result<Option<Value>, String> {
+    let Some(patch) = response["patch"].as_str().filter(|p| !p.is_empty()) else { return Ok(None) };
+    if response["patchType"] != "JSONPatch" {
+        return Err("webhook returned response.patch but not response.patchType".into());
+    }
+    let wrong = |why: String| format!("received undecodable patch from {name}: {why}");
+    let text = base64::engine::general_purpose::STANDARD.decode(patch).map_err(|e| wrong(e.to_string()))?;
+    let operations: Value = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    merge::json_patch(object, &operations).map(Some).map_err(|e| wrong(e.message()))
+}
+
+/// The refusal of a webhook, as the client sees it.
+pub(super) fn denied(name: &str, response: &Value) -> ApiError {
+    let mut status = response["status"].clone();
+    if !status.is_object() {
+        status = json!({});
+    }
+    let by = format!("admission webhook \"{name}\" denied the request");
+    let text = |field: &str| status[field].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    let message = match text("message").or_else(|| text("reason")) {
+        Some(why) => format!("{by}: {why}"),
+        None => format!("{by} without explanation"),
+    };
+    status["message"] = message.into();
+    status["status"] = "Failure".into();
+    if status["code"].as_i64().unwrap_or(0) < 400 {
+        status["code"] = 400.into();
+    }
+    status["kind"] = "Status".into();
+    status["apiVersion"] = "v1".into();
+    status["metadata"] = json!({});
+    ApiError::Status(Box::new(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_checked() {
+        let answer = |uid: &str| json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": {"uid": uid}});
+        assert!(response(answer("a"), &json!("a")).is_ok());
+        assert_eq!(response(answer("b"), &json!("a")), Err("expected response.uid=\"a\", got \"b\"".into()));
+        assert_eq!(response(json!({}), &json!("a")), Err("webhook response was absent".into()));
+    }
+
+    #[test]
+    fn patches_are_applied() {
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let add = encode(r#"[{"op": "add", "path": "/data", "value": {"a": "b"}}]"#);
+        let response = json!({"patchType": "JSONPatch", "patch": add});
+        assert_eq!(patch("w", &response, &json!({})), Ok(Some(json!({"data": {"a": "b"}}))));
+        assert_eq!(patch("w", &json!({}), &json!({})), Ok(None));
+        assert!(patch("w", &json!({"patchType": "JSONPatch", "patch": encode("x")}), &json!({})).is_err());
+    }
+
+    #[test]
+    fn refusals_say_who_refused() {
+        let refusal = |status: Value| denied("w", &json!({"status": status})).to_status();
+        assert_eq!(refusal(Value::Null)["message"], "admission webhook \"w\" denied the request without explanation");
+        let coded = refusal(json!({"code": 403, "message": "no"}));
+        assert_eq!((&coded["code"], &coded["message"]), (&json!(403), &json!("admission webhook \"w\" denied the request: no")));
+    }
+}
