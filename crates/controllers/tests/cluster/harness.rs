@@ -60,6 +60,26 @@ impl Cluster {
         Self { client, controllers, changed, kubelet }
     }
 
+    /// Kills the controllers wherever they are, and starts new ones.
+    pub async fn restart(&mut self) {
+        let options = Options { root_ca: Some("CA".into()), ..Options::default() };
+        let started = Controllers::start(self.client.clone(), options);
+        std::mem::replace(&mut self.controllers, started).stop().await;
+        let notify = self.changed.clone();
+        self.controllers.cache().subscribe(Arc::new(move |_| notify.notify_one()));
+        self.changed.notify_one();
+    }
+
+    /// Waits for so many changes that the controllers see, or until nothing has changed for a moment.
+    pub async fn changes(&self, count: usize) {
+        for _ in 0..count {
+            let quiet = Duration::from_millis(50);
+            if tokio::time::timeout(quiet, self.changed.notified()).await.is_err() {
+                return;
+            }
+        }
+    }
+
     pub fn cache(&self) -> &Cache {
         self.controllers.cache()
     }

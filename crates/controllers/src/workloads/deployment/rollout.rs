@@ -4,11 +4,11 @@ use super::sets::{self, Set};
 use super::{is_deleting, is_paused, status};
 use crate::common::{owners, pods};
 use crate::plan::{Action, Event, Plan};
-use crate::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
+use crate::resources::{PODS, REPLICA_SETS};
 use client::Cache;
 use jiff::Timestamp;
 use object::{LabelSelector, meta};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The deployment's sets while their sizes are decided.
 struct Rollout<'a> {
@@ -225,11 +225,6 @@ impl Rollout<'_> {
                 plan.push(self.create(new));
             } else {
                 plan.actions.extend(self.resize(new, Some(revision)));
-            }
-            let shown = if self.made { revision } else { new.revision().max(revision) }.to_string();
-            if meta::annotation(deployment, sets::REVISION) != Some(&*shown) {
-                let patch = json!({"metadata": {"annotations": {sets::REVISION: shown}}});
-                plan.push(Action::merge(&DEPLOYMENTS, deployment, patch));
             }
         }
         for set in &self.old {

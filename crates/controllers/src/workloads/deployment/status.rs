@@ -20,13 +20,17 @@ pub(super) fn finish(deployment: &Value, made: Option<String>, progress: bool, n
     let (namespace, name) = (meta::namespace(deployment).to_owned(), meta::name(deployment).to_owned());
     Box::new(move |cache, failure| {
         let Some(deployment) = cache.get(&DEPLOYMENTS, &namespace, &name) else { return vec![] };
-        let status =
-            Reporter { deployment: &deployment, made: made.as_deref(), failure, now }.status(cache, progress);
-        if status == deployment["status"] {
+        let reporter = Reporter { deployment: &deployment, made: made.as_deref(), failure, now };
+        let (new, old) = reporter.sets(cache);
+        let mut next = (*deployment).clone();
+        next["status"] = reporter.status(cache, &new, &old, progress);
+        // With the status, so that it does not count as a new generation.
+        if let Some(revision) = new.as_ref().and_then(|set| meta::annotation(&set.object, sets::REVISION)) {
+            meta::set_annotation(&mut next, sets::REVISION, revision);
+        }
+        if next == *deployment {
             return vec![];
         }
-        let mut next = (*deployment).clone();
-        next["status"] = status;
         vec![Action::update_status(&DEPLOYMENTS, next)]
     })
 }
@@ -67,21 +71,19 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
-    fn status(&self, cache: &Cache, progress: bool) -> Value {
+    fn sets(&self, cache: &Cache) -> (Option<Set>, Vec<Set>) {
         let selector = selector(self.deployment);
         let owned = cache.owned_by(&REPLICA_SETS, meta::uid(self.deployment));
-        let all: Vec<_> = owned
-            .iter()
-            .filter(|set| owners::matches(&selector, set))
-            .filter_map(|set| set.value())
-            .map(Set::of)
-            .collect();
-        let (new, old) = sets::split(self.deployment, all);
-        let mut status = self.counts(&new, &old);
+        let ours = owned.iter().filter(|set| owners::matches(&selector, set));
+        sets::split(self.deployment, ours.filter_map(|set| set.value()).map(Set::of).collect())
+    }
+
+    fn status(&self, cache: &Cache, new: &Option<Set>, old: &[Set], progress: bool) -> Value {
+        let mut status = self.counts(new, old);
         let mut conditions = self.deployment["status"]["conditions"].clone();
         self.available(&status, &mut conditions);
         self.progressing(&status, new.as_ref(), progress, &mut conditions);
-        self.replica_failure(&new, &old, progress, &mut conditions);
+        self.replica_failure(new, old, progress, &mut conditions);
         if conditions.as_array().is_some_and(|list| !list.is_empty()) {
             status["conditions"] = conditions;
         }
