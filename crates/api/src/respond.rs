@@ -100,9 +100,12 @@ pub(crate) fn go_package(group: &str) -> &str {
     if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }
 
-/// The stored form, if it can be sent without conversion.
+/// The stored form, if it can be sent without conversion or defaulting.
 pub(crate) fn served_as_stored<'a>(target: &Target, value: &'a [u8]) -> Option<Stored<'a>> {
     let stored = Stored::new(value)?;
+    if target.resource.definition.as_ref().is_some_and(|d| d.schema.has_defaults()) {
+        return None;
+    }
     let gvr = &target.resource.gvr;
     let same = match stored.api_version.split_once('/') {
         Some((group, version)) => group == gvr.group && version == gvr.version,

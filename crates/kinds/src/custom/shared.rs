@@ -17,6 +17,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 pub struct CustomSchema {
     types: Arc<Types>,
     root: NodeId,
+    defaults: bool,
     deflated: Box<[u8]>,
     digest: [u8; 32],
 }
@@ -44,8 +45,13 @@ impl CustomSchema {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         // Writing to memory does not fail.
         let deflated = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
-        let made =
-            Arc::new(Self { types: compiled.types, root: compiled.root, deflated: deflated.into(), digest });
+        let made = Arc::new(Self {
+            defaults: compiled.types.nodes.iter().any(|node| node.default.is_some()),
+            types: compiled.types,
+            root: compiled.root,
+            deflated: deflated.into(),
+            digest,
+        });
         POOL.lock().unwrap_or_else(PoisonError::into_inner).keep(&made);
         made
     }
@@ -53,6 +59,11 @@ impl CustomSchema {
     /// The compiled schema.
     pub fn reference(&self) -> SchemaRef {
         SchemaRef::Custom(Arc::clone(&self.types), self.root)
+    }
+
+    /// Some place has a default: objects stored before it had one are to be completed when they are read.
+    pub fn has_defaults(&self) -> bool {
+        self.defaults
     }
 
     /// The schema as it was written; `null` where there was none.
@@ -111,6 +122,7 @@ mod tests {
             Arc::new(CustomSchema {
                 types,
                 root,
+                defaults: false,
                 deflated: Box::default(),
                 digest: Sha256::digest(n.to_string()).into(),
             })
