@@ -1,1 +1,37 @@
-//! cel-rules
+//! CEL as Kubernetes uses it: rules of custom resources and expressions of admission policies.
+//!
+//! [`Program::compile`] parses and checks an expression against an [`Environment`]; [`Program::evaluate`] runs it on an
+//! [`Activation`] within a [`Budget`]. Tenants write expressions: nothing here recurses without a limit, nothing grows that
+//! was not paid for, and regular expressions are linear. Programs are plain values, shared by content across virtual clusters.
+
+mod ast;
+mod authorizer;
+mod budget;
+mod check;
+mod compare;
+mod cost;
+mod declare;
+mod environment;
+mod error;
+mod eval;
+mod functions;
+mod infer;
+mod lexer;
+mod library;
+mod literals;
+mod macros;
+mod parser;
+mod program;
+mod rules;
+mod types;
+mod value;
+
+pub use authorizer::{Answer, Authorizer, Question, Stage};
+pub use budget::{Budget, OBJECT_BUDGET, PER_CALL_LIMIT};
+pub use declare::{declare, escape};
+pub use environment::Environment;
+pub use error::{CompileError, EvalError, EvalErrorKind};
+pub use program::{Activation, Program};
+pub use rules::{has_rules, validate};
+pub use types::{Decl, Field, ListKind, Object, Shape, Type};
+pub use value::{Key, List, Map, Struct, Text, Value};

@@ -27,16 +27,17 @@ mod validate;
 
 pub use compile::{Compiled, compile};
 pub(crate) use constraints::Custom;
+pub use constraints::Rules;
 pub use decode::{decode, decode_json};
 pub use default::default;
 pub use definition::check_definition;
 pub use embedded::validate as validate_embedded;
-pub use field_path::{Step, field_path};
+pub use field_path::{Step, field_path, field_steps};
 pub use format::unrecognized_formats;
 pub use lists::validate as validate_lists;
 pub use prune::prune;
 pub use regex::{go_regex, go_regex_error};
-pub use rules::{Place, each_rule};
+pub use rules::{Place, describe, each_rule};
 pub use validate::{validate_schema, validate_status};
 
 use crate::{NodeId, Schema};

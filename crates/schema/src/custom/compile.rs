@@ -4,7 +4,7 @@
 //! is taken, and what does not fit is passed over.
 
 use super::{
-    constraints::{Check, Custom, Pattern, TypeSet},
+    constraints::{Check, Custom, Pattern, Rules, TypeSet},
     prune, shared,
 };
 use crate::{Field, ListType, Node, NodeId, PatchStrategy, Scalar, Schema, Shape, Types, builtin};
@@ -249,7 +249,8 @@ impl Compiler {
         more.pattern = Some(text(schema, "pattern")).filter(|p| !p.is_empty()).map(Pattern::new);
         more.choices = schema["enum"].as_array().cloned().unwrap_or_default();
         more.required = texts(&schema["required"]);
-        more.rules = schema.get("x-kubernetes-validations").filter(|r| r.is_array()).cloned();
+        let rules = schema["x-kubernetes-validations"].as_array().filter(|r| !r.is_empty());
+        more.rules = rules.map(|list| Rules { list: list.clone().into(), compiled: Default::default() });
     }
 
     fn alternatives(&mut self, schema: &Value, check: &mut Check, depth: usize) {

@@ -2,6 +2,7 @@
 
 use crate::NodeId;
 use serde_json::Value;
+use std::any::Any;
 use std::sync::OnceLock;
 
 /// The constraints of all nodes of an arena, by node.
@@ -111,7 +112,16 @@ pub(crate) struct More {
     /// The constraints on `metadata`, whose type is built in.
     pub metadata: Option<NodeId>,
     /// `x-kubernetes-validations`
-    pub rules: Option<Value>,
+    pub rules: Option<Rules>,
+}
+
+/// CEL rules, and room for what whoever evaluates them makes of them: it lives and dies with the schema.
+#[derive(Debug)]
+pub struct Rules {
+    /// A list of objects with `rule`, `message` …
+    pub list: Value,
+    /// The compiled rules, filled in on first use.
+    pub compiled: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// A pattern, compiled when it is first asked.

@@ -27,6 +27,11 @@ pub fn field_path(schema: &Value, path: &str) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
+/// The steps of a well-formed path.
+pub fn field_steps(path: &str) -> Option<Vec<Step>> {
+    parse(path)
+}
+
 fn parse(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut rest = path;

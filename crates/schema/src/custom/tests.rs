@@ -95,7 +95,7 @@ fn finds_rules_with_old_values() {
     let old = json!({"spec": {"a": 2, "m": {}}});
     let mut found = Vec::new();
     each_rule(compiled.schema(), &new, Some(&old), &mut |p| {
-        found.push((p.path.to_string(), p.rules[0]["rule"].clone(), p.old.is_some()))
+        found.push((p.path.to_string(), p.rules.list[0]["rule"].clone(), p.old.is_some()))
     });
     assert_eq!(
         found,
