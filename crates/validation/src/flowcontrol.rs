@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 const VERBS: [&str; 9] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
 
+const PRESERVED_ZERO: &str = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares";
+
 /// A FlowSchema.
 pub fn flow_schema(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
@@ -202,6 +204,10 @@ pub fn priority_level(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
     let (name, spec) = (root.get("metadata").get("name").text(), root.get("spec"));
     let (kind, limited, exempt) = (spec.get("type"), spec.get("limited"), spec.get("exempt"));
+    if object::meta::annotation(object, PRESERVED_ZERO).is_some() {
+        let annotations = root.get("metadata").get("annotations");
+        e.push(annotations.forbidden(&format!("annotation '{PRESERVED_ZERO}' is forbidden")));
+    }
     if (name == "exempt") != (kind.text() == "Exempt") {
         e.push(kind.invalid_text("must be 'Exempt' if and only if `name` is 'exempt'"));
     }

@@ -71,16 +71,20 @@ pub fn validate(e: &mut Errors, pod: &Value) {
 
 /// A PodTemplateSpec.
 pub fn validate_template(e: &mut Errors, template: &Node<'_>) {
-    let spec = template.get("spec");
-    metadata::template(e, template);
-    let meta = template.get("metadata");
-    let annotation_path = template.path.field("annotations");
-    annotations::validate(e, &meta.get("annotations").moved(annotation_path), &spec);
+    let (meta, spec) = (template.get("metadata"), template.get("spec"));
+    template_metadata(e, template);
     spec::validate(e, &spec, PodContext::default());
     annotations::profiles_match_fields(e, &meta, &spec);
     if !spec.get("ephemeralContainers").is_empty() {
         e.push(spec.get("ephemeralContainers").forbidden("ephemeral containers not allowed in pod template"));
     }
+}
+
+/// The labels and annotations of a template.
+pub fn template_metadata(e: &mut Errors, template: &Node<'_>) {
+    metadata::template(e, template);
+    let annotations = template.get("metadata").get("annotations").moved(template.path.field("annotations"));
+    annotations::validate(e, &annotations, &template.get("spec"));
 }
 
 /// All containers of a pod spec, with their paths: init, then ordinary, then ephemeral.

@@ -2,6 +2,7 @@
 
 mod labels;
 mod network;
+mod objects;
 mod pods;
 mod storage;
 mod volumes;
@@ -31,13 +32,17 @@ pub fn warnings(gvk: &GroupVersionKind, object: &Value, old: Option<&Value>) -> 
         ("", "Service") => network::service(&mut w, &root),
         ("", "Endpoints") => network::endpoints(&mut w, &root),
         ("", "Node") => network::node(&mut w, &root),
+        ("", "ResourceQuota") if old.is_none() => objects::quota(&mut w, &root),
+        ("", "Secret") => objects::secret(&mut w, &root),
         ("", "ServiceAccount") => service_account(&mut w, &root, old),
         ("", "PersistentVolume") => storage::volume(&mut w, &root),
         ("", "PersistentVolumeClaim") => storage::claim(&mut w, &root),
         ("storage.k8s.io", "StorageClass") => storage::class(&mut w, &root),
+        ("storage.k8s.io", "CSIDriver") => objects::csi_driver(&mut w, &root, old),
+        ("resource.k8s.io", "ResourceSlice") => objects::resource_slice(&mut w, &root),
         ("storage.k8s.io", "CSIStorageCapacity") => labels::selector(&mut w, &root.get("nodeTopology")),
         ("node.k8s.io", "RuntimeClass") => storage::runtime_class(&mut w, &root),
-        ("discovery.k8s.io", "EndpointSlice") => network::endpoint_slice(&mut w, &root),
+        ("discovery.k8s.io", "EndpointSlice") => network::endpoint_slice(&mut w, &root, old.is_none()),
         ("networking.k8s.io", "NetworkPolicy") => network::policy(&mut w, &root),
         ("networking.k8s.io", "Ingress") if old.is_none() => network::ingress(&mut w, &root),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(&mut w, object, old),
@@ -91,10 +96,12 @@ fn workload(w: &mut Warnings, root: &Node<'_>, old: Option<&Value>) {
 }
 
 fn stateful_set(w: &mut Warnings, root: &Node<'_>, old: Option<&Value>) {
-    workload(w, root, old);
     let spec = root.get("spec");
-    if !unchanged(root, old) {
-        spec.get("volumeClaimTemplates").items().for_each(|claim| storage::claim_spec(w, &claim.get("spec")));
+    template(w, &spec.get("template"), root, old);
+    for claim in spec.get("volumeClaimTemplates").items() {
+        // Kubernetes leaves the step to the spec out on creation, and spells it so of an update.
+        let path = if old.is_some() { claim.path.field("Spec") } else { claim.path.clone() };
+        storage::claim_spec(w, &claim.get("spec").moved(path));
     }
     if spec.get("revisionHistoryLimit").int() < 0 {
         w.push(
@@ -115,6 +122,13 @@ fn cron_job(w: &mut Warnings, root: &Node<'_>, old: Option<&Value>) {
     dns_label(w, root, old, PODS);
     if !unchanged(root, old) {
         job_spec(w, &root.get("spec").get("jobTemplate").get("spec"));
+    }
+    if old.is_some() && root.get("spec").get("schedule").text().contains("TZ") {
+        w.push(
+            "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
+             https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+                .to_owned(),
+        );
     }
 }
 

@@ -63,10 +63,9 @@ pub fn endpoints(w: &mut Warnings, root: &Node<'_>) {
 }
 
 /// An EndpointSlice.
-pub fn endpoint_slice(w: &mut Warnings, root: &Node<'_>) {
-    if root.get("addressType").text() == "FQDN" {
+pub fn endpoint_slice(w: &mut Warnings, root: &Node<'_>, is_new: bool) {
+    if is_new && root.get("addressType").text() == "FQDN" {
         w.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
-        return;
     }
     let manager = object::meta::label(root.value, "endpointslice.kubernetes.io/managed-by").unwrap_or("");
     if !["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"].contains(&manager) {
@@ -106,7 +105,8 @@ pub fn policy(w: &mut Warnings, root: &Node<'_>) {
 /// An Ingress.
 pub fn ingress(w: &mut Warnings, root: &Node<'_>) {
     const KEY: &str = "kubernetes.io/ingress.class";
-    if object::meta::annotation(root.value, KEY).is_some() {
+    let annotated = object::meta::annotation(root.value, KEY).is_some();
+    if annotated && !root.get("spec").get("ingressClassName").is_set() {
         w.push(format!("annotation \"{KEY}\" is deprecated, please use 'spec.ingressClassName' instead"));
     }
 }

@@ -31,6 +31,7 @@ pub fn all(w: &mut Warnings, holder: &Node<'_>, is_pod: bool) {
         }
     }
     spec.get("volumes").items().for_each(|volume| volumes::volume(w, &volume));
+    spec.get("volumes").items().for_each(|volume| volumes::files(w, &volume));
     duplicates(w, &spec.get("hostAliases"), "ip");
     duplicates(w, &spec.get("imagePullSecrets"), "name");
     for secret in spec.get("imagePullSecrets").items() {
@@ -151,9 +152,22 @@ fn app_armor_of(w: &mut Warnings, container: &Node<'_>, holder: &Node<'_>) {
     let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.get("name").text());
     let annotation = holder.get("metadata").get("annotations");
     let has_field = |holder: &Node<'_>| holder.get("securityContext").get("appArmorProfile").is_set();
-    if annotation.get(&key).is_set() && !has_field(container) && !has_field(&holder.get("spec")) {
+    let said = annotation.get(&key);
+    let pod = holder.get("spec").get("securityContext").get("appArmorProfile");
+    if said.is_set() && !has_field(container) && !means(said.text(), &pod) {
         let path = annotation.path.key(&key);
         w.push(format!("{path}: deprecated since v1.30; use the \"appArmorProfile\" field instead"));
+    }
+}
+
+/// Whether an annotation says what a pod's AppArmor profile says.
+fn means(annotation: &str, profile: &Node<'_>) -> bool {
+    let kind = profile.get("type").text();
+    match annotation.split_once('/') {
+        _ if annotation == "unconfined" => kind == "Unconfined",
+        _ if annotation == "runtime/default" => kind == "RuntimeDefault",
+        Some(("localhost", name)) => kind == "Localhost" && profile.get("localhostProfile").text() == name,
+        _ => false,
     }
 }
 
@@ -191,10 +205,7 @@ fn ports(w: &mut Warnings, spec: &Node<'_>) {
 
 fn port_names(w: &mut Warnings, spec: &Node<'_>) {
     let mut seen: BTreeMap<&str, Path> = BTreeMap::new();
-    let init = spec.get("initContainers");
-    let sidecars = init.items().filter(|c| c.get("restartPolicy").text() == "Always");
-    let containers = sidecars.chain(spec.get("containers").items());
-    for port in containers.flat_map(|c| c.get("ports").items()) {
+    for port in containers(spec).flat_map(|c| c.get("ports").items()) {
         let name = port.get("name").text();
         if name.is_empty() {
             continue;

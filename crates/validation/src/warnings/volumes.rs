@@ -27,6 +27,10 @@ pub fn volume(w: &mut Warnings, volume: &Node<'_>) {
     if claim.is_set() {
         storage::claim_spec(w, &claim.get("spec"));
     }
+}
+
+/// Files of one of `spec.volumes` that hide each other.
+pub fn files(w: &mut Warnings, volume: &Node<'_>) {
     let name = volume.get("name").text();
     for (field, kind, of) in [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")] {
         let source = volume.get(field);
@@ -47,7 +51,11 @@ pub fn volume(w: &mut Warnings, volume: &Node<'_>) {
 type Placed = (String, String);
 
 fn paths(items: &Node<'_>, source: &str) -> Vec<Placed> {
-    items.items().map(|item| (item.get("path").text().to_owned(), source.to_owned())).collect()
+    items.items().map(|item| (trimmed(&item.get("path")), source.to_owned())).collect()
+}
+
+fn trimmed(path: &Node<'_>) -> String {
+    path.text().trim_end_matches('/').to_owned()
 }
 
 fn projected(w: &mut Warnings, name: &str, sources: &Node<'_>) {
@@ -63,14 +71,24 @@ fn projected(w: &mut Warnings, name: &str, sources: &Node<'_>) {
         all.extend(paths(&source.get("downwardAPI").get("items"), " (DownwardAPI)"));
         let token = source.get("serviceAccountToken");
         if token.is_set() {
-            all.push((token.get("path").text().to_owned(), " (ServiceAccountToken)".to_owned()));
+            all.push((trimmed(&token.get("path")), " (ServiceAccountToken)".to_owned()));
         }
         let bundle = source.get("clusterTrustBundle");
         if bundle.is_set() {
             let (name, signer) = (bundle.get("name"), bundle.get("signerName"));
             let named = if name.is_set() { name.text() } else { signer.text() };
             let source = format!(" (ClusterTrustBundle {})", quote(named));
-            all.push((bundle.get("path").text().to_owned(), source));
+            all.push((trimmed(&bundle.get("path")), source));
+        }
+        let certificate = source.get("podCertificate");
+        for (field, what) in [
+            ("certificateChainPath", "chain"),
+            ("keyPath", "key"),
+            ("credentialBundlePath", "credential bundle"),
+        ] {
+            if !certificate.get(field).is_empty() {
+                all.push((trimmed(&certificate.get(field)), format!(" (PodCertificate {what})")));
+            }
         }
     }
     overlaps(w, &format!("volume {} (Projected)", quote(name)), &all);
@@ -86,7 +104,6 @@ fn overlaps(w: &mut Warnings, head: &str, paths: &[Placed]) {
 
 /// Whether one is the other or inside of it.
 fn overlap(a: &str, b: &str) -> bool {
-    let (a, b) = (a.trim_end_matches('/'), b.trim_end_matches('/'));
     let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
     !a.is_empty() && !b.is_empty() && (a == b || inside(a, b) || inside(b, a))
 }

@@ -26,7 +26,7 @@ pub fn stateful_set(e: &mut Errors, object: &Value) {
     validate(e, object, true);
 }
 
-fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
+fn validate(e: &mut Errors, object: &Value, is_new: bool) {
     let spec = Node::root(object).get("spec");
     let management = spec.get("podManagementPolicy");
     match management.text() {
@@ -36,10 +36,17 @@ fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
     }
     strategy(e, &spec.get("updateStrategy"));
     retention(e, &spec.get("persistentVolumeClaimRetentionPolicy"));
+    if is_new {
+        for claim in spec.get("volumeClaimTemplates").items() {
+            crate::storage::claims::spec(e, &claim.get("spec"));
+        }
+    }
     check_non_negative(e, &spec.get("replicas"));
     check_non_negative(e, &spec.get("minReadySeconds"));
     check_non_negative(e, &spec.get("ordinals").get("start"));
-    check_non_negative(e, &spec.get("revisionHistoryLimit"));
+    if is_new && !spec.get("serviceName").is_empty() {
+        check_text(e, &spec.get("serviceName"), names::dns1123_label);
+    }
     let selector = spec.get("selector");
     if !selector.is_set() {
         e.push(selector.required(""));
@@ -58,39 +65,33 @@ fn validate(e: &mut Errors, object: &Value, check_service_name: bool) {
         Ok(parsed) => {
             selector_matches(e, &parsed, &template);
             pod_template(e, &spec);
-            always_restarted(e, &template, "StatefulSet");
         }
         Err(_) => {
             e.push(invalid_selector(&selector, ""));
         }
     }
-    if check_service_name && !spec.get("serviceName").is_empty() {
-        check_text(e, &spec.get("serviceName"), names::dns1123_label);
-    }
+    always_restarted(e, &template, "StatefulSet");
 }
 
-/// The template's own volumes and those that its claims will become.
+/// The template without host names, which the pods get, and with the volumes that its claims will become.
 fn pod_template(e: &mut Errors, spec: &Node<'_>) {
     let template = spec.get("template");
     let claims: Vec<_> =
         spec.get("volumeClaimTemplates").items().map(|c| c.get("metadata").get("name").text()).collect();
-    if claims.is_empty() {
-        crate::pod::validate_template(e, &template);
-        return;
+    let mut judged = template.value.clone();
+    if let Some(pod) = judged.get_mut("spec").and_then(Value::as_object_mut) {
+        pod.remove("hostname");
+        pod.remove("subdomain");
+        let claimed = |name: &&str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+        let mut volumes: Vec<Value> = claims.iter().map(claimed).collect();
+        let own = template.get("spec").get("volumes");
+        let others = |v: &&Value| !claims.contains(&v["name"].as_str().unwrap_or(""));
+        volumes.extend(own.list().iter().filter(others).cloned());
+        pod.insert("volumes".into(), volumes.into());
     }
-    let mut with_claims = template.value.clone();
-    let volumes = template.get("spec").get("volumes");
-    let mut all: Vec<Value> = volumes
-        .list()
-        .iter()
-        .filter(|v| !claims.contains(&v["name"].as_str().unwrap_or("")))
-        .cloned()
-        .collect();
-    all.extend(claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})));
-    if let Some(pod) = with_claims.get_mut("spec").and_then(Value::as_object_mut) {
-        pod.insert("volumes".into(), all.into());
-    }
-    crate::pod::validate_template(e, &Node::at(&with_claims, template.path));
+    crate::pod::validate_template(e, &Node::at(&judged, template.path.clone()));
+    // Kubernetes looks at these once more.
+    crate::pod::template_metadata(e, &template);
 }
 
 fn strategy(e: &mut Errors, strategy: &Node<'_>) {
