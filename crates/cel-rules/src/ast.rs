@@ -45,7 +45,6 @@ pub struct Entry {
 /// A field of a struct.
 #[derive(Clone, Debug)]
 pub struct Init {
-    pub id: u32,
     pub at: u32,
     pub field: Box<str>,
     pub value: Expr,

@@ -67,8 +67,7 @@ pub(crate) struct Nodes {
 type Parse<T> = Result<T, Issue>;
 
 impl Nodes {
-    /// A fresh id.
-    pub fn id(&mut self) -> u32 {
+    fn id(&mut self) -> u32 {
         self.next += 1;
         self.next - 1
     }
@@ -458,8 +457,7 @@ impl Parser {
             let colon = self.token().at;
             self.expect(":")?;
             let value = self.expression()?;
-            let id = self.nodes.id();
-            fields.push(Init { id, at: colon, field: field_text(&field), value, optional });
+            fields.push(Init { at: colon, field: field_text(&field), value, optional });
             if !self.is("}") && !self.eat(",") {
                 return self.unexpected("{'}', ','}");
             }
