@@ -54,6 +54,13 @@ pub(crate) fn on_token(call: &Call, target: &Target, object: &mut Value) {
     manage(call, target, &manager, |fields, info| fields.update(None, object, info));
 }
 
+/// `config` merged into `object` as an apply would, whoever owns what.
+pub(crate) fn merged(call: &Call, target: &Target, object: &Value, config: &Value) -> Result<Value> {
+    let mut live = object.clone();
+    meta::unset(&mut live, "managedFields");
+    manage(call, target, "admission", |fields, info| fields.apply(Some(&live), config, info, true))
+}
+
 /// `new` with what changed from `live` given to the request's manager.
 pub(crate) fn updated(call: &Call, target: &Target, live: &Value, mut new: Value) -> Value {
     let manager = manager_name(call);

@@ -5,6 +5,7 @@ mod defaults;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod pod_security;
+mod policies;
 mod resource_quota;
 mod service_account;
 mod webhooks;
@@ -12,6 +13,7 @@ mod webhooks;
 use crate::pipeline::Write;
 use object::{ApiError, Result, Value, meta};
 
+pub(crate) use policies::Policies;
 pub(crate) use webhooks::Hooks;
 
 /// What is being done to the object.
@@ -36,6 +38,7 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
         defaults::runtime_class(write, object).await?;
         defaults::ingress_class(write, object).await?;
     }
+    policies::mutate(write, operation, object).await?;
     webhooks::mutate(write, operation, object).await
 }
 
@@ -43,12 +46,14 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
 pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
     if operation == Operation::Delete {
         namespace_lifecycle::check_delete(write)?;
+        policies::validate(write, operation, object).await?;
         return webhooks::validate(write, operation, object).await;
     }
     limit_ranger::validate(write, operation, object).await?;
     pod_security::validate(write, operation, object).await?;
     defaults::one_default_priority_class(write, object).await?;
     certificates::validate(write, operation, object).await?;
+    policies::validate(write, operation, object).await?;
     webhooks::validate(write, operation, object).await?;
     resource_quota::charge(write, operation, object).await
 }

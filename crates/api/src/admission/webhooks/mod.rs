@@ -1,10 +1,10 @@
 //! Webhooks: other servers that change or refuse writes.
 
 mod call;
-mod matching;
-mod review;
+pub(super) mod matching;
+pub(super) mod review;
 
-use super::Operation;
+use super::{Operation, policies};
 use crate::codec;
 use crate::followed::State;
 use crate::pipeline::Write;
@@ -101,7 +101,7 @@ async fn ask_to_change(
     hook: &Hook,
     object: &mut Value,
 ) -> Result<Option<bool>> {
-    if !matching::matches(write, operation, hook.value(), object).await? {
+    if !matches(write, operation, hook, object).await? {
         return Ok(None);
     }
     let Some(answer) = ask(write, operation, hook, object).await? else { return Ok(Some(false)) };
@@ -122,6 +122,18 @@ async fn ask_to_change(
     Ok(Some(changed))
 }
 
+/// Whether a hook is asked about the write.
+async fn matches(write: &Write<'_>, operation: Operation, hook: &Hook, object: &Value) -> Result<bool> {
+    if !matching::matches(write, operation, hook.value(), object).await? {
+        return Ok(false);
+    }
+    let conditions = &hook.value()["matchConditions"];
+    match policies::webhook_conditions(write, operation, conditions, object).await? {
+        Ok(hold) => Ok(hold),
+        Err(error) => tolerate(hook, error).map(|()| false),
+    }
+}
+
 /// Asks validating webhooks, all at once.
 pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
     let all = hooks(&write.call.api.hooks.read().await?.state.validating);
@@ -131,7 +143,7 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     // Hooks see the version of the request.
     let shown = write.call.api.present(write.target, object.clone())?;
     let answers = all.iter().map(|hook| async {
-        if matching::matches(write, operation, hook.value(), &shown).await? {
+        if matches(write, operation, hook, &shown).await? {
             ask(write, operation, hook, &shown).await?;
         }
         Ok(())

@@ -1,0 +1,296 @@
+//! Admission policies: expressions of the cluster's own that refuse writes or change them.
+
+mod compiled;
+mod context;
+mod mutation;
+mod params;
+
+use super::webhooks::matching;
+use super::{Operation, refused, webhooks::review};
+use crate::codec;
+use crate::followed::State;
+use crate::pipeline::Write;
+use compiled::{Condition, Policy, Validation};
+use context::{Context, Facts};
+use object::{ApiError, Result, Value, meta};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+
+/// Policies and bindings by store key, so that they act in the order of names.
+#[derive(Default)]
+pub(crate) struct Policies {
+    validating: Kept,
+    mutating: Kept,
+}
+
+#[derive(Default)]
+struct Kept {
+    policies: BTreeMap<String, Arc<Policy>>,
+    bindings: BTreeMap<String, Arc<Value>>,
+}
+
+/// A policy and a binding of it.
+type Bound = (Arc<Policy>, Arc<Value>);
+
+impl State for Policies {
+    fn apply(&mut self, key: &str, object: Option<Value>) {
+        let (kept, is_policy) = match key.split('/').nth(2) {
+            Some("validatingadmissionpolicies") => (&mut self.validating, true),
+            Some("validatingadmissionpolicybindings") => (&mut self.validating, false),
+            Some("mutatingadmissionpolicies") => (&mut self.mutating, true),
+            Some("mutatingadmissionpolicybindings") => (&mut self.mutating, false),
+            _ => return,
+        };
+        match (object, is_policy) {
+            (Some(object), true) => drop(kept.policies.insert(key.to_owned(), Arc::new(Policy::compile(&object)))),
+            (Some(object), false) => drop(kept.bindings.insert(key.to_owned(), Arc::new(object))),
+            (None, true) => drop(kept.policies.remove(key)),
+            (None, false) => drop(kept.bindings.remove(key)),
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Kept {
+    /// Every policy with each of its bindings.
+    fn bound(&self) -> Vec<Bound> {
+        let bindings = |policy: &Policy| {
+            let name = policy.name.clone();
+            self.bindings.values().filter(move |b| b["spec"]["policyName"] == *name).cloned().collect::<Vec<_>>()
+        };
+        let all = self.policies.values().flat_map(|p| bindings(p).into_iter().map(|b| (p.clone(), b)));
+        all.collect()
+    }
+}
+
+/// Lets mutating policies change the object, in the version of the request.
+pub(super) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut Value) -> Result<()> {
+    let bound = write.call.api.policies.read().await?.state.mutating.bound();
+    for (policy, binding) in bound {
+        if !concerns(write, operation, &policy, &binding, object).await? {
+            continue;
+        }
+        for param in params::of(write, &policy, &binding).await?.found {
+            let facts = facts(write, operation, object, param).await?;
+            let outcome = {
+                let rules = write.call.api.access.read().await?;
+                mutation::apply(write, &policy, &Context::new(&facts, &policy, &rules.state), object)
+            };
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(changed)) => {
+                    let managed = object["metadata"].get("managedFields").cloned();
+                    let mut decoded = codec::decode_value(write.call, write.target, &write.target.resource, changed)?;
+                    match managed {
+                        Some(managed) => meta::set(&mut decoded, "managedFields", managed),
+                        None => meta::unset(&mut decoded, "managedFields"),
+                    }
+                    *object = decoded;
+                }
+                Err(_) if policy.ignores_failures => {}
+                Err(error) => {
+                    let (policy, binding) = (&policy.name, meta::name(&binding));
+                    let reason = format!("MutatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {error}");
+                    return Err(denial(write, object, &reason, "Invalid"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what validating policies deny, and warns of what they only warn of.
+pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
+    let bound = write.call.api.policies.read().await?.state.validating.bound();
+    if bound.is_empty() {
+        return Ok(());
+    }
+    let shown = shown(write, object)?;
+    let mut denied: Option<ApiError> = None;
+    for (policy, binding) in bound {
+        if !concerns(write, operation, &policy, &binding, &shown).await? {
+            continue;
+        }
+        let params = params::of(write, &policy, &binding).await?;
+        let mut failures: Vec<(String, String)> = params.problem.into_iter().map(|p| (p, "Invalid".into())).collect();
+        for param in params.found {
+            let facts = facts(write, operation, &shown, param).await?;
+            let rules = write.call.api.access.read().await?;
+            failures.extend(judge(&policy, &Context::new(&facts, &policy, &rules.state)));
+        }
+        let (policy, binding_name) = (&policy.name, meta::name(&binding));
+        let acts = |action: &str| {
+            binding["spec"]["validationActions"].as_array().is_some_and(|all| all.iter().any(|a| a == action))
+        };
+        for (message, reason) in failures {
+            if acts("Warn") {
+                write.call.warn(format!(
+                    "Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}': {message}"
+                ));
+            }
+            if acts("Deny") && denied.is_none() {
+                let text = format!(
+                    "ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}' denied request: {message}"
+                );
+                denied = Some(denial(write, &shown, &text, &reason));
+            }
+        }
+    }
+    denied.map_or(Ok(()), Err)
+}
+
+/// The object as policies see it: in the version of the request, and a scale where one is written.
+fn shown(write: &Write<'_>, object: &Value) -> Result<Value> {
+    let object = write.call.api.present(write.target, object.clone())?;
+    match write.target.at.subresource.as_str() {
+        "scale" => kinds::scale::read(&write.target.resource, &object),
+        _ => Ok(object),
+    }
+}
+
+/// Does the binding make the policy look at this write?
+async fn concerns(
+    write: &Write<'_>,
+    operation: Operation,
+    policy: &Policy,
+    binding: &Value,
+    object: &Value,
+) -> Result<bool> {
+    if write.target.resource.storage.group == "admissionregistration.k8s.io" {
+        return Ok(false);
+    }
+    Ok(constrained(write, operation, &policy.constraints, object, true).await?
+        && constrained(write, operation, &binding["spec"]["matchResources"], object, false).await?)
+}
+
+/// `MatchResources`; without rules it matches nothing in a policy and everything in a binding.
+async fn constrained(
+    write: &Write<'_>,
+    operation: Operation,
+    constraints: &Value,
+    object: &Value,
+    needs_rules: bool,
+) -> Result<bool> {
+    let equivalent = constraints["matchPolicy"] != "Exact";
+    let fits = |rule: &Value| {
+        let names = rule["resourceNames"].as_array().filter(|n| !n.is_empty());
+        let name = write.target.at.name.as_str();
+        matching::rule_matches(write, operation, rule, equivalent)
+            && names.is_none_or(|names| names.iter().any(|n| n == name))
+    };
+    let list = |field: &str| constraints[field].as_array().cloned().unwrap_or_default();
+    let (rules, excluded) = (list("resourceRules"), list("excludeResourceRules"));
+    let wanted = if rules.is_empty() { !needs_rules } else { rules.iter().any(fits) };
+    if !wanted || excluded.iter().any(fits) {
+        return Ok(false);
+    }
+    let selected = matching::namespace_matches(write, &constraints["namespaceSelector"], object).await?;
+    Ok(selected && matching::object_matches(write, constraints, object))
+}
+
+/// Gathers what expressions can ask for.
+async fn facts(write: &Write<'_>, operation: Operation, object: &Value, params: Value) -> Result<Facts> {
+    let mut request = review::attributes(write, operation, object);
+    let object = request["object"].take();
+    let mut old = request["oldObject"].take();
+    if let Some(fields) = request.as_object_mut() {
+        fields.remove("object");
+        fields.remove("oldObject");
+    }
+    if write.target.at.subresource == "scale" && old.is_object() {
+        old = kinds::scale::read(&write.target.resource, &old)?;
+    }
+    let namespace = match write.target.at.namespace.as_str() {
+        "" => None,
+        name => matching::namespace(write.call, name).await?,
+    };
+    Ok(Facts {
+        user: write.call.user.clone(),
+        object,
+        old,
+        request,
+        namespace: namespace.unwrap_or_default(),
+        params,
+    })
+}
+
+/// What a policy has against the write: messages and reasons.
+fn judge<'a>(policy: &'a Policy, context: &Context<'a>) -> Vec<(String, String)> {
+    match conditions(policy, context) {
+        Ok(true) => {}
+        Ok(false) => return vec![],
+        Err(_) if policy.ignores_failures => return vec![],
+        Err(error) => return vec![(error, "Invalid".into())],
+    }
+    policy.validations.iter().filter_map(|v| check(policy, v, context)).collect()
+}
+
+/// Whether all match conditions hold.
+fn conditions<'a>(policy: &'a Policy, context: &Context<'a>) -> std::result::Result<bool, String> {
+    for condition in &policy.conditions {
+        let held = context.flag(&condition.expression);
+        match held {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => return Err(format!("matchCondition '{}' resulted in error: {error}", condition.name)),
+        }
+    }
+    Ok(true)
+}
+
+fn check<'a>(policy: &Policy, validation: &'a Validation, context: &Context<'a>) -> Option<(String, String)> {
+    let reason = validation.reason.clone();
+    match context.flag(&validation.expression) {
+        Ok(true) => None,
+        Ok(false) => Some((message(validation, context), reason)),
+        Err(_) if policy.ignores_failures => None,
+        Err(error) => {
+            let text = &validation.expression.text;
+            Some((format!("expression '{text}' resulted in error: {error}"), reason))
+        }
+    }
+}
+
+fn message<'a>(validation: &'a Validation, context: &Context<'a>) -> String {
+    let made = validation.message_expression.as_ref().and_then(|e| context.text(e).ok());
+    let made = made.map(|m| m.trim().to_owned()).filter(|m| !m.is_empty() && !m.contains('\n'));
+    made.or_else(|| validation.message.clone())
+        .unwrap_or_else(|| format!("failed expression: {}", validation.expression.text.trim()))
+}
+
+fn denial(write: &Write<'_>, object: &Value, message: &str, reason: &str) -> ApiError {
+    let mut status = refused(write, object, message).to_status();
+    let code = match reason {
+        "Forbidden" => 403,
+        "Unauthorized" => 401,
+        "RequestEntityTooLarge" => 413,
+        _ => 422,
+    };
+    status["code"] = code.into();
+    status["reason"] = reason.into();
+    status["details"]["causes"] = object::json!([{"message": message}]);
+    ApiError::Status(Box::new(status))
+}
+
+/// Whether the `matchConditions` of a webhook hold; the error says which could not be told.
+pub(super) async fn webhook_conditions(
+    write: &Write<'_>,
+    operation: Operation,
+    conditions: &Value,
+    object: &Value,
+) -> Result<std::result::Result<bool, String>> {
+    let conditions: Vec<Condition> = compiled::conditions(conditions);
+    if conditions.is_empty() {
+        return Ok(Ok(true));
+    }
+    let facts = facts(write, operation, object, Value::Null).await?;
+    let rules = write.call.api.access.read().await?;
+    let policy = Policy { conditions, ..Policy::default() };
+    let context = Context::new(&facts, &policy, &rules.state);
+    Ok(self::conditions(&policy, &context))
+}
+
