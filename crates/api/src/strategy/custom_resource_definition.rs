@@ -7,9 +7,12 @@ use object::{Value, json, meta};
 pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 pub(super) fn prepare_create(_: &Call, object: &mut Value) {
-    let stored = storage_version(object);
+    let stored = match storage_version(object) {
+        Value::Null => Value::Null,
+        version => json!([version]),
+    };
     object["status"] = json!({
-        "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [stored],
+        "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored,
     });
 }
 

@@ -3,6 +3,7 @@
 
 use super::annotations;
 use super::scheduling;
+use crate::diff;
 use crate::node::{Errors, Node, same};
 use object::names;
 use serde_json::{Map, Value, json};
@@ -43,8 +44,12 @@ pub fn validate(e: &mut Errors, new: &Value, old: &Value) {
     if !old_spec.get("schedulingGates").is_empty() {
         gated(e, &spec, &old_spec, &mut munged);
     }
-    if !same(&Value::Object(munged), old_spec.value) {
-        e.push(spec.forbidden(&format!("pod updates may not change fields other than {UPDATABLE}\n")));
+    let munged = Value::Object(munged);
+    if !same(&munged, old_spec.value) {
+        let changes = diff::structs("PodSpec", old_spec.value, &munged);
+        e.push(
+            spec.forbidden(&format!("pod updates may not change fields other than {UPDATABLE}\n{changes}")),
+        );
     }
 }
 
@@ -198,10 +203,9 @@ pub fn validate_ephemeral_containers(e: &mut Errors, new: &Value, old: &Value) {
                 containers.forbidden(&format!("existing ephemeral containers {quoted} may not be removed\n")),
             ),
             Some(now) if !same(now, container.value) => {
-                e.push(
-                    containers
-                        .forbidden(&format!("existing ephemeral containers {quoted} may not be changed\n")),
-                );
+                let changes = diff::structs("EphemeralContainer", container.value, now);
+                let detail = format!("existing ephemeral containers {quoted} may not be changed\n{changes}");
+                e.push(containers.forbidden(&detail));
             }
             Some(_) => {}
         }

@@ -89,8 +89,10 @@ pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
         }
     }
     if !same(&now, &before) {
-        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
-        e.push(spec.forbidden(detail));
+        let changes = crate::diff::structs("PersistentVolumeClaimSpec", &before, &now);
+        e.push(spec.forbidden(&format!(
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{changes}"
+        )));
     }
     let size = |spec: &Node<'_>| resources::quantity(&spec.raw("resources")["requests"]["storage"]);
     if size(&spec) < size(&was) && size(&spec) <= resources::quantity(&old["status"]["capacity"]["storage"]) {

@@ -159,9 +159,12 @@ pub fn volume_update(e: &mut Errors, new: &Value, old: &Value) {
     {
         csi.remove(secret);
     }
-    if !same(&Value::Object(now), &Value::Object(before)) {
+    let (now, before) = (Value::Object(now), Value::Object(before));
+    if !same(&now, &before) {
         let path = spec.path.field("persistentvolumesource");
-        e.push(FieldError::forbidden(&path, "spec.persistentvolumesource is immutable after creation\n"));
+        let changes = crate::diff::structs("PersistentVolumeSource", &before, &now);
+        let detail = format!("spec.persistentvolumesource is immutable after creation\n{changes}");
+        e.push(FieldError::forbidden(&path, &detail));
     }
     let mode = spec.get("volumeMode").moved(Path::new("volumeMode"));
     if mode.text() != was.get("volumeMode").text() {
