@@ -81,7 +81,8 @@ impl Joey {
     pub fn start(&mut self, ready: &str) {
         let mut command = Command::new(&self.programs.joey);
         command.args(&self.arguments).arg("--data-dir").arg(self.path("data"));
-        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("joey starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let said_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains(ready));
@@ -156,8 +157,12 @@ impl Joey {
     pub fn apply(&self, manifest: &str) {
         let mut command = Command::new(&self.programs.kubectl);
         command.args(["--context", "joey-demo", "apply", "-f", "-"]).env("KUBECONFIG", self.kubeconfig());
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl starts");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
         child.stdin.take().expect("its input").write_all(manifest.as_bytes()).expect("it reads");
         let said = Said::from(child.wait_with_output().expect("kubectl ends"));
         assert_eq!(said.code, 0, "apply: {}{}", said.out, said.err);
@@ -185,8 +190,10 @@ impl Joey {
     /// Starts another long-running `joey`, given the line that says it is ready.
     pub fn spawn(&self, arguments: &[&str], ready: &str) -> Running {
         let mut command = Command::new(&self.programs.joey);
-        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("joey starts");
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log file");
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("joey starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let said_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains(ready));
         assert!(said_ready, "joey {arguments:?} did not become ready: {}", self.log());

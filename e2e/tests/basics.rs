@@ -11,11 +11,19 @@ fn kubectl_finds_its_way() {
         assert!(namespaces.contains(name), "{namespaces}");
     }
     let resources = joey.kubectl(&["api-resources"]);
-    for row in ["deployments", "customresourcedefinitions", "validatingadmissionpolicies", "horizontalpodautoscalers"] {
+    for row in [
+        "deployments",
+        "customresourcedefinitions",
+        "validatingadmissionpolicies",
+        "horizontalpodautoscalers",
+    ] {
         assert!(resources.contains(row), "{resources}");
     }
     let explained = joey.kubectl(&["explain", "pod.spec.containers"]);
-    assert!(explained.contains("FIELD: containers <[]Container>") && explained.contains("image\t<string>"), "{explained}");
+    assert!(
+        explained.contains("FIELD: containers <[]Container>") && explained.contains("image\t<string>"),
+        "{explained}"
+    );
     assert_eq!(joey.kubectl(&["auth", "can-i", "create", "pods"]).trim(), "yes");
     joey.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=30s"]);
     let nodes = joey.kubectl(&["get", "nodes"]);
@@ -30,7 +38,8 @@ fn mistakes_are_told_in_kubernetes_words() {
     let said = joey.try_kubectl("joey-demo", &["create", "configmap", "Not_a_name"]);
     assert!(said.err.contains("a lowercase RFC 1123 subdomain must consist of"), "{}", said.err);
     let said = joey.try_kubectl("joey-demo", &["--as=nobody", "get", "pods"]);
-    let forbidden = "User \"nobody\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
+    let forbidden =
+        "User \"nobody\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
     assert!(said.err.contains(forbidden), "{}", said.err);
     let said = joey.try_kubectl("joey-demo", &["delete", "ns", "kube-system"]);
     assert!(said.err.contains("this namespace may not be deleted"), "{}", said.err);

@@ -12,12 +12,22 @@ fn two_virtual_clusters_do_not_meet() {
     for (context, kind) in [("joey-demo", "string"), ("joey-b", "integer")] {
         let file = joey.write(&format!("{context}.yaml"), &CRD.replace("TYPE", kind));
         joey.kubectl_in(context, &["apply", "-f", &file]);
-        joey.kubectl_in(context, &["wait", "--for=condition=Established", "crd/things.example.com", "--timeout=30s"]);
+        joey.kubectl_in(
+            context,
+            &["wait", "--for=condition=Established", "crd/things.example.com", "--timeout=30s"],
+        );
     }
-    let thing = joey.write("thing.yaml", "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec: {value: text}\n");
+    let thing = joey.write(
+        "thing.yaml",
+        "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec: {value: text}\n",
+    );
     joey.kubectl_in("joey-demo", &["apply", "-f", &thing]);
     let refused = joey.try_kubectl("joey-b", &["apply", "-f", &thing]);
-    assert!(refused.err.contains("must be of type integer") || refused.err.contains("Invalid value"), "{}", refused.err);
+    assert!(
+        refused.err.contains("must be of type integer") || refused.err.contains("Invalid value"),
+        "{}",
+        refused.err
+    );
     assert_eq!(joey.kubectl_in("joey-b", &["get", "things", "-o", "name"]), "");
 
     tenants_are_refused_elsewhere(&joey);
@@ -37,10 +47,21 @@ fn two_virtual_clusters_do_not_meet() {
 /// One tenant's certificate opens neither another tenant's API nor the host's.
 fn tenants_are_refused_elsewhere(joey: &Joey) {
     for cluster in ["joey-b", "joey-host"] {
-        joey.kubectl(&["config", "set-context", "stranger", &format!("--cluster={cluster}"), "--user=joey-demo"]);
+        joey.kubectl(&[
+            "config",
+            "set-context",
+            "stranger",
+            &format!("--cluster={cluster}"),
+            "--user=joey-demo",
+        ]);
         let said = joey.try_kubectl("stranger", &["get", "namespaces"]);
         let refused = ["Unauthorized", "must be logged in", "Forbidden", "forbidden", "certificate"];
-        assert!(said.code != 0 && refused.iter().any(|w| said.err.contains(w)), "{cluster}: {}{}", said.out, said.err);
+        assert!(
+            said.code != 0 && refused.iter().any(|w| said.err.contains(w)),
+            "{cluster}: {}{}",
+            said.out,
+            said.err
+        );
     }
 }
 

@@ -19,10 +19,19 @@ fn what_was_acknowledged_is_there_after_a_kill() {
         joey.kill();
         joey.start("Ctrl-C stops");
         let there = joey.kubectl(&["get", "configmaps", "-o", "name"]);
-        let there: BTreeSet<String> = there.lines().filter_map(|l| l.strip_prefix("configmap/c")).map(|l| format!("c{l}")).collect();
+        let there: BTreeSet<String> =
+            there.lines().filter_map(|l| l.strip_prefix("configmap/c")).map(|l| format!("c{l}")).collect();
         assert_eq!(there, acknowledged);
         joey.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
-        let pods = joey.kubectl(&["get", "pods", "-l", "app=web", "-o", "name", "--field-selector=status.phase=Running"]);
+        let pods = joey.kubectl(&[
+            "get",
+            "pods",
+            "-l",
+            "app=web",
+            "-o",
+            "name",
+            "--field-selector=status.phase=Running",
+        ]);
         assert!(pods.lines().count() >= 5 + round, "{pods}");
     }
 }

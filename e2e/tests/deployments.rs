@@ -24,7 +24,15 @@ fn a_deployment_rolls_out_and_back() {
     let endpoints = joey.get(&["endpointslices", "-l", "kubernetes.io/service-name=web"]);
     let all = endpoints["items"][0]["endpoints"].as_array().cloned().unwrap_or_default();
     assert_eq!(all.iter().filter(|e| e["conditions"]["ready"] == true).count(), 5, "{endpoints}");
-    let wide = joey.kubectl(&["get", "pods", "-o", "wide", "-l", "app=web", "--field-selector=status.phase=Running"]);
+    let wide = joey.kubectl(&[
+        "get",
+        "pods",
+        "-o",
+        "wide",
+        "-l",
+        "app=web",
+        "--field-selector=status.phase=Running",
+    ]);
     assert!(wide.contains("10.244.") && wide.contains("sandbox-"), "{wide}");
     let described = joey.kubectl(&["describe", "deployment", "web"]);
     assert!(described.contains("ScalingReplicaSet") && described.contains("5 desired"), "{described}");
@@ -52,7 +60,13 @@ fn logs_exec_and_events_come_back() {
     assert_eq!(joey.kubectl(&["exec", "shell", "--", "echo", "hi"]).trim(), "hi");
     assert_eq!(joey.try_kubectl("joey-demo", &["exec", "shell", "--", "sh", "-c", "exit 3"]).code, 3);
     assert_eq!(joey.kubectl(&["exec", "shell", "--", "hostname"]).trim(), "shell");
-    joey.kubectl(&["wait", "--for=create", "event", "--field-selector=reason=Scheduled,involvedObject.name=shell", "--timeout=60s"]);
+    joey.kubectl(&[
+        "wait",
+        "--for=create",
+        "event",
+        "--field-selector=reason=Scheduled,involvedObject.name=shell",
+        "--timeout=60s",
+    ]);
     let described = joey.kubectl(&["describe", "pod", "shell"]);
     assert!(described.contains("Successfully assigned default/shell to sandbox-"), "{described}");
 }

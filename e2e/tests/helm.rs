@@ -14,7 +14,17 @@ fn the_starter_chart_is_installed_upgraded_and_rolled_back() {
     joey.helm(&["rollback", "starter", "1", "--wait", "--timeout", "60s"]);
     assert_eq!(joey.get(&["deployment/starter"])["spec"]["replicas"], 1);
     joey.helm(&["uninstall", "starter", "--wait", "--timeout", "60s"]);
-    assert_eq!(joey.kubectl(&["get", "deployments,services", "-l", "app.kubernetes.io/instance=starter", "-o", "name"]), "");
+    assert_eq!(
+        joey.kubectl(&[
+            "get",
+            "deployments,services",
+            "-l",
+            "app.kubernetes.io/instance=starter",
+            "-o",
+            "name"
+        ]),
+        ""
+    );
 }
 
 #[test]
@@ -26,8 +36,14 @@ fn a_chart_with_definitions_hooks_and_cluster_roles() {
     let chart = joey.path("own").display().to_string();
     joey.helm(&["install", "own", &chart, "--wait", "--timeout", "60s"]);
     assert_eq!(joey.get(&["gadget/first"])["spec"]["size"], 3);
-    assert_eq!(joey.kubectl(&["get", "clusterrole", "own-reader", "-o", "jsonpath={.rules[0].resources[0]}"]), "gadgets");
-    let said = joey.try_kubectl("joey-demo", &["patch", "gadget", "first", "--type=merge", "-p", r#"{"spec":{"size":"big"}}"#]);
+    assert_eq!(
+        joey.kubectl(&["get", "clusterrole", "own-reader", "-o", "jsonpath={.rules[0].resources[0]}"]),
+        "gadgets"
+    );
+    let said = joey.try_kubectl(
+        "joey-demo",
+        &["patch", "gadget", "first", "--type=merge", "-p", r#"{"spec":{"size":"big"}}"#],
+    );
     assert!(said.err.contains("spec.size: Invalid value: \"string\""), "{}", said.err);
     joey.helm(&["uninstall", "own", "--wait", "--timeout", "60s"]);
     assert_eq!(joey.kubectl(&["get", "gadgets", "-o", "name"]), "");

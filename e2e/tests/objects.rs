@@ -7,8 +7,23 @@ fn the_same_names_in_several_namespaces() {
     let Some(joey) = Joey::up() else { return };
     for namespace in ["one", "two"] {
         joey.kubectl(&["create", "namespace", namespace]);
-        joey.kubectl(&["-n", namespace, "create", "configmap", "settings", &format!("--from-literal=WHERE={namespace}")]);
-        joey.kubectl(&["-n", namespace, "create", "secret", "generic", "key", &format!("--from-literal=KEY=secret-{namespace}")]);
+        joey.kubectl(&[
+            "-n",
+            namespace,
+            "create",
+            "configmap",
+            "settings",
+            &format!("--from-literal=WHERE={namespace}"),
+        ]);
+        joey.kubectl(&[
+            "-n",
+            namespace,
+            "create",
+            "secret",
+            "generic",
+            "key",
+            &format!("--from-literal=KEY=secret-{namespace}"),
+        ]);
         joey.apply(&POD.replace("SOMEWHERE", namespace));
     }
     for namespace in ["one", "two"] {
@@ -17,13 +32,27 @@ fn the_same_names_in_several_namespaces() {
         assert_eq!(read("/etc/settings/WHERE"), namespace);
         assert_eq!(read("/etc/key/KEY"), format!("secret-{namespace}"));
         let environment = joey.kubectl(&["-n", namespace, "exec", "reader", "--", "env"]);
-        for line in [format!("WHERE={namespace}"), format!("KEY=secret-{namespace}"), format!("POD_NAMESPACE={namespace}"), "POD_NAME=reader".into()] {
+        for line in [
+            format!("WHERE={namespace}"),
+            format!("KEY=secret-{namespace}"),
+            format!("POD_NAMESPACE={namespace}"),
+            "POD_NAME=reader".into(),
+        ] {
             assert!(environment.lines().any(|l| l == line), "{line}: {environment}");
         }
         assert!(environment.contains("KUBERNETES_SERVICE_HOST="), "{environment}");
     }
     joey.kubectl(&["delete", "namespace", "one", "--wait", "--timeout=60s"]);
-    let left = joey.host(&["-n", "joey-demo", "get", "pods,configmaps,secrets", "-l", "joey.dev/namespace=one", "-o", "name"]);
+    let left = joey.host(&[
+        "-n",
+        "joey-demo",
+        "get",
+        "pods,configmaps,secrets",
+        "-l",
+        "joey.dev/namespace=one",
+        "-o",
+        "name",
+    ]);
     assert_eq!(left, "", "nothing of a deleted namespace stays on the host");
     assert!(joey.host(&["-n", "joey-demo", "get", "pods", "-o", "name"]).contains("reader-x-two-x-demo"));
 }
@@ -55,11 +84,26 @@ fn services_have_the_hosts_addresses() {
     joey.kubectl(&["create", "service", "clusterip", "plain", "--tcp=80"]);
     joey.kubectl(&["create", "service", "clusterip", "headless", "--clusterip=None", "--tcp=80"]);
     let address = joey.get(&["service/plain"])["spec"]["clusterIP"].as_str().map(str::to_owned).unwrap();
-    let host = joey.host(&["-n", "joey-demo", "get", "service", "plain-x-default-x-demo", "-o", "jsonpath={.spec.clusterIP}"]);
+    let host = joey.host(&[
+        "-n",
+        "joey-demo",
+        "get",
+        "service",
+        "plain-x-default-x-demo",
+        "-o",
+        "jsonpath={.spec.clusterIP}",
+    ]);
     assert_eq!(address, host);
     assert_eq!(joey.get(&["service/headless"])["spec"]["clusterIP"], "None");
     joey.kubectl(&["delete", "service", "plain", "headless"]);
-    joey.host(&["-n", "joey-demo", "wait", "--for=delete", "service/plain-x-default-x-demo", "--timeout=60s"]);
+    joey.host(&[
+        "-n",
+        "joey-demo",
+        "wait",
+        "--for=delete",
+        "service/plain-x-default-x-demo",
+        "--timeout=60s",
+    ]);
 }
 
 #[test]
@@ -127,7 +171,15 @@ fn a_pod_has_a_token_that_its_cluster_accepts() {
     joey.kubectl(&["create", "serviceaccount", "robot"]);
     joey.kubectl(&["create", "rolebinding", "robot", "--clusterrole=view", "--serviceaccount=default:robot"]);
     let overrides = r#"{"spec":{"serviceAccountName":"robot"}}"#;
-    joey.kubectl(&["run", "client", "--image=busybox", &format!("--overrides={overrides}"), "--", "sleep", "1000"]);
+    joey.kubectl(&[
+        "run",
+        "client",
+        "--image=busybox",
+        &format!("--overrides={overrides}"),
+        "--",
+        "sleep",
+        "1000",
+    ]);
     joey.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]);
     let folder = "/var/run/secrets/kubernetes.io/serviceaccount";
     let read = |file: &str| joey.kubectl(&["exec", "client", "--", "cat", &format!("{folder}/{file}")]);
@@ -135,19 +187,32 @@ fn a_pod_has_a_token_that_its_cluster_accepts() {
     assert!(read("ca.crt").starts_with("-----BEGIN CERTIFICATE-----"));
     let token = read("token");
     // A kubeconfig without the administrator's certificate, as the pod would have it.
-    let server = joey.kubectl(&["config", "view", "-o", "jsonpath={.clusters[?(@.name==\"joey-demo\")].cluster.server}"]);
+    let server = joey.kubectl(&[
+        "config",
+        "view",
+        "-o",
+        "jsonpath={.clusters[?(@.name==\"joey-demo\")].cluster.server}",
+    ]);
     let as_robot = |arguments: &[&str]| {
         let ca = joey.write("ca.crt", &read("ca.crt"));
         let own = joey.write("empty", "");
         let own = format!("--kubeconfig={own}");
-        let (server, ca, token) = (format!("--server={server}"), format!("--certificate-authority={ca}"), format!("--token={token}"));
+        let (server, ca, token) = (
+            format!("--server={server}"),
+            format!("--certificate-authority={ca}"),
+            format!("--token={token}"),
+        );
         joey.try_kubectl("", &[&[own.as_str(), &server, &ca, &token], arguments].concat())
     };
     let who = as_robot(&["auth", "whoami"]);
     assert!(who.out.contains("system:serviceaccount:default:robot"), "{}{}", who.out, who.err);
     assert_eq!(as_robot(&["get", "pods"]).code, 0);
     let refused = as_robot(&["delete", "pod", "client"]);
-    assert!(refused.err.contains("forbidden") && refused.err.contains("cannot delete resource \"pods\""), "{}", refused.err);
+    assert!(
+        refused.err.contains("forbidden") && refused.err.contains("cannot delete resource \"pods\""),
+        "{}",
+        refused.err
+    );
 }
 
 #[test]
@@ -157,6 +222,9 @@ fn what_reaches_into_the_host_is_refused() {
     joey.kubectl(&["run", "spy", "--image=busybox", &format!("--overrides={overrides}")]);
     joey.kubectl(&["wait", "--for=condition=PodScheduled=False", "pod/spy", "--timeout=60s"]);
     let described = joey.kubectl(&["describe", "pod", "spy"]);
-    assert!(described.contains("spec.volumes[0].hostPath is not allowed by this virtual cluster's policy"), "{described}");
+    assert!(
+        described.contains("spec.volumes[0].hostPath is not allowed by this virtual cluster's policy"),
+        "{described}"
+    );
     assert_eq!(joey.host(&["-n", "joey-demo", "get", "pods", "-o", "name"]), "");
 }

@@ -7,7 +7,10 @@ fn an_operator_runs_virtual_clusters_of_a_remote_host() {
     let Some(host) = Joey::bare_host() else { return };
     let kubeconfig = host.kubeconfig().display().to_string();
     let data = host.path("operator").display().to_string();
-    let _operator = host.spawn(&["operator", "--kubeconfig", &kubeconfig, "--data-dir", &data], "following the VirtualClusters");
+    let _operator = host.spawn(
+        &["operator", "--kubeconfig", &kubeconfig, "--data-dir", &data],
+        "following the VirtualClusters",
+    );
     let said = host.joey(&["create", "far", "--wait"]);
     assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, host.log());
     assert_eq!(host.joey(&["connect", "far"]).code, 0);

@@ -29,18 +29,56 @@ fn argo_cd_runs() {
     let (Some(folder), Some(joey)) = (workloads(), Joey::up()) else { return };
     joey.kubectl(&["create", "namespace", "argocd"]);
     // Its init container would make this Secret; simulated containers run nothing.
-    joey.kubectl(&["-n", "argocd", "create", "secret", "generic", "argocd-redis", "--from-literal=auth=simulated"]);
+    joey.kubectl(&[
+        "-n",
+        "argocd",
+        "create",
+        "secret",
+        "generic",
+        "argocd-redis",
+        "--from-literal=auth=simulated",
+    ]);
     apply(&joey, &folder, "argo-cd-install.yaml", "argocd", 59);
-    joey.kubectl(&["-n", "argocd", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=90s"]);
-    joey.kubectl(&["-n", "argocd", "rollout", "status", "statefulset/argocd-application-controller", "--timeout=90s"]);
+    joey.kubectl(&[
+        "-n",
+        "argocd",
+        "wait",
+        "--for=condition=Available",
+        "deployment",
+        "--all",
+        "--timeout=90s",
+    ]);
+    joey.kubectl(&[
+        "-n",
+        "argocd",
+        "rollout",
+        "status",
+        "statefulset/argocd-application-controller",
+        "--timeout=90s",
+    ]);
     let application = joey.write("application.yaml", APPLICATION);
     joey.kubectl(&["apply", "-f", &application]);
     let broken = joey.write("broken.yaml", &APPLICATION.replace("project: default", "project: 7"));
     let said = joey.try_kubectl("joey-demo", &["apply", "-f", &broken]);
-    assert!(said.err.contains("spec.project: Invalid value: \"integer\": spec.project in body must be of type string"), "{}", said.err);
+    assert!(
+        said.err.contains(
+            "spec.project: Invalid value: \"integer\": spec.project in body must be of type string"
+        ),
+        "{}",
+        said.err
+    );
 
     joey.kubectl(&["delete", "namespace", "argocd", "--wait", "--timeout=90s"]);
-    let left = joey.host(&["-n", "joey-demo", "get", "pods,services,configmaps,secrets", "-l", "joey.dev/namespace=argocd", "-o", "name"]);
+    let left = joey.host(&[
+        "-n",
+        "joey-demo",
+        "get",
+        "pods,services,configmaps,secrets",
+        "-l",
+        "joey.dev/namespace=argocd",
+        "-o",
+        "name",
+    ]);
     assert_eq!(left, "");
 }
 
@@ -84,10 +122,17 @@ fn the_prometheus_operator_is_served() {
     let (Some(folder), Some(joey)) = (workloads(), Joey::up()) else { return };
     apply(&joey, &folder, "prometheus-operator-crds.yaml", "", 10);
     joey.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
-    let prometheus = "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nmetadata: {name: p}\nspec: {replicas: 2}\n";
+    let prometheus =
+        "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nmetadata: {name: p}\nspec: {replicas: 2}\n";
     let file = joey.write("prometheus.yaml", prometheus);
     joey.kubectl(&["apply", "-f", &file]);
     let broken = joey.write("broken.yaml", &prometheus.replace("replicas: 2", "replicas: many"));
     let said = joey.try_kubectl("joey-demo", &["apply", "-f", &broken]);
-    assert!(said.err.contains("spec.replicas: Invalid value: \"string\": spec.replicas in body must be of type integer"), "{}", said.err);
+    assert!(
+        said.err.contains(
+            "spec.replicas: Invalid value: \"string\": spec.replicas in body must be of type integer"
+        ),
+        "{}",
+        said.err
+    );
 }

@@ -319,11 +319,11 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
         let media = negotiate::content_type(&call.headers, true)?;
         let expected = GroupVersionKind::new("", "v1", "DeleteOptions");
         let body = match media {
-            Media::Json => decode::decode_untyped(&call.body, Strictness::Ignore)
-                .map(|decoded| decoded.value)
-                .map_err(|e| {
-                    ApiError::BadRequest(format!("couldn't get version/kind; json parse error: {}", e.0))
-                })?,
+            Media::Json => {
+                decode::decode_untyped(&call.body, Strictness::Ignore).map(|decoded| decoded.value).map_err(
+                    |e| ApiError::BadRequest(format!("couldn't get version/kind; json parse error: {}", e.0)),
+                )?
+            }
             _ => parse(media, &call.body, &expected)?,
         };
         check_options_kind(&body)?;

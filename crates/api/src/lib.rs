@@ -40,8 +40,8 @@ mod yaml;
 
 pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
 pub use in_process::InProcess;
-pub use outbound::{Destination, Outbound};
 pub use metrics::Metrics;
+pub use outbound::{Destination, Outbound};
 pub use serve::Peer;
 
 use access::impersonation::LastModes;

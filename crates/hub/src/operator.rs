@@ -274,11 +274,17 @@ async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Re
         // One by one: not every host lets services be deleted as a collection.
         let found = client.list_all(resource, namespace, &list).await.map_err(failed)?;
         for held in found.items.iter().filter(|o| meta::deletion_timestamp(o).is_none()) {
-            let outcome = client.delete(resource, namespace, meta::name(held), &DeleteOptions::uid(meta::uid(held))).await;
+            let outcome = client
+                .delete(resource, namespace, meta::name(held), &DeleteOptions::uid(meta::uid(held)))
+                .await;
             if let Err(error) = outcome
                 && !error.is_not_found()
             {
-                return Err(Error(format!("cannot remove {} {}: {error}", resource.resource, meta::name(held))));
+                return Err(Error(format!(
+                    "cannot remove {} {}: {error}",
+                    resource.resource,
+                    meta::name(held)
+                )));
             }
         }
     }

@@ -177,7 +177,11 @@ impl FieldError {
 
     /// `Invalid value: <value>: detail`. Strings are quoted as Go's `%q`, other scalars as they are, objects as JSON.
     pub fn invalid(path: &Path, value: &Value, detail: &str) -> Self {
-        Self::new(FieldErrorKind::Invalid, path, with_detail(&format!("Invalid value: {}", show(value)), detail))
+        Self::new(
+            FieldErrorKind::Invalid,
+            path,
+            with_detail(&format!("Invalid value: {}", show(value)), detail),
+        )
     }
 
     /// As [`invalid`](Self::invalid), with the value already spelled (as Go would print it).
@@ -187,7 +191,11 @@ impl FieldError {
 
     /// `Invalid value: <value>: detail` with the cause `FieldValueTypeInvalid`.
     pub fn type_invalid(path: &Path, value: &Value, detail: &str) -> Self {
-        Self::new(FieldErrorKind::TypeInvalid, path, with_detail(&format!("Invalid value: {}", show(value)), detail))
+        Self::new(
+            FieldErrorKind::TypeInvalid,
+            path,
+            with_detail(&format!("Invalid value: {}", show(value)), detail),
+        )
     }
 
     /// `Unsupported value: <value>: supported values: "a", "b"`.
@@ -224,7 +232,11 @@ impl FieldError {
     /// `Too many: N: must have at most M items`.
     pub fn too_many(path: &Path, actual: usize, max: usize) -> Self {
         let unit = if max == 1 { "item" } else { "items" };
-        Self::new(FieldErrorKind::TooMany, path, format!("Too many: {actual}: must have at most {max} {unit}"))
+        Self::new(
+            FieldErrorKind::TooMany,
+            path,
+            format!("Too many: {actual}: must have at most {max} {unit}"),
+        )
     }
 
     /// `Too long: may not be more than N characters`.

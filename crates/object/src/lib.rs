@@ -4,9 +4,9 @@
 //! [`Value`]s; their shape is known to the `schema` crate, not here.
 
 pub mod error;
+pub mod field_selector;
 pub mod group;
 pub mod label_selector;
-pub mod field_selector;
 pub mod meta;
 pub mod names;
 pub mod path;

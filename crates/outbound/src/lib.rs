@@ -57,8 +57,13 @@ async fn post(to: Destination, body: Bytes) -> Result<Bytes, String> {
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(|e| text(&e))?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| text(&e))?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(format!("the server responded with the status code {status}")) }
+        let body =
+            Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| text(&e))?.to_bytes();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(format!("the server responded with the status code {status}"))
+        }
     };
     // The connection makes progress only while it is polled; it ends with the exchange.
     tokio::pin!(connection);
@@ -89,12 +94,14 @@ fn config(ca_bundle: Option<&[u8]>) -> Result<ClientConfig, String> {
     match ca_bundle {
         Some(pem) => {
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|_| "unable to load root certificates: unable to parse bytes as PEM block")?;
+                let certificate = certificate
+                    .map_err(|_| "unable to load root certificates: unable to parse bytes as PEM block")?;
                 roots.add(certificate).map_err(|e| e.to_string())?;
             }
         }
         None => {
-            let (_added, _unreadable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let (_added, _unreadable) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -109,7 +116,8 @@ mod tests {
     #[tokio::test]
     async fn says_who_did_not_answer() {
         // Port 1 of the loopback: nothing listens there.
-        let to = Destination { url: "https://127.0.0.1:1/hook?timeout=2s".into(), connect: None, ca_bundle: None };
+        let to =
+            Destination { url: "https://127.0.0.1:1/hook?timeout=2s".into(), connect: None, ca_bundle: None };
         let error = Https.post(to, Bytes::new(), Duration::from_secs(2)).await.unwrap_err();
         assert_eq!(
             error,

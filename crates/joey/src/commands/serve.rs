@@ -45,8 +45,9 @@ impl Serve {
         let static_tokens = self.static_tokens()?;
         let which = Which::parse(&self.controllers).map_err(|e| Error(format!("--controllers: {e}")))?;
         let listener = bind(self.listen).await?;
-        let sandbox = (self.sandbox_nodes > 0)
-            .then(|| Sandbox::new(sandbox::Options { nodes: self.sandbox_nodes, ..sandbox::Options::default() }));
+        let sandbox = (self.sandbox_nodes > 0).then(|| {
+            Sandbox::new(sandbox::Options { nodes: self.sandbox_nodes, ..sandbox::Options::default() })
+        });
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: self.data_dir.clone(),
             listener,

@@ -120,7 +120,9 @@ fn describe_at(at: At<'_>) -> Value {
         Shape::Map(value) => set("additionalProperties", describe_at(at.other(*value))),
         Shape::List(item) => set("items", describe_at(at.other(*item))),
         Shape::Object { fields, .. } => {
-            let own = |field: &&crate::Field| !matches!(at.other(field.node).schema.node().shape, Shape::Builtin(_));
+            let own = |field: &&crate::Field| {
+                !matches!(at.other(field.node).schema.node().shape, Shape::Builtin(_))
+            };
             let describe = |f: &crate::Field| (f.name.to_string(), describe_at(at.other(f.node)));
             set("properties", fields.iter().filter(own).map(describe).collect::<Map<_, _>>().into());
         }

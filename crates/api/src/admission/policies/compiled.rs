@@ -23,7 +23,8 @@ pub(super) struct Expression {
 impl Expression {
     fn new(text: &Value, environment: &Environment) -> Self {
         let text = text.as_str().unwrap_or("").to_owned();
-        let program = Program::compile(&text, environment).map_err(|e| format!("compilation failed: {}", e.0));
+        let program =
+            Program::compile(&text, environment).map_err(|e| format!("compilation failed: {}", e.0));
         Self { text, program }
     }
 }
@@ -82,7 +83,9 @@ impl Policy {
             reason: text(&v["reason"]).unwrap_or_else(|| "Invalid".into()),
         };
         let mutation = |m: &Value| match m["patchType"].as_str() {
-            Some("JSONPatch") => Mutation::JsonPatch(Expression::new(&m["jsonPatch"]["expression"], &MUTATIONS)),
+            Some("JSONPatch") => {
+                Mutation::JsonPatch(Expression::new(&m["jsonPatch"]["expression"], &MUTATIONS))
+            }
             _ => Mutation::Apply(Expression::new(&m["applyConfiguration"]["expression"], &MUTATIONS)),
         };
         Self {
@@ -92,7 +95,9 @@ impl Policy {
             conditions: conditions(&spec["matchConditions"]),
             variables: list("variables")
                 .iter()
-                .map(|v| (text(&v["name"]).unwrap_or_default(), Expression::new(&v["expression"], &ENVIRONMENT)))
+                .map(|v| {
+                    (text(&v["name"]).unwrap_or_default(), Expression::new(&v["expression"], &ENVIRONMENT))
+                })
                 .collect(),
             validations: list("validations").iter().map(validation).collect(),
             mutations: list("mutations").iter().map(mutation).collect(),

@@ -94,7 +94,11 @@ impl Authorizer for Context<'_> {
         let user = match &question.service_account {
             None => self.facts.user.clone(),
             Some((namespace, name)) => {
-                let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}"), "system:authenticated"];
+                let groups = [
+                    "system:serviceaccounts",
+                    &format!("system:serviceaccounts:{namespace}"),
+                    "system:authenticated",
+                ];
                 UserInfo::new(&format!("system:serviceaccount:{namespace}:{name}"), &groups)
             }
         };

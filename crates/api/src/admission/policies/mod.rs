@@ -16,7 +16,6 @@ use object::{ApiError, Result, Value, meta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-
 /// Policies and bindings by store key, so that they act in the order of names.
 #[derive(Default)]
 pub(crate) struct Policies {
@@ -43,7 +42,9 @@ impl State for Policies {
             _ => return,
         };
         match (object, is_policy) {
-            (Some(object), true) => drop(kept.policies.insert(key.to_owned(), Arc::new(Policy::compile(&object)))),
+            (Some(object), true) => {
+                drop(kept.policies.insert(key.to_owned(), Arc::new(Policy::compile(&object))))
+            }
             (Some(object), false) => drop(kept.bindings.insert(key.to_owned(), Arc::new(object))),
             (None, true) => drop(kept.policies.remove(key)),
             (None, false) => drop(kept.bindings.remove(key)),
@@ -60,7 +61,11 @@ impl Kept {
     fn bound(&self) -> Vec<Bound> {
         let bindings = |policy: &Policy| {
             let name = policy.name.clone();
-            self.bindings.values().filter(move |b| b["spec"]["policyName"] == *name).cloned().collect::<Vec<_>>()
+            self.bindings
+                .values()
+                .filter(move |b| b["spec"]["policyName"] == *name)
+                .cloned()
+                .collect::<Vec<_>>()
         };
         let all = self.policies.values().flat_map(|p| bindings(p).into_iter().map(|b| (p.clone(), b)));
         all.collect()
@@ -84,7 +89,8 @@ pub(super) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
                 Ok(None) => {}
                 Ok(Some(changed)) => {
                     let managed = object["metadata"].get("managedFields").cloned();
-                    let mut decoded = codec::decode_value(write.call, write.target, &write.target.resource, changed)?;
+                    let mut decoded =
+                        codec::decode_value(write.call, write.target, &write.target.resource, changed)?;
                     match managed {
                         Some(managed) => meta::set(&mut decoded, "managedFields", managed),
                         None => meta::unset(&mut decoded, "managedFields"),
@@ -94,7 +100,9 @@ pub(super) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
                 Err(_) if policy.ignores_failures => {}
                 Err(error) => {
                     let (policy, binding) = (&policy.name, meta::name(&binding));
-                    let reason = format!("MutatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {error}");
+                    let reason = format!(
+                        "MutatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {error}"
+                    );
                     return Err(denial(write, object, &reason, "Invalid"));
                 }
             }
@@ -116,7 +124,8 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
             continue;
         }
         let params = params::of(write, &policy, &binding).await?;
-        let mut failures: Vec<(String, String)> = params.problem.into_iter().map(|p| (p, "Invalid".into())).collect();
+        let mut failures: Vec<(String, String)> =
+            params.problem.into_iter().map(|p| (p, "Invalid".into())).collect();
         for param in params.found {
             let facts = facts(write, operation, &shown, param).await?;
             let rules = write.call.api.access.read().await?;
@@ -236,7 +245,9 @@ fn conditions<'a>(policy: &'a Policy, context: &Context<'a>) -> std::result::Res
         match held {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(error) => return Err(format!("matchCondition '{}' resulted in error: {error}", condition.name)),
+            Err(error) => {
+                return Err(format!("matchCondition '{}' resulted in error: {error}", condition.name));
+            }
         }
     }
     Ok(true)
@@ -293,4 +304,3 @@ pub(super) async fn webhook_conditions(
     let context = Context::new(&facts, &policy, &rules.state);
     Ok(self::conditions(&policy, &context))
 }
-

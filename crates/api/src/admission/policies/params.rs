@@ -38,7 +38,8 @@ pub(super) async fn of(write: &Write<'_>, policy: &Policy, binding: &Value) -> R
     let mut found = Vec::new();
     match text(&reference["name"]) {
         name if !name.is_empty() => {
-            let (entry, _) = store.get(&keys::key(resource, &namespace, &name)).await.map_err(failure::store)?;
+            let (entry, _) =
+                store.get(&keys::key(resource, &namespace, &name)).await.map_err(failure::store)?;
             found.extend(entry.as_ref().and_then(stored::decode));
         }
         _ => {
@@ -52,7 +53,10 @@ pub(super) async fn of(write: &Write<'_>, policy: &Policy, binding: &Value) -> R
     }
     if found.is_empty() {
         return Ok(match reference["parameterNotFoundAction"].as_str() {
-            Some("Deny") => failed(policy, "no params found for policy binding with `Deny` parameterNotFoundAction".into()),
+            Some("Deny") => failed(
+                policy,
+                "no params found for policy binding with `Deny` parameterNotFoundAction".into(),
+            ),
             _ => Params { found, problem: None },
         });
     }

@@ -17,7 +17,8 @@ pub(super) async fn call(call: &Call, hook: &Value, review: &Value) -> Result<Va
     };
     let body = review.to_string().into();
     let answer = outbound.post(destination, body, Duration::from_secs(seconds)).await.map_err(failed)?;
-    serde_json::from_slice(&answer).map_err(|e| failed(format!("couldn't get version/kind; json parse error: {e}")))
+    serde_json::from_slice(&answer)
+        .map_err(|e| failed(format!("couldn't get version/kind; json parse error: {e}")))
 }
 
 async fn destination(call: &Call, config: &Value, seconds: u64) -> Result<Destination, String> {

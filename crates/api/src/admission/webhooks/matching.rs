@@ -7,12 +7,18 @@ use crate::{failure, stored};
 use object::{LabelSelector, Result, Value, json};
 
 /// Whether a hook is asked about this write of `object`.
-pub(super) async fn matches(write: &Write<'_>, operation: Operation, hook: &Value, object: &Value) -> Result<bool> {
+pub(super) async fn matches(
+    write: &Write<'_>,
+    operation: Operation,
+    hook: &Value,
+    object: &Value,
+) -> Result<bool> {
     let rules = hook["rules"].as_array().into_iter().flatten();
     if !rules.into_iter().any(|rule| rule_matches(write, operation, rule, hook["matchPolicy"] != "Exact")) {
         return Ok(false);
     }
-    Ok(namespace_matches(write, &hook["namespaceSelector"], object).await? && object_matches(write, hook, object))
+    Ok(namespace_matches(write, &hook["namespaceSelector"], object).await?
+        && object_matches(write, hook, object))
 }
 
 /// A rule of operations, groups, versions, resources and scope. `equivalent`: other versions of the resource count too.
@@ -32,7 +38,8 @@ pub(crate) fn rule_matches(write: &Write<'_>, operation: Operation, rule: &Value
         Some("Namespaced") => resource.namespaced(),
         Some(_) => !resource.namespaced(),
     };
-    let versioned = has("apiGroups", &resource.gvr.group) && (equivalent || has("apiVersions", &resource.gvr.version));
+    let versioned =
+        has("apiGroups", &resource.gvr.group) && (equivalent || has("apiVersions", &resource.gvr.version));
     // Events and the like are kept in one group and served in two.
     let kept = equivalent && has("apiGroups", &resource.storage.group);
     let subresource = write.target.at.subresource.as_str();
@@ -40,7 +47,8 @@ pub(crate) fn rule_matches(write: &Write<'_>, operation: Operation, rule: &Value
     let named = names.into_iter().any(|name| {
         let (wanted, below) = name.split_once('/').unwrap_or((name, ""));
         let resource_fits = wanted == "*" || wanted == resource.gvr.resource;
-        let below_fits = if name.contains('/') { below == "*" || below == subresource } else { subresource.is_empty() };
+        let below_fits =
+            if name.contains('/') { below == "*" || below == subresource } else { subresource.is_empty() };
         name == "*/*" || (resource_fits && below_fits)
     });
     has("operations", operation) && scope && (versioned || kept) && named
@@ -51,7 +59,8 @@ pub(crate) async fn namespace_matches(write: &Write<'_>, selector: &Value, objec
     if is_empty(selector) {
         return Ok(true);
     }
-    let is_namespace = write.target.resource.kind == "Namespace" && write.target.resource.gvr.group.is_empty();
+    let is_namespace =
+        write.target.resource.kind == "Namespace" && write.target.resource.gvr.group.is_empty();
     if is_namespace {
         return Ok(selects(selector, object));
     }

@@ -156,11 +156,15 @@ async fn ask(write: &Write<'_>, operation: Operation, hook: &Hook, object: &Valu
     let value = hook.value();
     let side_effects = value["sideEffects"].as_str().unwrap_or("");
     if write.call.dry_run() && !matches!(side_effects, "None" | "NoneOnDryRun") {
-        return Err(ApiError::BadRequest(format!("admission webhook \"{}\" does not support dry run", hook.name())));
+        return Err(ApiError::BadRequest(format!(
+            "admission webhook \"{}\" does not support dry run",
+            hook.name()
+        )));
     }
     let review = review::request(write, operation, object);
     let uid = review["request"]["uid"].clone();
-    let response = match call::call(write.call, value, &review).await.and_then(|a| review::response(a, &uid)) {
+    let response = match call::call(write.call, value, &review).await.and_then(|a| review::response(a, &uid))
+    {
         Ok(response) => response,
         Err(error) => return tolerate(hook, error).map(|()| None),
     };

@@ -53,8 +53,14 @@ pub(super) fn response(mut answer: Value, uid: &Value) -> Result<Value, String> 
         return Err("webhook response was absent".into());
     }
     if answer["kind"] != "AdmissionReview" || answer["apiVersion"] != "admission.k8s.io/v1" {
-        let got = format!("{}, Kind={}", answer["apiVersion"].as_str().unwrap_or(""), answer["kind"].as_str().unwrap_or(""));
-        return Err(format!("expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}"));
+        let got = format!(
+            "{}, Kind={}",
+            answer["apiVersion"].as_str().unwrap_or(""),
+            answer["kind"].as_str().unwrap_or("")
+        );
+        return Err(format!(
+            "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}"
+        ));
     }
     if response["uid"] != *uid {
         return Err(format!("expected response.uid={uid}, got {}", response["uid"]));
@@ -122,8 +128,14 @@ mod tests {
     #[test]
     fn refusals_say_who_refused() {
         let refusal = |status: Value| denied("w", &json!({"status": status})).to_status();
-        assert_eq!(refusal(Value::Null)["message"], "admission webhook \"w\" denied the request without explanation");
+        assert_eq!(
+            refusal(Value::Null)["message"],
+            "admission webhook \"w\" denied the request without explanation"
+        );
         let coded = refusal(json!({"code": 403, "message": "no"}));
-        assert_eq!((&coded["code"], &coded["message"]), (&json!(403), &json!("admission webhook \"w\" denied the request: no")));
+        assert_eq!(
+            (&coded["code"], &coded["message"]),
+            (&json!(403), &json!("admission webhook \"w\" denied the request: no"))
+        );
     }
 }
