@@ -4,6 +4,7 @@
 //! plans out. Nothing here knows whose API it is: the [`client::Client`] leads to a virtual cluster in this process or to any
 //! Kubernetes.
 
+mod autoscaling;
 mod cluster;
 mod common;
 mod driver;

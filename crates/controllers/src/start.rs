@@ -147,6 +147,7 @@ pub const NAMES: &[&str] = &[
     "cronjob-controller",
     "ttl-after-finished-controller",
     "endpointslice-mirroring-controller",
+    "horizontal-pod-autoscaler-controller",
     "resourcequota-controller",
     "disruption-controller",
     "persistentvolume-binder-controller",
@@ -196,6 +197,7 @@ fn more() -> Vec<Box<dyn Controller>> {
     use crate::volumes::{binder, protection};
     vec![
         Box::new(mirroring::EndpointSliceMirroringController),
+        Box::new(crate::autoscaling::HorizontalPodAutoscalerController::default()),
         Box::new(resource_quota::ResourceQuotaController),
         Box::new(disruption::DisruptionController),
         Box::new(binder::PersistentVolumeBinder),

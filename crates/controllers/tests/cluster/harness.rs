@@ -87,8 +87,12 @@ impl Cluster {
     /// Waits until the controllers' own view fulfils `test`.
     pub async fn until(&self, what: &str, test: impl Fn(&Cache) -> bool) {
         let reached = async {
+            let mut synced = self.cache().sync_events();
             while !test(self.cache()) {
-                self.changed.notified().await;
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    _ = synced.changed() => {}
+                }
             }
         };
         if tokio::time::timeout(PATIENCE, reached).await.is_err() {

@@ -218,7 +218,6 @@ impl Rollout<'_> {
 
     /// What makes it so.
     fn actions(&self, plan: &mut Plan) {
-        let deployment = self.deployment;
         let revision = sets::next_revision(&self.old);
         if let Some(new) = &self.new {
             if self.made {
