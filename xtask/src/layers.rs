@@ -23,7 +23,10 @@ pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
     ),
     ("engines", &["store", "client", "node"]),
     ("semantics", &["api"]),
-    ("edges", &["outbound", "http-server", "hostclient", "controllers", "syncer", "sandbox", "deploy"]),
+    (
+        "edges",
+        &["outbound", "http-server", "hostclient", "outbound", "controllers", "syncer", "sandbox", "deploy"],
+    ),
     ("wiring", &["hub"]),
     ("top", &["joey"]),
     ("around", &["e2e", "bench", "xtask"]),
