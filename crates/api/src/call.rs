@@ -74,7 +74,12 @@ impl Call {
     }
 
     pub fn accept(&self, target: &Target, stream: bool) -> Result<Accepted> {
-        let offer = Offer { protobuf: !target.resource.custom, shapes: true, stream };
+        // Questions are answered, never listed.
+        let review = matches!(
+            target.resource.storage.group.as_str(),
+            "authorization.k8s.io" | "authentication.k8s.io"
+        );
+        let offer = Offer { protobuf: !target.resource.custom, shapes: true, tables: !review, stream };
         negotiate::accept(&self.headers, offer)
     }
 

@@ -448,10 +448,30 @@ pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
 /// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say.
 pub(crate) fn apply_config(call: &Call) -> Result<Value> {
     let text = std::str::from_utf8(&call.body).map_err(|e| ApiError::BadRequest(e.to_string()))?;
-    let value: Value = serde_json::from_str(text)
-        .or_else(|_| serde_saphyr::from_str(text))
-        .map_err(|e| ApiError::BadRequest(format!("error decoding YAML: {e}")))?;
-    Ok(value)
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let malformed = |e: serde_saphyr::Error| ApiError::BadRequest(format!("error decoding YAML: {e}"));
+    let error = match serde_saphyr::from_str(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let serde_saphyr::Error::DuplicateMappingKey { key, location } = error.without_snippet() else {
+        return Err(malformed(error));
+    };
+    let key = object::error::quote(key.as_deref().unwrap_or(""));
+    let repeated = format!("line {}: key {key} already set in map", location.line());
+    match strictness(call) {
+        Strictness::Strict => {
+            return Err(ApiError::BadRequest(format!(
+                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {repeated}"
+            )));
+        }
+        Strictness::Warn => call.warn(repeated),
+        Strictness::Ignore => {}
+    }
+    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
+    serde_saphyr::from_str_with_options(text, options).map_err(malformed)
 }
 
 /// Any built-in object in the protobuf envelope.

@@ -73,8 +73,10 @@ impl Accepted {
 pub struct Offer {
     /// Built-in kinds can be had as protobuf.
     pub protobuf: bool,
-    /// Tables and partial metadata can be had.
+    /// Partial metadata can be had.
     pub shapes: bool,
+    /// Tables can be had.
+    pub tables: bool,
     /// A watch: no YAML.
     pub stream: bool,
 }
@@ -161,7 +163,7 @@ impl<'a> Clause<'a> {
         let shape = match self.parameter("as") {
             "" => Shape::Whole,
             _ if !offer.shapes || !known => return None,
-            "Table" if media != Media::Protobuf => Shape::Table,
+            "Table" if offer.tables && media != Media::Protobuf => Shape::Table,
             "PartialObjectMetadata" => Shape::Partial,
             "PartialObjectMetadataList" => Shape::PartialList,
             _ => return None,
@@ -178,7 +180,7 @@ pub fn content_type(headers: &HeaderMap, protobuf: bool) -> Result<Media> {
     let header = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let name = header.split(';').next().unwrap_or("").trim();
     let refused = || {
-        let names = Offer { protobuf, shapes: false, stream: false }.names();
+        let names = Offer { protobuf, shapes: false, tables: false, stream: false }.names();
         unknown_format(&names)
     };
     match name {

@@ -236,7 +236,7 @@ pub(crate) fn deleted_status(target: &Target, object: &Value) -> Value {
 
 /// An error as its `Status`, in an encoding the client takes.
 pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError) -> Answer {
-    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, stream: false };
+    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false };
     let refused;
     let (media, error) = match crate::negotiate::accept(headers, offer) {
         Ok(accepted) => (accepted.media, error),

@@ -26,12 +26,10 @@ pub(super) fn prepare_update(call: &Call, subresource: &str, object: &mut Value,
             stamp(call, object, old);
         }
         _ => {
-            // The signer does not approve: those conditions stay as they are.
-            let given = list(object).to_vec();
-            let settled = |c: &&Value| matches!(c["type"].as_str(), Some("Approved" | "Denied"));
-            let mut kept: Vec<Value> = given.iter().filter(|c| !settled(c)).cloned().collect();
-            kept.extend(list(old).iter().filter(settled).cloned());
-            set_conditions(object, (!kept.is_empty()).then(|| kept.into()));
+            // The signer does not approve: those conditions stay as they are, and validation refuses more or fewer of them.
+            for kind in ["Approved", "Denied"] {
+                keep_conditions(kind, object, old);
+            }
             stamp(call, object, old);
         }
     }
@@ -39,6 +37,16 @@ pub(super) fn prepare_update(call: &Call, subresource: &str, object: &mut Value,
 
 fn list(object: &Value) -> &[Value] {
     object["status"]["conditions"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn keep_conditions(kind: &str, object: &mut Value, old: &Value) {
+    let of_kind = |c: &&Value| c["type"] == kind;
+    let kept: Vec<Value> = list(old).iter().filter(of_kind).cloned().collect();
+    if kept.len() != list(object).iter().filter(of_kind).count() {
+        return;
+    }
+    let given = object["status"]["conditions"].as_array_mut().into_iter().flatten();
+    given.filter(|c| c["type"] == kind).zip(kept).for_each(|(given, kept)| *given = kept);
 }
 
 fn set_conditions(object: &mut Value, conditions: Option<Value>) {
