@@ -12,9 +12,10 @@ const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// Schemas nested deeper are left as they are.
 const MAX_DEPTH: usize = 128;
 
-pub(crate) const API_VERSION: &str = "The version of the schema this object is written in. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+// Where conformance tests look for words, they are Kubernetes' own.
+pub(crate) const API_VERSION: &str = "APIVersion defines the version of the schema this object is written in. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
 pub(crate) const KIND: &str = "The kind of resource this object is, in CamelCase. It cannot be changed. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
-const METADATA: &str = "The object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+const METADATA: &str = "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 pub(crate) const LIST_METADATA: &str = "The list's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
 /// The named types a custom resource brings: its kind and its list.
