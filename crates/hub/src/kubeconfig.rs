@@ -91,6 +91,12 @@ pub fn set_host(config: &mut Value, context: &str, host: &str) {
     }
 }
 
+/// Whether a context is there that joey did not make.
+pub fn is_foreign(config: &Value, context: &str) -> bool {
+    let there = config["contexts"].as_array().into_iter().flatten().any(|e| e["name"] == context);
+    there && host_of(config, context).is_none()
+}
+
 /// The host context of a virtual cluster's context, as [`set_host`] noted it.
 pub fn host_of<'a>(config: &'a Value, context: &str) -> Option<&'a str> {
     let entry = config["contexts"].as_array()?.iter().find(|e| e["name"] == context)?;
@@ -143,7 +149,9 @@ pub fn read(path: &Path) -> Result<Value, Error> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, config: &Value) -> Result<(), Error> {
-    write_private(path, &to_text(config)?)
+    // A link stays a link: what it leads to is written.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    write_private(&real, &to_text(config)?)
 }
 
 /// A kubeconfig as YAML.
@@ -152,4 +160,35 @@ pub fn write(path: &Path, config: &Value) -> Result<(), Error> {
 /// When it cannot be written as YAML.
 pub fn to_text(config: &Value) -> Result<String, Error> {
     serde_saphyr::to_string(config).map_err(|e| Error(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_ours_stays() {
+        let theirs = json!({"name": "work", "context": {"cluster": "work", "user": "me"}});
+        let mut config = json!({"contexts": [theirs], "clusters": [], "users": [], "current-context": "work", "preferences": {"colors": true}});
+        let own = json!({"contexts": [{"name": "joey-demo", "context": {"cluster": "joey-demo"}}]});
+        assert!(!is_foreign(&config, "joey-demo") && is_foreign(&config, "work"));
+        merge(&mut config, &own);
+        set_host(&mut config, "joey-demo", "joey-host");
+        assert_eq!(host_of(&config, "joey-demo"), Some("joey-host"));
+        assert!(!is_foreign(&config, "joey-demo"));
+        assert_eq!(config["preferences"]["colors"], true);
+        assert!(remove(&mut config, "joey-demo") && !remove(&mut config, "joey-demo"));
+        assert_eq!(config["contexts"], json!([theirs]));
+    }
+
+    #[test]
+    fn what_is_no_kubeconfig_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        assert_eq!(read(&file).unwrap(), empty());
+        std::fs::write(&file, "kind: Pod\n").unwrap();
+        assert!(read(&file).unwrap_err().0.contains("is not a kubeconfig: its kind is not Config"));
+        std::fs::write(&file, "a: [").unwrap();
+        assert!(read(&file).unwrap_err().0.contains("is not a kubeconfig"));
+    }
 }

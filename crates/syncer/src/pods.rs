@@ -173,7 +173,7 @@ async fn delete_host(shared: &Shared, host_name: &str, uid: String, grace: Optio
 }
 
 async fn release(shared: &Shared, pod: &Value, grace: i64) -> Result<()> {
-    tokens::forget(shared, pod);
+    tokens::forget(shared, pod).await?;
     let options = DeleteOptions {
         grace_period_seconds: Some(grace),
         uid: Some(meta::uid(pod).to_owned()),
@@ -197,6 +197,10 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none())
     {
         let made = shared.host.client.update(&PODS, &changed).await?;
+        shared.host.cache.observe(&PODS, &made);
+    }
+    if let Some(changed) = translate::ephemeral_containers(&shared.cluster, pod, host) {
+        let made = shared.host.client.update_subresource(&PODS, &changed, "ephemeralcontainers").await?;
         shared.host.cache.observe(&PODS, &made);
     }
     tokens::renew(shared, pod).await

@@ -115,13 +115,14 @@ pub(crate) async fn renew(shared: &Shared, pod: &Value) -> Result<()> {
 }
 
 /// The pod is gone. Its Secret goes with the host pod; one whose pod was never made is removed here.
-pub(crate) fn forget(shared: &Shared, pod: &Value) {
+pub(crate) async fn forget(shared: &Shared, pod: &Value) -> Result<()> {
     shared.tokens.lock().remove(meta::uid(pod));
-    let client = shared.host.client.clone();
-    let (namespace, name) = (shared.host_namespace().to_owned(), secret_name(pod));
-    if !sources(pod).is_empty() {
-        tokio::spawn(async move {
-            let _ = client.delete(&SECRETS, &namespace, &name, &DeleteOptions::default()).await;
-        });
+    if sources(pod).is_empty() {
+        return Ok(());
+    }
+    let options = DeleteOptions::default();
+    match shared.host.client.delete(&SECRETS, shared.host_namespace(), &secret_name(pod), &options).await {
+        Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }

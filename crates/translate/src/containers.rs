@@ -2,14 +2,14 @@
 
 use crate::pod::{ACCOUNT_ANNOTATION, ANNOTATIONS_ANNOTATION, LABELS_ANNOTATION, PodContext};
 use crate::{Cluster, marks, names};
-use object::{Value, json, meta};
+use object::{Value, json};
 
 /// The variables that every container of a pod gets.
 pub(crate) struct Environment(Vec<Value>);
 
 impl Environment {
-    pub fn new(cluster: &Cluster, pod: &Value, context: &PodContext) -> Self {
-        let _ = cluster;
+    /// Those of the services that the pod's context names.
+    pub fn new(pod: &Value, context: &PodContext) -> Self {
         let links = pod["spec"]["enableServiceLinks"].as_bool().unwrap_or(true);
         let mut all = Vec::new();
         for (name, (address, ports)) in &context.services {
@@ -17,7 +17,6 @@ impl Environment {
                 service_variables(name, address, ports, &mut all);
             }
         }
-        let _ = meta::name(pod);
         Self(all)
     }
 }

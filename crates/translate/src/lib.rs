@@ -24,7 +24,7 @@ pub use claim::{claim, claim_status, volume};
 pub use config::config;
 pub use event::event;
 pub use node::node;
-pub use pod::{PodContext, pod, pod_update};
+pub use pod::{PodContext, ephemeral_containers, pod, pod_update};
 pub use policy::Policy;
 pub use service::{adopt_addresses, service, service_status};
 pub use status::pod_status;

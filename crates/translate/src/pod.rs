@@ -54,7 +54,7 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
             pass(&mut out, spec, field);
         }
     }
-    let environment = Environment::new(cluster, pod, context);
+    let environment = Environment::new(pod, context);
     for field in ["initContainers", "containers"] {
         if let Some(list) = spec[field].as_array() {
             out.insert(field.into(), containers(cluster, namespace, list, &environment).into());
@@ -123,6 +123,29 @@ pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value>
     (changed != *host).then_some(changed)
 }
 
+/// The host pod with the debugging containers that the virtual one got since; `None` when there are none, or when the policy does
+/// not let them in.
+pub fn ephemeral_containers(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value> {
+    let wanted = pod["spec"]["ephemeralContainers"].as_array()?;
+    let held = host["spec"]["ephemeralContainers"].as_array().map_or(&[][..], Vec::as_slice);
+    let allowed = |c: &&Value| cluster.policy.check_container("spec.ephemeralContainers", c).is_ok();
+    let new: Vec<Value> = wanted
+        .iter()
+        .filter(|c| !held.iter().any(|h| h["name"] == c["name"]))
+        .filter(allowed)
+        .cloned()
+        .collect();
+    if new.is_empty() {
+        return None;
+    }
+    let environment = Environment::new(pod, &PodContext::default());
+    let mut changed = host.clone();
+    let mut all = held.to_vec();
+    all.extend(containers(cluster, meta::namespace(pod), &new, &environment));
+    changed["spec"]["ephemeralContainers"] = all.into();
+    Some(changed)
+}
+
 /// `key="value"` lines, sorted: how the downward API writes a map into a file.
 fn listed(map: &Value) -> String {
     let pairs = map.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k, v.as_str()?)));
@@ -158,4 +181,140 @@ fn dns(cluster: &Cluster, namespace: &str, spec: &Value, out: &mut Map<String, V
     }
     out.insert("dnsPolicy".into(), "None".into());
     out.insert("dnsConfig".into(), config);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Policy;
+    use expect_test::{Expect, expect};
+
+    fn cluster() -> Cluster {
+        Cluster {
+            name: "demo".into(),
+            host_namespace: "joey-demo".into(),
+            policy: Policy::default(),
+            dns: None,
+            domain: "cluster.local".into(),
+        }
+    }
+
+    fn virtual_pod(spec: Value) -> Value {
+        let mut all = json!({"containers": [{"name": "c", "image": "i"}], "serviceAccountName": "robot"});
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            all[key] = value.clone();
+        }
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": all, "metadata": {
+            "name": "web-1", "namespace": "shop", "uid": "u",
+            "labels": {"app": "web", "joey.dev/cluster": "another"},
+            "annotations": {"note": "kept", "joey.dev/uid": "forged", "k8s.v1.cni.cncf.io/networks": "host-net"},
+        }})
+    }
+
+    fn check(spec: Value, expected: Expect) {
+        let text = match pod(&cluster(), &virtual_pod(spec), &PodContext::default()) {
+            Ok(host) => serde_json::to_string_pretty(&host["spec"]).unwrap(),
+            Err(refusal) => refusal.0,
+        };
+        expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn what_a_tenant_cannot_forge() {
+        let host = pod(&cluster(), &virtual_pod(json!({})), &PodContext::default()).unwrap();
+        assert_eq!(meta::name(&host), "web-1-x-shop-x-demo");
+        assert_eq!(meta::namespace(&host), "joey-demo");
+        assert_eq!(meta::label(&host, marks::CLUSTER), Some("demo"));
+        assert_eq!(meta::label(&host, "app"), Some("web"));
+        assert_eq!(meta::annotation(&host, marks::UID_ANNOTATION), Some("u"));
+        assert_eq!(meta::annotation(&host, "note"), Some("kept"));
+        assert_eq!(meta::annotation(&host, "k8s.v1.cni.cncf.io/networks"), None);
+    }
+
+    #[test]
+    fn the_hosts_own_account_scheduler_and_node_are_out_of_reach() {
+        check(
+            json!({"nodeName": "n", "schedulerName": "mine", "priorityClassName": "system-node-critical", "priority": 2000001000}),
+            expect![[r#"
+                {
+                  "automountServiceAccountToken": false,
+                  "containers": [
+                    {
+                      "image": "i",
+                      "name": "c"
+                    }
+                  ],
+                  "dnsPolicy": "ClusterFirst",
+                  "enableServiceLinks": false,
+                  "hostname": "web-1",
+                  "volumes": []
+                }"#]],
+        );
+    }
+
+    #[test]
+    fn what_reaches_into_the_host_is_refused() {
+        for (spec, expected) in [
+            (
+                json!({"hostNetwork": true}),
+                expect!["spec.hostNetwork is not allowed by this virtual cluster's policy"],
+            ),
+            (
+                json!({"hostPID": true}),
+                expect!["spec.hostPID is not allowed by this virtual cluster's policy"],
+            ),
+            (
+                json!({"containers": [{"name": "c", "securityContext": {"privileged": true}}]}),
+                expect![
+                    "spec.containers[0].securityContext.privileged is not allowed by this virtual cluster's policy"
+                ],
+            ),
+            (
+                json!({"initContainers": [{"name": "c", "securityContext": {"capabilities": {"add": ["NET_RAW"]}}}]}),
+                expect![
+                    "spec.initContainers[0].securityContext.capabilities.add (NET_RAW) is not allowed by this virtual cluster's policy"
+                ],
+            ),
+            (
+                json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 22}]}]}),
+                expect!["spec.containers[0].ports.hostPort is not allowed by this virtual cluster's policy"],
+            ),
+            (
+                json!({"resourceClaims": [{"name": "gpu"}]}),
+                expect!["spec.resourceClaims is not supported in virtual clusters"],
+            ),
+        ] {
+            check(spec, expected);
+        }
+    }
+
+    #[test]
+    fn selectors_stay_inside_the_virtual_cluster() {
+        let term = json!({"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "zone"});
+        let spec = json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}});
+        let host = pod(&cluster(), &virtual_pod(spec), &PodContext::default()).unwrap();
+        let term =
+            &host["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+        expect![[r#"[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}]"#]]
+            .assert_eq(&term["labelSelector"]["matchExpressions"].to_string());
+    }
+
+    #[test]
+    fn pods_resolve_their_own_clusters_names() {
+        let cluster = Cluster { dns: "10.0.0.10".parse().ok(), ..cluster() };
+        let host = pod(&cluster, &virtual_pod(json!({})), &PodContext::default()).unwrap();
+        assert_eq!(host["spec"]["dnsPolicy"], "None");
+        expect![[r#"{"nameservers":["10.0.0.10"],"options":[{"name":"ndots","value":"5"}],"searches":["shop.svc.cluster.local","svc.cluster.local","cluster.local"]}"#]]
+            .assert_eq(&host["spec"]["dnsConfig"].to_string());
+    }
+
+    #[test]
+    fn debugging_containers_follow() {
+        let mut debugged = virtual_pod(json!({}));
+        let host = pod(&cluster(), &debugged, &PodContext::default()).unwrap();
+        assert_eq!(ephemeral_containers(&cluster(), &debugged, &host), None);
+        debugged["spec"]["ephemeralContainers"] = json!([{"name": "d", "image": "busybox"}, {"name": "root", "securityContext": {"privileged": true}}]);
+        let changed = ephemeral_containers(&cluster(), &debugged, &host).unwrap();
+        assert_eq!(changed["spec"]["ephemeralContainers"], json!([{"name": "d", "image": "busybox"}]));
+    }
 }

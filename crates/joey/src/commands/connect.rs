@@ -38,6 +38,12 @@ impl Connect {
         }
         let context = own["current-context"].as_str().unwrap_or("").to_owned();
         let mut config = kubeconfig::read(&host.file)?;
+        if kubeconfig::is_foreign(&config, &context) {
+            return Err(Error(format!(
+                "{} has a context {context} that is not joey's: rename it first",
+                host.file.display()
+            )));
+        }
         kubeconfig::merge(&mut config, &own);
         kubeconfig::set_host(&mut config, &context, &host.context);
         config["current-context"] = context.clone().into();
@@ -93,7 +99,8 @@ impl Disconnect {
         let file = self.host.file()?;
         let mut config = kubeconfig::read(&file)?;
         let current = config["current-context"].as_str().unwrap_or("").to_owned();
-        let Some(host) = kubeconfig::host_of(&config, &current).map(str::to_owned) else {
+        let Some(host) = kubeconfig::host_of(&config, &current).filter(|h| *h != current).map(str::to_owned)
+        else {
             return Err(Error(format!(
                 "the current context ({current}) is not a virtual cluster that joey connected to"
             )));

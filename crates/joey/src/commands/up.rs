@@ -119,12 +119,22 @@ async fn make_demo(client: &Client) -> Result<(), Error> {
 /// Adds the contexts to a kubeconfig; what else is in it stays.
 async fn write_contexts(file: &Path, host: &ControlPlane, client: &Client) -> Result<(), Error> {
     let mut config = kubeconfig::read(file)?;
+    for context in ["joey-host", "joey-demo"] {
+        if kubeconfig::is_foreign(&config, context) {
+            let file = file.display();
+            return Err(Error(format!(
+                "{file} has a context {context} that is not joey's: rename it, or choose another file with --kubeconfig"
+            )));
+        }
+    }
     host.admin("joey-host", &format!("https://{}", host.address()))?.add_to(&mut config);
     let secrets = GroupVersionResource::new("", "v1", "secrets");
     let name = deploy::kubeconfig_secret_name(CLUSTER);
     let secret = client.get(&secrets, NAMESPACE, &name).await.map_err(|e| Error(e.to_string()))?;
     kubeconfig::merge(&mut config, &kubeconfig::from_secret(&secret)?);
-    kubeconfig::set_host(&mut config, "joey-demo", "joey-host");
+    for context in ["joey-host", "joey-demo"] {
+        kubeconfig::set_host(&mut config, context, "joey-host");
+    }
     if config["current-context"].as_str().unwrap_or("").is_empty() {
         config["current-context"] = Value::from("joey-demo");
     }
