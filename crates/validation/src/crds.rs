@@ -205,7 +205,13 @@ fn deprecation(e: &mut Errors, version: &Node<'_>) {
 fn schema(e: &mut Errors, holder: &Node<'_>, status_enabled: bool) {
     let schema = holder.get("openAPIV3Schema");
     if schema.is_set() {
-        e.extend(::schema::custom::check_definition(schema.value, &schema.path, status_enabled));
+        let found = ::schema::custom::check_definition(schema.value, &schema.path, status_enabled);
+        let sound = found.is_empty();
+        e.extend(found);
+        // Rules are only judged in a schema that is sound otherwise.
+        if sound {
+            e.extend(cel_rules::check_rules(schema.value, &schema.path));
+        }
     }
 }
 
@@ -216,7 +222,7 @@ fn version_list(e: &mut Errors, spec: &Node<'_>, hoisted: &Hoisted) {
     unique.sort_unstable();
     unique.dedup();
     let storage = list.list().iter().filter(|v| v["storage"] == true).count();
-    let shown = || if list.is_set() { go_json::versions(&hoisted.versions) } else { "null".to_owned() };
+    let shown = || go_json::versions(&hoisted.versions);
     if unique.len() < names.len() {
         e.push(FieldError::invalid_shown(&list.path, &shown(), "must contain unique version names"));
     }

@@ -1,5 +1,6 @@
 //! CEL as Kubernetes uses it.
 
+mod definitions;
 mod expressions;
 mod hostile;
 mod messages;

@@ -8,18 +8,30 @@ const DEFINITIONS: &str =
 
 #[test]
 fn rules_of_the_gateway_api_compile() {
+    let mut count = 0;
+    let mut found = false;
+    each_schema(&mut |schema| {
+        found = true;
+        walk(schema, true, &mut count);
+    });
+    if !found {
+        return;
+    }
+    assert!(count > 100, "{count}");
+}
+
+/// Every schema of the definitions.
+pub fn each_schema(each: &mut dyn FnMut(&Value)) {
     let Ok(text) = std::fs::read_to_string(DEFINITIONS) else {
         eprintln!("SKIPPED: {DEFINITIONS} is missing");
         return;
     };
-    let mut count = 0;
     for document in text.split("\n---") {
         let Ok(object) = serde_saphyr::from_str::<Value>(document) else { continue };
         for version in object["spec"]["versions"].as_array().into_iter().flatten() {
-            walk(&version["schema"]["openAPIV3Schema"], true, &mut count);
+            each(&version["schema"]["openAPIV3Schema"]);
         }
     }
-    assert!(count > 100, "{count}");
 }
 
 fn walk(schema: &Value, root: bool, count: &mut usize) {
