@@ -14,6 +14,7 @@ mod call;
 mod codec;
 mod definitions;
 mod documents;
+mod expressions;
 mod failure;
 mod followed;
 mod in_process;

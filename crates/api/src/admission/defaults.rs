@@ -6,6 +6,16 @@ use crate::{failure, stored};
 use object::{Result, Value, json, meta};
 use store::ListRequest;
 
+/// What admission gave a pod when it was created stays when an update leaves it out.
+pub(super) fn keep_priority(write: &Write<'_>, pod: &mut Value) {
+    let (true, Some(old)) = (is(write, "", "pods"), write.old) else { return };
+    for field in ["priority", "preemptionPolicy"] {
+        if pod["spec"][field].is_null() && !old["spec"][field].is_null() {
+            pod["spec"][field] = old["spec"][field].clone();
+        }
+    }
+}
+
 /// DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or unreachable.
 pub(super) fn tolerations(write: &Write<'_>, pod: &mut Value) {
     if !is(write, "", "pods") {

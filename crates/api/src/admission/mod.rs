@@ -38,6 +38,10 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
         defaults::runtime_class(write, object).await?;
         defaults::ingress_class(write, object).await?;
     }
+    if operation == Operation::Update && write.target.at.subresource.is_empty() {
+        defaults::keep_priority(write, object);
+        defaults::tolerations(write, object);
+    }
     policies::mutate(write, operation, object).await?;
     webhooks::mutate(write, operation, object).await
 }

@@ -1,0 +1,175 @@
+//! Expressions in objects of built-in kinds: they must compile, and to what is asked of them.
+
+use cel_rules::{Decl, Environment, Program, Type};
+use object::{FieldError, Path, Value, json};
+use std::sync::Arc;
+
+/// What an expression must come to.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Bool,
+    Text,
+    Object,
+    JsonPatches,
+    /// Of a device selector.
+    Selected,
+}
+
+/// What is wrong with the expressions of a new object, or of a changed one.
+pub(crate) fn errors(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    let same = |field: &str| old.is_some_and(|old| old[field] == object[field]);
+    match object["kind"].as_str().unwrap_or("") {
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" if !same("webhooks") => {
+            webhooks(object, &mut found);
+        }
+        "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy" if !same("spec") => {
+            policy(&object["spec"], &mut found);
+        }
+        "CustomResourceDefinition" if !same("spec") => definition(object, old, &mut found),
+        "ResourceClaim" if !same("spec") => devices(&object["spec"]["devices"], "spec.devices", &mut found),
+        "ResourceClaimTemplate" if !same("spec") => {
+            devices(&object["spec"]["spec"]["devices"], "spec.spec.devices", &mut found);
+        }
+        "DeviceClass" if !same("spec") => {
+            selectors(&object["spec"]["selectors"], &Path::new("spec.selectors"), &mut found);
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Rules of schemas that did not change were accepted before.
+fn definition(object: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
+    for (i, version) in each(&object["spec"]["versions"]) {
+        let schema = &version["schema"]["openAPIV3Schema"];
+        let before =
+            old.and_then(|old| each(&old["spec"]["versions"]).find(|(_, v)| v["name"] == version["name"]));
+        if before.is_none_or(|(_, before)| before["schema"]["openAPIV3Schema"] != *schema) {
+            let path = Path::new("spec.versions").index(i).field("schema").field("openAPIV3Schema");
+            found.extend(cel_rules::check_rules(schema, &path));
+        }
+    }
+}
+
+fn each(list: &Value) -> impl Iterator<Item = (usize, &Value)> {
+    list.as_array().into_iter().flatten().enumerate()
+}
+
+fn request_variables() -> Environment {
+    let names = ["object", "oldObject", "request"];
+    let environment = names.iter().fold(Environment::new(), |e, name| e.with(name, Decl::any()));
+    environment.with("authorizer", Decl::any())
+}
+
+fn webhooks(object: &Value, found: &mut Vec<FieldError>) {
+    let environment = request_variables();
+    for (i, webhook) in each(&object["webhooks"]) {
+        let path = Path::new("webhooks").index(i).field("matchConditions");
+        conditions(&webhook["matchConditions"], &path, &environment, found);
+    }
+}
+
+fn conditions(list: &Value, path: &Path, environment: &Environment, found: &mut Vec<FieldError>) {
+    for (i, condition) in each(list) {
+        let path = path.index(i).field("expression");
+        check(&condition["expression"], &path, environment, Wanted::Bool, found);
+    }
+}
+
+fn policy(spec: &Value, found: &mut Vec<FieldError>) {
+    let mut environment = request_variables().with("namespaceObject", Decl::any());
+    if spec["paramKind"].is_object() {
+        environment = environment.with("params", Decl::any());
+    }
+    conditions(&spec["matchConditions"], &Path::new("spec.matchConditions"), &environment, found);
+    let mut known: Vec<(String, Arc<Decl>)> = Vec::new();
+    for (i, variable) in each(&spec["variables"]) {
+        let typed = environment.clone().with("variables", variables(&known));
+        let text = variable["expression"].as_str().unwrap_or("");
+        let ty = match Program::compile(text, &typed) {
+            Ok(program) => program.result_type().clone(),
+            Err(error) => {
+                let path = Path::new("spec.variables").index(i).field("expression");
+                found.push(uncompiled(text, &path, &error.0));
+                Type::Dyn
+            }
+        };
+        let decl = if ty.is_dyn_or_error() { Decl::any() } else { Decl::scalar(ty) };
+        known.push((variable["name"].as_str().unwrap_or("").to_owned(), decl));
+    }
+    environment = environment.with("variables", variables(&known));
+    for (i, validation) in each(&spec["validations"]) {
+        let path = Path::new("spec.validations").index(i);
+        check(&validation["expression"], &path.field("expression"), &environment, Wanted::Bool, found);
+        let message = &validation["messageExpression"];
+        check(message, &path.field("messageExpression"), &environment, Wanted::Text, found);
+    }
+    for (i, annotation) in each(&spec["auditAnnotations"]) {
+        let path = Path::new("spec.auditAnnotations").index(i).field("valueExpression");
+        check(&annotation["valueExpression"], &path, &environment, Wanted::Text, found);
+    }
+    let environment = environment.with_mutations();
+    for (i, mutation) in each(&spec["mutations"]) {
+        let path = Path::new("spec.mutations").index(i);
+        for (field, wanted) in [("applyConfiguration", Wanted::Object), ("jsonPatch", Wanted::JsonPatches)] {
+            let path = path.field(field).field("expression");
+            check(&mutation[field]["expression"], &path, &environment, wanted, found);
+        }
+    }
+}
+
+fn variables(known: &[(String, Arc<Decl>)]) -> Arc<Decl> {
+    Decl::object("kubernetes.variables", known.iter().map(|(name, decl)| (name.as_str(), decl.clone())))
+}
+
+fn devices(devices: &Value, path: &str, found: &mut Vec<FieldError>) {
+    let path = Path::new(path).field("requests");
+    for (i, request) in each(&devices["requests"]) {
+        let path = path.index(i);
+        selectors(&request["exactly"]["selectors"], &path.field("exactly").field("selectors"), found);
+        for (j, alternative) in each(&request["firstAvailable"]) {
+            let path = path.field("firstAvailable").index(j).field("selectors");
+            selectors(&alternative["selectors"], &path, found);
+        }
+    }
+}
+
+fn selectors(list: &Value, path: &Path, found: &mut Vec<FieldError>) {
+    let environment = Environment::new().with("device", Decl::any());
+    for (i, selector) in each(list) {
+        let path = path.index(i).field("cel").field("expression");
+        check(&selector["cel"]["expression"], &path, &environment, Wanted::Selected, found);
+    }
+}
+
+fn check(text: &Value, path: &Path, environment: &Environment, wanted: Wanted, found: &mut Vec<FieldError>) {
+    let Some(text) = text.as_str().filter(|t| !t.trim().is_empty()) else { return };
+    match Program::compile(text, environment) {
+        Err(error) => found.push(uncompiled(text, path, &error.0)),
+        Ok(program) => {
+            if let Some(why) = mistyped(program.result_type(), wanted) {
+                found.push(FieldError::invalid(path, &json!(text), &why));
+            }
+        }
+    }
+}
+
+fn uncompiled(text: &str, path: &Path, error: &str) -> FieldError {
+    FieldError::invalid(path, &json!(text), &format!("compilation failed: {error}"))
+}
+
+fn mistyped(ty: &Type, wanted: Wanted) -> Option<String> {
+    let (fits, name) = match wanted {
+        Wanted::Selected => {
+            let fits = matches!(ty, Type::Bool | Type::Dyn);
+            return (!fits).then(|| format!("must evaluate to bool or the unknown type, not {ty}"));
+        }
+        Wanted::Bool => (*ty == Type::Bool, "bool"),
+        Wanted::Text => (matches!(ty, Type::String | Type::Null), "string"),
+        Wanted::Object => (ty.to_string() == "Object", "Object"),
+        Wanted::JsonPatches => (ty.to_string() == "list(JSONPatch)", "list(JSONPatch)"),
+    };
+    // What is only known at run time is judged then.
+    (!fits && !matches!(ty, Type::Dyn)).then(|| format!("must evaluate to {name} but got {ty}"))
+}
