@@ -49,7 +49,7 @@ pub fn event_update(e: &mut Errors, new: &Value, old: &Value) {
     if !same(root.raw("series"), old_root.raw("series")) {
         series(e, &root.get("series"));
     }
-    const FIXED: [(&str, &str); 12] = [
+    const FIXED: [(&str, &str); 13] = [
         ("regarding", "involvedObject"),
         ("reason", "reason"),
         ("note", "message"),
@@ -57,6 +57,8 @@ pub fn event_update(e: &mut Errors, new: &Value, old: &Value) {
         ("deprecatedFirstTimestamp", "firstTimestamp"),
         ("deprecatedLastTimestamp", "lastTimestamp"),
         ("deprecatedCount", "count"),
+        // Kubernetes names it twice.
+        ("reason", "reason"),
         ("type", "type"),
         ("eventTime", "eventTime"),
         ("action", "action"),

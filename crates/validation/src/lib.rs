@@ -58,7 +58,10 @@ pub fn validate_create(gvk: &GroupVersionKind, object: &Value) -> Vec<FieldError
 pub fn validate_update(gvk: &GroupVersionKind, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
     if let Some(row) = table::find(gvk) {
-        update_metadata(&mut errors, new, old, row.name);
+        changed_metadata(&mut errors, new, old, row.name);
+        if row.checks_changes {
+            metadata::validate_update(&mut errors, new, old, row.name);
+        }
         if row.revalidates_metadata {
             metadata::validate(&mut errors, new, row.name);
         }
@@ -130,9 +133,14 @@ fn pod_subresource(
 
 /// What may become of metadata. Kubernetes looks at it for all kinds and again for each: what is wrong is said twice.
 fn update_metadata(errors: &mut Vec<FieldError>, new: &Value, old: &Value, rule: metadata::NameRule) {
+    changed_metadata(errors, new, old, rule);
+    metadata::validate_update(errors, new, old, rule);
+}
+
+/// What holds for the metadata of every kind.
+fn changed_metadata(errors: &mut Vec<FieldError>, new: &Value, old: &Value, rule: metadata::NameRule) {
     let any =
         metadata::NameRule { check: object::names::path_segment_name, strict_finalizers: false, ..rule };
     metadata::validate(errors, new, any);
     metadata::validate_update(errors, new, old, any);
-    metadata::validate_update(errors, new, old, rule);
 }

@@ -194,7 +194,6 @@ pub fn validate_update(e: &mut Errors, new: &Value, old: &Value, rule: NameRule)
         e.push(resource_version.invalid_text("must be specified for an update"));
     }
     let generation = meta.get("generation");
-    check_non_negative(e, &generation);
     if generation.int() < old_meta.get("generation").int() {
         e.push(generation.invalid_as(generation.int(), "must not be decremented"));
     }

@@ -27,6 +27,20 @@ pub struct Row {
     pub status: Update,
     /// Whether an update checks the metadata as on creation too.
     pub revalidates_metadata: bool,
+    /// Whether the kind checks changes of the metadata itself, on top of what is checked for all kinds.
+    pub checks_changes: bool,
+}
+
+impl Row {
+    /// An update is to this kind as good as a creation.
+    fn as_new(self) -> Self {
+        Self { checks_changes: false, ..self }
+    }
+
+    /// Finalizers are not held to Kubernetes' own names.
+    fn lenient(self) -> Self {
+        Self { name: NameRule { strict_finalizers: false, ..self.name }, ..self }
+    }
 }
 
 const fn rule(check: NameCheck, namespaced: bool) -> NameRule {
@@ -51,11 +65,11 @@ pub const fn custom(namespaced: bool) -> NameRule {
 }
 
 const fn row(name: NameRule, create: Create, update: Update, status: Update) -> Row {
-    Row { name, create, update, status, revalidates_metadata: true }
+    Row { name, create, update, status, revalidates_metadata: true, checks_changes: true }
 }
 
 const fn once(name: NameRule, create: Create, update: Update, status: Update) -> Row {
-    Row { name, create, update, status, revalidates_metadata: false }
+    Row { name, create, update, status, revalidates_metadata: false, checks_changes: true }
 }
 
 fn nothing(_: &mut Errors, _: &Value) {}
@@ -97,8 +111,8 @@ fn core(kind: &str) -> Option<Row> {
         "Node" => once(CLUSTER, nodes::node, nodes::node_update, nodes::node_update),
         "Endpoints" => row(SUBDOMAIN, discovery::endpoints, discovery::endpoints_update, unchanged),
         "Event" => Row {
-            name: NameRule { check: names::path_segment_name, namespaced: true, strict_finalizers: false },
-            ..once(SUBDOMAIN, events::core_event, events::core_event_update, unchanged)
+            name: ANY_SEGMENT,
+            ..once(SUBDOMAIN, events::core_event, events::core_event_update, unchanged).as_new()
         },
         "LimitRange" => {
             row(SUBDOMAIN, quotas::limit_range, |e, new, _| quotas::limit_range(e, new), unchanged)
@@ -146,7 +160,7 @@ fn workload(kind: &str) -> Option<Row> {
             replication::replica_status,
         ),
         "StatefulSet" => once(
-            SUBDOMAIN,
+            rule(names::dns1123_label, true),
             statefulset::stateful_set,
             statefulset::stateful_set_update,
             statefulset::stateful_set_status,
@@ -168,7 +182,7 @@ fn workload(kind: &str) -> Option<Row> {
         }
         "Scale" => once(SUBDOMAIN, autoscaling::scale, |e, new, _| autoscaling::scale(e, new), unchanged),
         "PodDisruptionBudget" => {
-            once(ANY_SEGMENT, policy::budget, policy::budget_update, policy::budget_status)
+            once(ANY_SEGMENT, policy::budget, policy::budget_update, policy::budget_status).as_new()
         }
         _ => return None,
     })
@@ -188,7 +202,7 @@ fn network(kind: &str) -> Option<Row> {
         ),
         "ServiceCIDR" => once(CLUSTER, addresses::service_cidr, addresses::service_cidr_update, unchanged),
         "EndpointSlice" => {
-            row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged)
+            row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged).as_new()
         }
         _ => return None,
     })
@@ -202,9 +216,9 @@ fn storage_kind(kind: &str) -> Option<Row> {
             once(CLUSTER, classes::attributes_class, classes::attributes_class_update, unchanged)
         }
         "CSIDriver" => once(CLUSTER, csi::driver, csi::driver_update, unchanged),
-        "CSINode" => once(CLUSTER, csi::node, csi::node_update, unchanged),
+        "CSINode" => row(CLUSTER, csi::node, csi::node_update, unchanged).as_new(),
         "CSIStorageCapacity" => once(SUBDOMAIN, csi::capacity, csi::capacity_update, unchanged),
-        "VolumeAttachment" => row(CLUSTER, csi::attachment, csi::attachment_update, unchanged),
+        "VolumeAttachment" => row(CLUSTER, csi::attachment, csi::attachment_update, unchanged).as_new(),
         _ => return None,
     })
 }
@@ -224,7 +238,7 @@ fn access(kind: &str) -> Option<Row> {
 
 fn admission_kind(kind: &str) -> Option<Row> {
     use admission::{policies, webhooks};
-    Some(match kind {
+    let row = match kind {
         "ValidatingWebhookConfiguration" => {
             row(CLUSTER, webhooks::validating, webhooks::validating_update, unchanged)
         }
@@ -242,7 +256,8 @@ fn admission_kind(kind: &str) -> Option<Row> {
             row(CLUSTER, policies::mutating_binding, policies::mutating_binding_update, unchanged)
         }
         _ => return None,
-    })
+    };
+    Some(row.as_new().lenient())
 }
 
 fn resource_kind(kind: &str) -> Option<Row> {
@@ -258,18 +273,15 @@ fn resource_kind(kind: &str) -> Option<Row> {
 
 fn other(group: &str, kind: &str) -> Option<Row> {
     Some(match (group, kind) {
-        ("events.k8s.io", "Event") => Row {
-            name: NameRule { strict_finalizers: false, ..SUBDOMAIN },
-            ..once(SUBDOMAIN, events::event, events::event_update, unchanged)
-        },
+        ("events.k8s.io", "Event") => once(SUBDOMAIN, events::event, events::event_update, unchanged),
         ("coordination.k8s.io", "Lease") => {
-            once(SUBDOMAIN, coordination::lease, coordination::lease_update, unchanged)
+            once(SUBDOMAIN, coordination::lease, coordination::lease_update, unchanged).lenient()
         }
         ("scheduling.k8s.io", "PriorityClass") => {
             once(CLUSTER, scheduling::priority_class, scheduling::priority_class_update, unchanged)
         }
         ("node.k8s.io", "RuntimeClass") => {
-            once(CLUSTER, scheduling::runtime_class, scheduling::runtime_class_update, unchanged)
+            once(CLUSTER, scheduling::runtime_class, scheduling::runtime_class_update, unchanged).lenient()
         }
         ("certificates.k8s.io", "CertificateSigningRequest") => once(
             rule(any_name, false),
@@ -282,13 +294,15 @@ fn other(group: &str, kind: &str) -> Option<Row> {
             flowcontrol::flow_schema,
             |e, new, _| flowcontrol::flow_schema(e, new),
             |e, new, _| flowcontrol::conditions(e, new),
-        ),
+        )
+        .as_new(),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => row(
             CLUSTER,
             flowcontrol::priority_level,
             |e, new, _| flowcontrol::priority_level(e, new),
-            unchanged,
-        ),
+            |e, new, _| flowcontrol::conditions(e, new),
+        )
+        .as_new(),
         ("apiregistration.k8s.io", "APIService") => row(
             NameRule { check: names::path_segment_name, namespaced: false, strict_finalizers: false },
             apiservices::api_service,
