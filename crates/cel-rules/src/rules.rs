@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Messages that expressions make are cut off here: longer ones are not taken.
 const MAX_MESSAGE: usize = 5 * 1024;
 
+/// What a rule may name.
+type Variables<'a> = Vec<(&'static str, Value<'a>)>;
+
 /// A rule, compiled.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -168,7 +171,7 @@ impl Run<'_> {
         decl: &Decl,
         rule: &Rule,
         source: &Json,
-        variables: &Vec<(&str, Value<'_>)>,
+        variables: &Variables<'_>,
     ) {
         let detail = match &rule.message {
             Some(program) => match self.message(place, decl, program, source, variables) {
@@ -197,10 +200,10 @@ impl Run<'_> {
         decl: &Decl,
         program: &Program,
         source: &Json,
-        variables: &Vec<(&str, Value<'_>)>,
+        variables: &Variables<'_>,
     ) -> Option<String> {
         let mut budget = Budget::new(PER_CALL_LIMIT);
-        let result = program.evaluate(variables, &mut budget);
+        let result = program.evaluate(&variables, &mut budget);
         if budget.used() > self.budget {
             let detail = "messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run";
             self.stop(place, decl, detail);
@@ -230,7 +233,7 @@ fn variables<'a>(
     place: &Place<'a>,
     decl: &Arc<Decl>,
     rule: &Rule,
-) -> Result<Vec<(&'static str, Value<'a>)>, EvalError> {
+) -> Result<Variables<'a>, EvalError> {
     let mut variables = vec![("self", Value::from_json(place.value, decl)?)];
     let old = place.old.filter(|old| !old.is_null()).map(|old| Value::from_json(old, decl)).transpose()?;
     match old {
