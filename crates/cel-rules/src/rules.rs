@@ -73,7 +73,8 @@ pub(crate) fn compile(rule: &Json, decl: &Arc<Decl>) -> Result<Rule, String> {
     let optional_old = rule["optionalOldSelf"] == true;
     let environment = environment(decl, optional_old);
     let text = rule["rule"].as_str().unwrap_or("");
-    let program = Program::compile(text, &environment).map_err(|e| format!("compilation failed: {e}"))?;
+    let mut program = Program::compile(text, &environment).map_err(|e| format!("compilation failed: {e}"))?;
+    program.forget_types();
     if *program.result_type() != Type::Bool {
         return Err("cel expression must evaluate to a bool".into());
     }
@@ -203,7 +204,7 @@ impl Run<'_> {
         variables: &Variables<'_>,
     ) -> Option<String> {
         let mut budget = Budget::new(PER_CALL_LIMIT);
-        let result = program.evaluate(&variables, &mut budget);
+        let result = program.evaluate(variables, &mut budget);
         if budget.used() > self.budget {
             let detail = "messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run";
             self.stop(place, decl, detail);
