@@ -1,15 +1,19 @@
 //! May they? RBAC over the roles and bindings in the store, and impersonation.
 
-use crate::Api;
 use crate::call::Call;
 use crate::followed::State;
 use crate::pipeline::Write;
+use crate::{Api, failure, stored};
 use access::attributes::Attributes;
 
+use access::node_authorizer::NodeObjects;
 use access::rbac::{Decision, RbacIndex, RoleWrite};
 use access::{RulePool, UserInfo, impersonation};
 use object::{Result, Value};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+use store::ListRequest;
 
 /// Rules that are equal in many clusters, such as those of the default roles, are in memory once.
 static POOL: LazyLock<Arc<RulePool>> = LazyLock::new(Arc::default);
@@ -55,7 +59,62 @@ impl State for Rules {
 
 /// Whether `attributes` are allowed.
 pub(crate) async fn decide(api: &Api, attributes: &Attributes) -> Result<Decision> {
-    Ok(api.access.read().await?.state.decide(attributes))
+    let Some(node) = node_name(&attributes.user) else {
+        return Ok(api.access.read().await?.state.decide(attributes));
+    };
+    // Nodes may read what the pods on them use; what that is, is found out by asking.
+    let mut objects = NodeSnapshot { pods: pods_on(api, node).await?, ..NodeSnapshot::default() };
+    loop {
+        let decision = access::authorize(attributes, &api.access.read().await?.state.index, Some(&objects));
+        let missing = std::mem::take(&mut *objects.missing.lock());
+        if missing.is_empty() {
+            return Ok(decision);
+        }
+        for key in missing {
+            let (entry, _) = api.store().get(&key).await.map_err(failure::store)?;
+            objects.known.insert(key, entry.as_ref().and_then(stored::decode));
+        }
+    }
+}
+
+fn node_name(user: &UserInfo) -> Option<&str> {
+    let node = user.username.strip_prefix("system:node:")?;
+    user.groups.iter().any(|g| g == "system:nodes").then_some(node)
+}
+
+async fn pods_on(api: &Api, node: &str) -> Result<Vec<Value>> {
+    let request = ListRequest { prefix: "/core/pods/".into(), ..Default::default() };
+    let listing = api.store().list(request).await.map_err(failure::store)?;
+    Ok(listing.entries.iter().filter_map(stored::decode).filter(|p| p["spec"]["nodeName"] == node).collect())
+}
+
+/// What the node authorizer has asked for so far.
+#[derive(Default)]
+struct NodeSnapshot {
+    pods: Vec<Value>,
+    known: HashMap<String, Option<Value>>,
+    missing: Mutex<Vec<String>>,
+}
+
+impl NodeObjects for NodeSnapshot {
+    fn pods_on(&self, _: &str) -> Vec<Value> {
+        self.pods.clone()
+    }
+
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        let group = if resource == "volumeattachments" { "storage.k8s.io" } else { "core" };
+        let key = match namespace {
+            "" => format!("/{group}/{resource}/{name}"),
+            namespace => format!("/{group}/{resource}/{namespace}/{name}"),
+        };
+        match self.known.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                self.missing.lock().push(key);
+                None
+            }
+        }
+    }
 }
 
 impl Rules {

@@ -37,6 +37,7 @@ pub(crate) async fn admit_create(
     let (call, target) = (write.call, write.target);
     codec::dedup_owner_references(call, &mut object);
     strategy::derive(&mut object);
+    strategy::underive_new(call, &mut object);
     clear_system_fields(&mut object);
     managed::settle_create(write, manage, &mut object);
     admission::mutate(write, Operation::Create, &mut object).await?;

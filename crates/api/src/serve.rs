@@ -89,8 +89,14 @@ impl Api {
     }
 }
 
+/// Larger bodies are refused.
+const MAX_BODY: usize = 3 * 1024 * 1024;
+
 /// Finds who answers.
 async fn route(call: Call) -> Result<Answer> {
+    if call.body.len() > MAX_BODY {
+        return Err(ApiError::TooLarge(format!("Request entity too large: limit is {MAX_BODY}")));
+    }
     let Some(at) = call.info.resource.clone() else {
         return documents::answer(&call).await;
     };

@@ -3,7 +3,7 @@
 use super::{is, refused};
 use crate::pipeline::Write;
 use crate::{failure, stored};
-use object::{Result, Value, json, meta};
+use object::{Quantity, Result, Value, json, meta};
 use store::ListRequest;
 
 /// What admission gave a pod when it was created stays when an update leaves it out.
@@ -217,6 +217,8 @@ pub(super) fn protection_finalizers(write: &Write<'_>, object: &mut Value) {
         "kubernetes.io/pv-protection"
     } else if is(write, "", "persistentvolumeclaims") {
         "kubernetes.io/pvc-protection"
+    } else if is(write, "storage.k8s.io", "volumeattributesclasses") {
+        "kubernetes.io/vac-protection"
     } else {
         return;
     };
@@ -225,4 +227,32 @@ pub(super) fn protection_finalizers(write: &Write<'_>, object: &mut Value) {
         all.push(finalizer.into());
         meta::set(object, "finalizers", all);
     }
+}
+
+/// PersistentVolumeClaimResize: a bound claim grows if its class says that it can.
+pub(super) async fn claim_resize(write: &Write<'_>, claim: &Value) -> Result<()> {
+    let Some(old) = write.old.filter(|_| is(write, "", "persistentvolumeclaims")) else { return Ok(()) };
+    if !write.target.at.subresource.is_empty() {
+        return Ok(());
+    }
+    let size = |c: &Value| Quantity::from_json(&c["spec"]["resources"]["requests"]["storage"]).ok();
+    let grows = matches!((size(claim), size(old)), (Some(new), Some(old)) if new > old);
+    if !grows {
+        return Ok(());
+    }
+    if old["status"]["phase"] != "Bound" {
+        return Err(refused(write, claim, "Only bound persistent volume claims can be expanded"));
+    }
+    let class = meta::annotation(claim, "volume.beta.kubernetes.io/storage-class")
+        .or_else(|| claim["spec"]["storageClassName"].as_str())
+        .unwrap_or("");
+    let key = format!("/storage.k8s.io/storageclasses/{class}");
+    let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
+    let allowed = entry.as_ref().and_then(stored::decode).is_some_and(|c| c["allowVolumeExpansion"] == true);
+    if allowed {
+        return Ok(());
+    }
+    let reason = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
+                  support resize";
+    Err(refused(write, claim, reason))
 }

@@ -57,6 +57,7 @@ pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     pod_security::validate(write, operation, object).await?;
     defaults::one_default_priority_class(write, object).await?;
     certificates::validate(write, operation, object).await?;
+    defaults::claim_resize(write, object).await?;
     policies::validate(write, operation, object).await?;
     webhooks::validate(write, operation, object).await?;
     resource_quota::charge(write, operation, object).await

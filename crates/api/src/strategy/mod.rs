@@ -105,6 +105,13 @@ pub(crate) fn derive(object: &mut Value) {
     }
 }
 
+/// Takes away from a new object what Kubernetes derives only after it was told who owns which field.
+pub(crate) fn underive_new(call: &Call, object: &mut Value) {
+    if object["kind"] == "PersistentVolumeClaim" {
+        workload::hide_derived_source(call, object);
+    }
+}
+
 /// Takes away metadata that Kubernetes derives when it shows a whole object, and so does not show alone.
 pub(crate) fn hide_derived_metadata(object: &mut Value) {
     if object["kind"] == "DaemonSet" {

@@ -194,9 +194,7 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
                 }
             }
         }
-        ("", "replicationcontrollers") => {
-            const { &Rules { returns_deleted: true, dependents: Dependents::Orphaned, ..SPECD } }
-        }
+        ("", "replicationcontrollers") => const { &Rules { dependents: Dependents::Orphaned, ..SPECD } },
         ("batch", "jobs") => {
             const {
                 &Rules {
@@ -219,8 +217,9 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
         ("resource.k8s.io", "resourceclaims" | "resourceclaimtemplates") => {
             const { &Rules { status_keeps: METADATA, ..RETURNED } }
         }
-        ("resource.k8s.io", "deviceclasses") => const { &Rules { generation: SPEC, ..RETURNED } },
-        ("resource.k8s.io", "resourceslices") => &SPECD,
+        ("resource.k8s.io", "deviceclasses" | "resourceslices") => {
+            const { &Rules { generation: SPEC, ..RETURNED } }
+        }
         ("", "podtemplates") => {
             const { &Rules { generation: Generation::Counted(&["template"]), create_on_update: true, ..RETURNED } }
         }
@@ -267,6 +266,7 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
             const { &Rules { generation: Generation::Counted(&["value"]), ..DEFAULT } }
         }
         ("apps" | "batch", "controllerrevisions") => &DEFAULT,
+        ("networking.k8s.io", "ipaddresses" | "servicecidrs") => &DEFAULT,
         ("apps" | "batch" | "networking.k8s.io", _) => &SPECD,
         _ => &DEFAULT,
     }

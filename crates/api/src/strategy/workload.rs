@@ -17,6 +17,36 @@ pub(super) fn volume_create(call: &Call, object: &mut Value) {
 
 pub(super) fn claim_create(_: &Call, object: &mut Value) {
     object["status"] = json!({"phase": "Pending"});
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    if spec.get("dataSource").is_some_and(|source| !is_volume_source(source)) {
+        spec.remove("dataSource");
+    }
+    // The one field says what the other does, as long as it can.
+    match (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned()) {
+        (Some(source), None) => drop(spec.insert("dataSourceRef".into(), source)),
+        (None, Some(source)) if source["namespace"].is_null() => {
+            drop(spec.insert("dataSource".into(), source))
+        }
+        _ => {}
+    }
+}
+
+/// Claims and snapshots: what `dataSource` took before there was `dataSourceRef`.
+fn is_volume_source(source: &Value) -> bool {
+    let text = |key: &str| source[key].as_str().unwrap_or("");
+    matches!(
+        (text("apiGroup"), text("kind")),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
+}
+
+/// A `dataSourceRef` that the client did not send.
+pub(super) fn hide_derived_source(call: &Call, object: &mut Value) {
+    let sent: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let copied = sent["spec"]["dataSource"].is_object() && sent["spec"]["dataSourceRef"].is_null();
+    if let Some(spec) = object["spec"].as_object_mut().filter(|_| copied) {
+        spec.remove("dataSourceRef");
+    }
 }
 
 /// A node's status changes through its subresource only.

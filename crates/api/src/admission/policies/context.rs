@@ -1,13 +1,16 @@
 //! What expressions of a policy see in one request.
 
-use super::compiled::{Expression, Policy, anything};
+use super::compiled::{Expression, Policy, Variable};
 use crate::access_control::Rules;
 use access::UserInfo;
 use access::attributes::Attributes;
-use cel_rules::{Activation, Answer, Authorizer, Budget, EvalError, Key, PER_CALL_LIMIT, Question};
+use cel_rules::{
+    Activation, Answer, Authorizer, Budget, Decl, EvalError, Key, OBJECT_BUDGET, PER_CALL_LIMIT, Question,
+    REQUEST_RESOURCE, Stage, namespace_decl, request_decl,
+};
 use object::Value;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is known of a request.
@@ -25,20 +28,31 @@ pub(super) struct Context<'a> {
     facts: &'a Facts,
     policy: &'a Policy,
     rules: &'a Rules,
-    /// The policy's variables as far as they are known; each may use those before it.
-    variables: RefCell<Option<BTreeMap<Key, cel_rules::Value<'a>>>>,
+    /// What all expressions together may still cost.
+    budget: Cell<u64>,
+    /// The policy's variables as far as they are known, by position.
+    known: RefCell<BTreeMap<usize, Evaluated<'a>>>,
 }
+
+type Evaluated<'a> = Result<cel_rules::Value<'a>, EvalError>;
 
 impl<'a> Context<'a> {
     pub fn new(facts: &'a Facts, policy: &'a Policy, rules: &'a Rules) -> Self {
-        Self { facts, policy, rules, variables: RefCell::new(None) }
+        let (budget, known) = (Cell::new(OBJECT_BUDGET), RefCell::default());
+        Self { facts, policy, rules, budget, known }
     }
 
     /// The value of an expression.
     pub fn value(&self, expression: &'a Expression) -> Result<cel_rules::Value<'a>, String> {
         let program = expression.program.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(PER_CALL_LIMIT);
-        program.evaluate(self, &mut budget).map_err(|e| e.message)
+        let value = program.evaluate(self, &mut budget).map_err(|e| e.message);
+        let Some(rest) = self.budget.get().checked_sub(budget.used()) else {
+            self.budget.set(0);
+            return Err("validation failed due to running out of cost budget, no further validation rules will be run".into());
+        };
+        self.budget.set(rest);
+        value
     }
 
     /// The value of an expression that must be true or false.
@@ -52,36 +66,83 @@ impl<'a> Context<'a> {
         value.as_str().map(str::to_owned).map_err(|e| e.message)
     }
 
-    fn all_variables(&self, budget: &mut Budget) -> BTreeMap<Key, cel_rules::Value<'a>> {
-        if let Some(known) = &*self.variables.borrow() {
-            return known.clone();
+    /// The variable at `index`, evaluated when it is first asked for. Those it may use are evaluated before it, one after
+    /// the other: a long chain of them takes no deep stack.
+    fn known(&self, index: usize, budget: &mut Budget) -> Evaluated<'a> {
+        let mut needed = BTreeSet::from([index]);
+        let mut next = vec![index];
+        while let Some(at) = next.pop() {
+            let missing = |used: &usize| !self.known.borrow().contains_key(used);
+            let uses = self.policy.variables[at].uses.iter().copied();
+            next.extend(uses.filter(missing).filter(|used| needed.insert(*used)));
         }
-        *self.variables.borrow_mut() = Some(BTreeMap::new());
-        for (name, expression) in &self.policy.variables {
-            // One that fails is not there, for those that use it.
-            let Ok(program) = &expression.program else { continue };
-            let Ok(value) = program.evaluate(self, budget) else { continue };
-            if let Some(known) = &mut *self.variables.borrow_mut() {
-                known.insert(Key::String(name.as_str().into()), value);
+        for at in needed {
+            if !self.known.borrow().contains_key(&at) {
+                // One that leads back to itself finds this.
+                let cycle = Err(EvalError::new("variable used by itself"));
+                self.known.borrow_mut().insert(at, cycle);
+                let value = self.evaluate(&self.policy.variables[at], budget);
+                self.known.borrow_mut().insert(at, value);
             }
         }
-        self.variables.borrow().clone().unwrap_or_default()
+        let known = self.known.borrow().get(&index).cloned();
+        known.unwrap_or_else(|| Err(EvalError::new("no such variable")))
+    }
+
+    fn evaluate(&self, variable: &'a Variable, budget: &mut Budget) -> Evaluated<'a> {
+        let value = match &variable.expression.program {
+            Ok(program) => program.evaluate(self, budget),
+            Err(error) => Err(EvalError::new(error.as_str())),
+        };
+        value.map_err(|e| EvalError {
+            message: format!("composited variable {:?} fails to evaluate: {}", variable.name, e.message),
+            ..e
+        })
+    }
+
+    /// All of them as a map, for `has(variables.x)` and the like; one that fails is not there.
+    fn all(&self, budget: &mut Budget) -> cel_rules::Value<'a> {
+        let entry = |(index, variable): (usize, &Variable)| {
+            Some((Key::String(variable.name.as_str().into()), self.known(index, budget).ok()?))
+        };
+        cel_rules::Value::map(self.policy.variables.iter().enumerate().filter_map(entry).collect())
+    }
+
+    fn request_resource(&self) -> Question {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let request = &self.facts.request;
+        Question {
+            stage: Stage::Resource,
+            group: text(&request["resource"]["group"]),
+            resource: text(&request["resource"]["resource"]),
+            subresource: text(&request["subResource"]),
+            namespace: text(&request["namespace"]),
+            name: text(&request["name"]),
+            ..Question::default()
+        }
     }
 }
 
 impl<'a> Activation<'a> for Context<'a> {
-    fn variable(&self, name: &str, budget: &mut Budget) -> Option<Result<cel_rules::Value<'a>, EvalError>> {
-        let json = match name {
-            "object" => &self.facts.object,
-            "oldObject" => &self.facts.old,
-            "request" => &self.facts.request,
-            "namespaceObject" => &self.facts.namespace,
-            "params" => &self.facts.params,
-            "variables" => return Some(Ok(cel_rules::Value::map(self.all_variables(budget)))),
-            "authorizer" => return Some(Ok(cel_rules::Value::Question(Arc::new(Question::default())))),
-            _ => return None,
+    fn variable(&self, name: &str, budget: &mut Budget) -> Option<Evaluated<'a>> {
+        let question = |question| Some(Ok(cel_rules::Value::Question(Arc::new(question))));
+        let (json, decl) = match name {
+            "object" => (&self.facts.object, &Decl::any()),
+            "oldObject" => (&self.facts.old, &Decl::any()),
+            "params" => (&self.facts.params, &Decl::any()),
+            "request" => (&self.facts.request, request_decl()),
+            "namespaceObject" => (&self.facts.namespace, namespace_decl()),
+            "variables" => return Some(Ok(self.all(budget))),
+            "authorizer" => return question(Question::default()),
+            REQUEST_RESOURCE => return question(self.request_resource()),
+            _ => {
+                let name = name.strip_prefix("variables.")?;
+                // The last of that name, as the last one declared is the one that expressions see.
+                let index = self.policy.variables.iter().rposition(|v| v.name == name)?;
+                return Some(self.known(index, budget));
+            }
         };
-        Some(cel_rules::Value::from_json(json, &anything()))
+        Some(cel_rules::Value::from_json(json, decl))
     }
 
     fn authorizer(&self) -> Option<&dyn Authorizer> {

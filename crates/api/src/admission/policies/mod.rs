@@ -294,7 +294,7 @@ pub(super) async fn webhook_conditions(
     conditions: &Value,
     object: &Value,
 ) -> Result<std::result::Result<bool, String>> {
-    let conditions: Vec<Condition> = compiled::conditions(conditions);
+    let conditions: Vec<Condition> = compiled::webhook_conditions(conditions);
     if conditions.is_empty() {
         return Ok(Ok(true));
     }
