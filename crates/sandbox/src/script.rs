@@ -78,7 +78,8 @@ fn outcome(
     let argv = argv(container, &variables);
     let done = Outcome::Exits { code: 0, after: 0.0 };
     if argv.is_empty() {
-        return if unknown(pod, container) == Unknown::Succeeds { done } else { Outcome::Runs };
+        let ends = unknown(pod, container) == Unknown::Succeeds && !is_pause(container);
+        return if ends { done } else { Outcome::Runs };
     }
     let mut io = Dry { elapsed: 0.0, sleeps: 0 };
     // The futures of a dry run are always ready.
@@ -89,6 +90,13 @@ fn outcome(
         Some(Ok(code)) => Outcome::Exits { code, after: io.elapsed },
         Some(Err(Stop::Forever(_))) | Some(Err(Stop::Over)) | None => Outcome::Runs,
     }
+}
+
+/// The one image whose purpose is never to end.
+fn is_pause(container: &Value) -> bool {
+    let image = container["image"].as_str().unwrap_or("");
+    let name = image.rsplit('/').next().unwrap_or("");
+    name.split([':', '@']).next() == Some("pause")
 }
 
 /// Time that passes at once, text that nobody reads.
@@ -123,6 +131,20 @@ mod tests {
 
     fn exits(code: i32, after: f64) -> Outcome {
         Outcome::Exits { code, after }
+    }
+
+    #[test]
+    fn jobs_end_unless_they_pause() {
+        let outcome = |image: &str| {
+            let owner = json!([{"kind": "Job", "name": "j", "controller": true}]);
+            let pod = json!({"metadata": {"name": "p", "ownerReferences": owner},
+                "spec": {"containers": [{"name": "c", "image": image}]}});
+            let prepared = prepare(&pod, &Sources::default(), &Place { host_ip: "", pod_ip: "" });
+            prepared.containers["c"].clone()
+        };
+        assert_eq!(outcome("registry/migrate:1"), Ok(exits(0, 0.0)));
+        assert_eq!(outcome("registry.k8s.io/pause:3.10"), Ok(Outcome::Runs));
+        assert_eq!(outcome("pause@sha256:00"), Ok(Outcome::Runs));
     }
 
     #[test]
