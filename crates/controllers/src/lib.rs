@@ -15,6 +15,7 @@ pub mod policy;
 pub mod resources;
 mod root_ca;
 mod service_account;
+mod service_account_tokens;
 mod services;
 mod start;
 mod volumes;

@@ -2,7 +2,10 @@
 
 use crate::driver::{Clock, Driver};
 use crate::plan::Controller;
+use crate::service_account_tokens::TokensController;
+use access::tokens::TokenIssuer;
 use client::{Cache, Client};
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Which controllers run.
@@ -59,6 +62,8 @@ pub struct Options {
     pub root_ca: Option<String>,
     /// Signs certificate requests: the CA's certificate and private key (PEM); without it none is signed.
     pub signing_ca: Option<SigningCa>,
+    /// Signs the tokens that are kept in secrets; without it none is made.
+    pub token_issuer: Option<Arc<TokenIssuer>>,
 }
 
 /// A certificate authority.
@@ -72,7 +77,7 @@ pub struct SigningCa {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { which: Which::All, clock: Clock::wall(), root_ca: None, signing_ca: None }
+        Self { which: Which::All, clock: Clock::wall(), root_ca: None, signing_ca: None, token_issuer: None }
     }
 }
 
@@ -134,6 +139,7 @@ impl Drop for Handle {
 pub const NAMES: &[&str] = &[
     "namespace-controller",
     "serviceaccount-controller",
+    "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
     "replicaset-controller",
     "replicationcontroller-controller",
@@ -151,6 +157,7 @@ pub const NAMES: &[&str] = &[
     "resourcequota-controller",
     "disruption-controller",
     "persistentvolume-binder-controller",
+    "ephemeral-volume-controller",
     "persistentvolumeclaim-protection-controller",
     "persistentvolume-protection-controller",
     "clusterrole-aggregation-controller",
@@ -177,12 +184,16 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(cron_job::CronJobController),
         Box::new(ttl_after_finished::TtlAfterFinished),
         Box::new(crate::garbage::GarbageCollector::default()),
-        Box::new(crate::services::endpoints::EndpointsController),
-        Box::new(crate::services::endpoint_slices::EndpointSliceController),
+        Box::new(crate::services::endpoints::EndpointsController::default()),
+        Box::new(crate::services::endpoint_slices::EndpointSliceController::default()),
     ];
     all.extend(more());
     if let Some(ca) = &options.signing_ca {
         all.push(Box::new(crate::cluster::certificates::SigningController::new(ca.clone())));
+    }
+    if let Some(issuer) = &options.token_issuer {
+        let controller = TokensController::new(issuer.clone(), options.root_ca.clone());
+        all.push(Box::new(controller));
     }
     if let Some(root_ca) = &options.root_ca {
         all.push(Box::new(crate::root_ca::RootCaPublisher::new(root_ca.clone())));
@@ -194,13 +205,14 @@ fn more() -> Vec<Box<dyn Controller>> {
     use crate::cluster::{certificates, cluster_roles, pod_garbage, taint_eviction};
     use crate::policy::{disruption, resource_quota};
     use crate::services::mirroring;
-    use crate::volumes::{binder, protection};
+    use crate::volumes::{binder, ephemeral, protection};
     vec![
         Box::new(mirroring::EndpointSliceMirroringController),
         Box::new(crate::autoscaling::HorizontalPodAutoscalerController::default()),
         Box::new(resource_quota::ResourceQuotaController),
         Box::new(disruption::DisruptionController),
         Box::new(binder::PersistentVolumeBinder),
+        Box::new(ephemeral::EphemeralVolumeController),
         Box::new(protection::ClaimProtection),
         Box::new(protection::VolumeProtection),
         Box::new(cluster_roles::ClusterRoleAggregation),
@@ -217,8 +229,11 @@ mod tests {
 
     #[test]
     fn every_controller_has_a_name_in_the_list() {
+        let key = access::keys::PrivateKey::generate().unwrap();
+        let token_issuer = Some(Arc::new(TokenIssuer::new("i", key)));
         let signing_ca = Some(SigningCa { certificate: String::new(), key: String::new() });
-        let options = Options { root_ca: Some(String::new()), signing_ca, ..Options::default() };
+        let options =
+            Options { root_ca: Some(String::new()), signing_ca, token_issuer, ..Options::default() };
         assert_eq!(all(&options).len(), NAMES.len());
         for controller in all(&options) {
             assert!(NAMES.contains(&controller.name()), "{}", controller.name());

@@ -197,6 +197,10 @@ impl Entry {
         self.owners.iter().find(|owner| owner.controller)
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
     pub(super) fn is_as_full_as(&self, other: &Self) -> bool {
         !self.raw.is_empty() || other.raw.is_empty()
     }

@@ -8,6 +8,7 @@
 //! - an idle cache runs nothing: no timer, no polling.
 
 mod entry;
+mod index;
 mod reflector;
 mod store;
 
@@ -16,7 +17,7 @@ pub use reflector::Reflectors;
 pub use store::{Keep, Store};
 
 use crate::client::Client;
-use object::{GroupVersionResource, meta};
+use object::{GroupVersionResource, LabelSelector, meta};
 use parking_lot::{Mutex, RwLock};
 use reflector::Command;
 use serde_json::Value;
@@ -215,6 +216,21 @@ impl Cache {
     /// All objects of a namespace (`""`: all), parsed; what cannot be parsed is left out.
     pub fn values(&self, gvr: &GroupVersionResource, namespace: &str) -> Vec<Arc<Value>> {
         self.list(gvr, namespace).iter().filter_map(|entry| entry.value()).collect()
+    }
+
+    /// All objects of a namespace (`""`: all) that a selector takes, by namespace and name.
+    pub fn select(
+        &self,
+        gvr: &GroupVersionResource,
+        namespace: &str,
+        selector: &LabelSelector,
+    ) -> Vec<Arc<Entry>> {
+        self.store(gvr).map(|store| store.select(namespace, selector)).unwrap_or_default()
+    }
+
+    /// All objects of a namespace that nothing controls; only of resources kept in full.
+    pub fn uncontrolled(&self, gvr: &GroupVersionResource, namespace: &str) -> Vec<Arc<Entry>> {
+        self.store(gvr).map(|store| store.uncontrolled(namespace)).unwrap_or_default()
     }
 
     /// All objects of a resource that name this uid among their owners.

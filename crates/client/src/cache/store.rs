@@ -1,11 +1,13 @@
 //! The copies of one resource, ordered by namespace and name, indexed by owner.
 
 use super::entry::{Entry, Shape};
+use super::index::{Index, label};
 use super::{Change, Hot};
 use futures::future::AbortHandle;
-use object::GroupVersionResource;
+use object::label_selector::Operator;
+use object::{GroupVersionResource, LabelSelector};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -40,7 +42,10 @@ type Key = (Box<str>, Box<str>);
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<Key, Arc<Entry>>,
-    owners: HashMap<Box<str>, Vec<Arc<Entry>>>,
+    /// By owner; under the empty uid those (kept in full) that nothing controls.
+    owners: Index,
+    /// By label, where that is asked for.
+    labels: Option<Index>,
     /// Uids removed here whose `DELETED` event is still to come.
     tombstones: VecDeque<Box<str>>,
     /// The newest version that the list or watch has told of.
@@ -108,7 +113,45 @@ impl Store {
 
     /// The objects that name this uid among their owners.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<Entry>> {
-        self.inner.read().owners.get(uid).cloned().unwrap_or_default()
+        if uid.is_empty() {
+            return vec![];
+        }
+        self.inner.read().owners.get(uid).to_vec()
+    }
+
+    /// The objects of a namespace that nothing controls; only where objects are kept in full.
+    pub fn uncontrolled(&self, namespace: &str) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read();
+        let here = |entry: &&Arc<Entry>| namespace.is_empty() || &*entry.namespace == namespace;
+        inner.owners.get("").iter().filter(here).cloned().collect()
+    }
+
+    /// The objects of a namespace (`""`: all) that a selector takes.
+    pub fn select(&self, namespace: &str, selector: &LabelSelector) -> Vec<Arc<Entry>> {
+        let takes = |entry: &Arc<Entry>| selector.matches(|key| entry.label(key));
+        let inner = self.inner.read();
+        let Some(few) = inner.labels.as_ref().and_then(|labels| fewest(labels, selector)) else {
+            drop(inner);
+            return self.list(namespace).into_iter().filter(takes).collect();
+        };
+        let here =
+            |entry: &&Arc<Entry>| (namespace.is_empty() || &*entry.namespace == namespace) && takes(entry);
+        let mut found: Vec<_> = few.iter().filter(here).cloned().collect();
+        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        found
+    }
+
+    /// Makes [`select`](Self::select) quick.
+    pub fn index_labels(&self) {
+        let mut inner = self.inner.write();
+        if inner.labels.is_some() {
+            return;
+        }
+        let mut labels = Index::default();
+        for entry in inner.objects.values() {
+            entry.labels.iter().for_each(|(key, value)| labels.insert(&label(key, value), entry));
+        }
+        inner.labels = Some(labels);
     }
 
     /// How many objects there are.
@@ -250,6 +293,7 @@ impl Store {
     pub(super) fn clear(&self) -> Vec<Change> {
         let mut inner = self.inner.write();
         inner.owners.clear();
+        inner.labels.iter_mut().for_each(Index::clear);
         let objects = std::mem::take(&mut inner.objects);
         objects.into_values().map(|old| Change { gvr: self.gvr.clone(), old: Some(old), new: None }).collect()
     }
@@ -296,7 +340,13 @@ impl Inner {
             None => None,
         };
         for owner in &entry.owners {
-            self.owners.entry(owner.uid.clone()).or_default().push(entry.clone());
+            self.owners.insert(&owner.uid, &entry);
+        }
+        if entry.is_full() && entry.controller().is_none() {
+            self.owners.insert("", &entry);
+        }
+        if let Some(labels) = &mut self.labels {
+            entry.labels.iter().for_each(|(key, value)| labels.insert(&label(key, value), &entry));
         }
         self.objects.insert(key, entry.clone());
         Some(Put { old, new: entry })
@@ -305,13 +355,26 @@ impl Inner {
     fn take(&mut self, key: &Key) -> Option<Arc<Entry>> {
         let entry = self.objects.remove(key)?;
         for owner in &entry.owners {
-            if let Some(owned) = self.owners.get_mut(&owner.uid) {
-                owned.retain(|other| !Arc::ptr_eq(other, &entry));
-                if owned.is_empty() {
-                    self.owners.remove(&owner.uid);
-                }
-            }
+            self.owners.remove(&owner.uid, &entry);
+        }
+        if entry.is_full() && entry.controller().is_none() {
+            self.owners.remove("", &entry);
+        }
+        if let Some(labels) = &mut self.labels {
+            entry.labels.iter().for_each(|(key, value)| labels.remove(&label(key, value), &entry));
         }
         Some(entry)
     }
+}
+
+/// The entries of the rarest label that the selector demands; `None` if it demands none in particular.
+fn fewest<'a>(labels: &'a Index, selector: &LabelSelector) -> Option<&'a [Arc<Entry>]> {
+    let exact = selector.requirements().iter().filter_map(|requirement| {
+        let one = matches!(requirement.operator, Operator::In | Operator::Equals | Operator::DoubleEquals);
+        match requirement.values.as_slice() {
+            [value] if one => Some(labels.get(&label(&requirement.key, value))),
+            _ => None,
+        }
+    });
+    exact.min_by_key(|entries| entries.len())
 }

@@ -92,3 +92,26 @@ fn of_objects_without_owners_only_the_changes_are_told() {
     let last = store.remove(entry(&store, &free)).unwrap();
     assert_eq!((&*last.old.unwrap().uid, last.new.is_none()), ("1", true));
 }
+
+#[test]
+fn labels_and_owners_are_found_by_index() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    cache.observe(&pods(), &pod("before", "1", 1));
+    store.index_labels();
+    let mut free = pod("free", "2", 2);
+    free["metadata"]["ownerReferences"] = json!([]);
+    cache.observe(&pods(), &free);
+    let selector = |text| LabelSelector::parse(text).unwrap();
+    let names = |found: Vec<Arc<Entry>>| found.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(store.select("a", &selector("x=y"))), ["before", "free"]);
+    assert_eq!(names(store.select("a", &selector("x"))), ["before", "free"]);
+    assert!(
+        store.select("b", &selector("x=y")).is_empty() && store.select("", &selector("x=y,z=1")).is_empty()
+    );
+    assert_eq!(names(store.uncontrolled("a")), ["free"]);
+    let mut relabeled = pod("before", "1", 3);
+    relabeled["metadata"]["labels"] = json!({"x": "z"});
+    cache.observe(&pods(), &relabeled);
+    assert_eq!(names(store.select("", &selector("x=y"))), ["free"]);
+}

@@ -24,25 +24,25 @@ pub(crate) fn claim(
     let uid = meta::uid(owner);
     let deleting = meta::deletion_timestamp(owner).is_some();
     let mut claimed = Claimed { objects: vec![], actions: vec![] };
-    for entry in cache.list(gvr, meta::namespace(owner)) {
-        match entry.controller() {
-            Some(controller) if &*controller.uid == uid => {
-                if matches(selector, &entry) {
-                    claimed.objects.extend(entry.value());
-                } else if !deleting {
-                    claimed.actions.push(release(gvr, &entry, uid));
-                }
-            }
-            Some(_) => {}
-            None if !deleting && !entry.deleting && matches(selector, &entry) => {
-                if let Some(object) = entry.value() {
-                    claimed.actions.push(adopt(gvr, &object, owner));
-                    claimed.objects.push(object);
-                }
-            }
-            None => {}
+    let owned = cache.owned_by(gvr, uid);
+    for entry in
+        owned.iter().filter(|entry| entry.controller().is_some_and(|controller| &*controller.uid == uid))
+    {
+        if matches(selector, entry) {
+            claimed.objects.extend(entry.value());
+        } else if !deleting {
+            claimed.actions.push(release(gvr, entry, uid));
         }
     }
+    if !deleting {
+        let free = cache.uncontrolled(gvr, meta::namespace(owner));
+        for object in free.iter().filter(|e| !e.deleting && matches(selector, e)).filter_map(|e| e.value()) {
+            claimed.actions.push(adopt(gvr, &object, owner));
+            claimed.objects.push(object);
+        }
+    }
+    // The index has no order of its own.
+    claimed.objects.sort_by(|a, b| meta::name(a).cmp(meta::name(b)));
     claimed
 }
 

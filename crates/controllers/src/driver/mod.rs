@@ -108,7 +108,11 @@ impl Driver {
         cache.subscribe_relists(Arc::new(move |gvr| Self::relisted(&weak, gvr)));
         for controller in &driver.controllers {
             for gvr in controller.watches() {
-                cache.track(gvr, Keep::Full);
+                let store = cache.track(gvr, Keep::Full);
+                if *gvr == *crate::resources::PODS {
+                    // Services and budgets select pods all the time.
+                    store.index_labels();
+                }
             }
             for gvr in controller.watches_metadata() {
                 cache.track(gvr, Keep::Metadata);

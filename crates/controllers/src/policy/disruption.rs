@@ -59,12 +59,8 @@ impl Controller for DisruptionController {
             return Plan::nothing();
         };
         let selector = selector(&budget);
-        let selected = cache.list(&PODS, &key.namespace);
-        let pods: Vec<_> = selected
-            .iter()
-            .filter(|pod| owners::matches(&selector, pod))
-            .filter_map(|pod| pod.value())
-            .collect();
+        let selected = cache.select(&PODS, &key.namespace, &selector);
+        let pods: Vec<_> = selected.iter().filter_map(|pod| pod.value()).collect();
         let mut plan = Plan::nothing();
         let status = match expected(cache, &budget, &pods) {
             Ok((expected, desired)) => {

@@ -1,7 +1,7 @@
 //! The EndpointSlices of a service: one endpoint per pod and address family.
 
 use super::slices::{Common, Wanted, reconcile};
-use super::{HEADLESS, TRIGGER_TIME};
+use super::{HEADLESS, Selecting, TRIGGER_TIME};
 use crate::common::pods;
 use crate::plan::{Controller, Key, Plan};
 use crate::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
@@ -17,7 +17,10 @@ pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const OURS: &str = "endpointslice-controller.k8s.io";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-pub(crate) struct EndpointSliceController;
+#[derive(Default)]
+pub(crate) struct EndpointSliceController {
+    selecting: Selecting,
+}
 
 impl Controller for EndpointSliceController {
     fn name(&self) -> &'static str {
@@ -55,7 +58,7 @@ impl Controller for EndpointSliceController {
                     .for_each(|service| add(Key::new(&service.namespace, &service.name)));
             }
         } else {
-            super::services_of(cache, change, add);
+            super::services_of(&self.selecting, change, add);
         }
     }
 
@@ -196,7 +199,8 @@ mod tests {
 
     /// Plans, and puts what is written into the cache.
     fn settle(cache: &Cache) -> Vec<String> {
-        let plan = EndpointSliceController.plan(cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH);
+        let plan =
+            EndpointSliceController::default().plan(cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH);
         cache.track(&ENDPOINT_SLICES, client::Keep::Full);
         for (index, action) in plan.actions.iter().enumerate() {
             if let Verb::Create(object) | Verb::Update(object, _) = &action.verb {

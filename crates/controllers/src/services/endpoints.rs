@@ -1,6 +1,6 @@
 //! The Endpoints of a service: addresses by the set of ports they serve, ready ones apart from the others.
 
-use super::{HEADLESS, TRIGGER_TIME};
+use super::{HEADLESS, Selecting, TRIGGER_TIME};
 use crate::common::pods;
 use crate::plan::{Action, Controller, Event, Key, Plan};
 use crate::resources::{ENDPOINTS, PODS, SERVICES};
@@ -16,7 +16,10 @@ const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// Addresses beyond this are left out; slices have them.
 const CAPACITY: usize = 1000;
 
-pub(crate) struct EndpointsController;
+#[derive(Default)]
+pub(crate) struct EndpointsController {
+    selecting: Selecting,
+}
 
 impl Controller for EndpointsController {
     fn name(&self) -> &'static str {
@@ -31,12 +34,12 @@ impl Controller for EndpointsController {
         vec![&SERVICES, &PODS, &ENDPOINTS]
     }
 
-    fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
+    fn keys(&self, _: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         if change.is(&ENDPOINTS) {
             let entry = change.entry();
             add(Key::new(&entry.namespace, &entry.name));
         } else {
-            super::services_of(cache, change, add);
+            super::services_of(&self.selecting, change, add);
         }
     }
 
@@ -219,7 +222,11 @@ mod tests {
     }
 
     fn subsets_of(objects: Vec<Value>) -> Value {
-        let plan = EndpointsController.plan(&snapshot(objects), &Key::new("a", "web"), Timestamp::UNIX_EPOCH);
+        let plan = EndpointsController::default().plan(
+            &snapshot(objects),
+            &Key::new("a", "web"),
+            Timestamp::UNIX_EPOCH,
+        );
         let Verb::Create(made) = &plan.actions[0].verb else { panic!() };
         made["subsets"].clone()
     }
@@ -241,13 +248,16 @@ mod tests {
     #[test]
     fn nothing_is_written_twice() {
         let cache = snapshot(vec![service(), pod("a", "10.1.0.1", 80, true)]);
-        let plan = EndpointsController.plan(&cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH);
+        let plan = EndpointsController::default().plan(&cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH);
         let Verb::Create(mut made) = plan.actions[0].verb.clone() else { panic!() };
         meta::set(&mut made, "resourceVersion", "9");
         cache.track(&ENDPOINTS, client::Keep::Full);
         cache.observe(&ENDPOINTS, &made);
         assert!(
-            EndpointsController.plan(&cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH).actions.is_empty()
+            EndpointsController::default()
+                .plan(&cache, &Key::new("a", "web"), Timestamp::UNIX_EPOCH)
+                .actions
+                .is_empty()
         );
     }
 
@@ -258,7 +268,7 @@ mod tests {
         let mut ours = foreign.clone();
         meta::set_label(&mut ours, MANAGED_BY, "endpoint-controller");
         let count = |endpoints| {
-            let plan = EndpointsController.plan(
+            let plan = EndpointsController::default().plan(
                 &snapshot(vec![endpoints]),
                 &Key::new("a", "web"),
                 Timestamp::UNIX_EPOCH,

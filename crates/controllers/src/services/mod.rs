@@ -3,13 +3,15 @@
 pub(crate) mod endpoint_slices;
 pub(crate) mod endpoints;
 pub(crate) mod mirroring;
+mod selecting;
 mod slices;
 
-use crate::common::{owners, pods};
+use crate::common::pods;
 use crate::plan::Key;
 use crate::resources::{PODS, SERVICES};
-use client::{Cache, Change, Entry};
+use client::{Cache, Change};
 use object::{LabelSelector, meta};
+use selecting::Selecting;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -17,20 +19,19 @@ pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigg
 pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// The services that a change of services or pods concerns.
-fn services_of(cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
+fn services_of(selecting: &Selecting, change: &Change, add: &mut dyn FnMut(Key)) {
     if change.is(&SERVICES) {
         let entry = change.entry();
+        selecting.changed(change);
         return add(Key::new(&entry.namespace, &entry.name));
     }
     if !change.is(&PODS) || !matters(change) {
         return;
     }
     let namespace = &change.entry().namespace;
-    for service in cache.list(&SERVICES, namespace) {
-        let Some(value) = service.value() else { continue };
-        let Some(selector) = selector(&value) else { continue };
-        if change.both().any(|pod| owners::matches(&selector, pod)) {
-            add(Key::new(namespace, &service.name));
+    for pod in change.both() {
+        for service in selecting.of(pod) {
+            add(Key::new(namespace, &service));
         }
     }
 }
@@ -76,10 +77,13 @@ fn pods_behind(
     selector: &LabelSelector,
     terminating: bool,
 ) -> Vec<Arc<Value>> {
-    let selected = |pod: &Arc<Entry>| owners::matches(selector, pod) && (terminating || !pod.deleting);
-    let pods = cache.list(&PODS, meta::namespace(service));
+    let pods = cache.select(&PODS, meta::namespace(service), selector);
     let usable = |pod: &Arc<Value>| !pods::is_finished(pod) && !ips(pod).is_empty();
-    pods.iter().filter(|pod| selected(pod)).filter_map(|pod| pod.value()).filter(usable).collect()
+    pods.iter()
+        .filter(|pod| terminating || !pod.deleting)
+        .filter_map(|pod| pod.value())
+        .filter(usable)
+        .collect()
 }
 
 /// All addresses of a pod.

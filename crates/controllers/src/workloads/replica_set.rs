@@ -287,8 +287,8 @@ mod tests {
         let mut stray = pod("stray", true, true);
         stray["metadata"]["labels"]["app"] = "y".into();
         let made = plan(vec![set(1), pod("orphan", true, false), stray]);
-        assert!(made[0].starts_with("patch pods orphan Merge"), "{made:?}");
-        assert!(made[1].starts_with("patch pods stray Strategic"), "{made:?}");
+        assert!(made[1].starts_with("patch pods orphan Merge"), "{made:?}");
+        assert!(made[0].starts_with("patch pods stray Strategic"), "{made:?}");
         assert_eq!(made.len(), 3);
     }
 

@@ -4,11 +4,16 @@ use access::UserInfo;
 use access::keys::PrivateKey;
 use access::tokens::{TokenIssuer, TokenVerifier};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses};
-use client::{Cache, Client, DeleteOptions, FrameType, ListOptions, WatchOptions};
+use bytes::Bytes;
+use client::{
+    Body, Cache, Client, DeleteOptions, FrameType, ListOptions, Transport, TransportError, WatchOptions,
+};
 use controllers::{Controllers, Handle, Options};
+use futures::future::BoxFuture;
 use object::{GroupVersionResource, meta};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use store::Store;
 use store::memory::MemoryStore;
@@ -18,8 +23,25 @@ use tokio::task::JoinHandle;
 /// The longest any test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Counts the requests that go through it.
+struct Counting {
+    inner: InProcess,
+    count: Arc<AtomicUsize>,
+}
+
+impl Transport for Counting {
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.inner.send(request)
+    }
+}
+
 pub struct Cluster {
     pub client: Client,
+    requests: Arc<AtomicUsize>,
     pub controllers: Handle,
     changed: Arc<Notify>,
     kubelet: JoinHandle<()>,
@@ -50,14 +72,16 @@ impl Cluster {
         };
         let api = Api::open(store, config).await.unwrap();
         let admin = UserInfo::new("admin", &["system:masters", "system:authenticated"]);
-        let client = Client::new(Arc::new(InProcess::new(api, admin)), "test");
+        let requests = Arc::new(AtomicUsize::new(0));
+        let transport = Counting { inner: InProcess::new(api, admin), count: requests.clone() };
+        let client = Client::new(Arc::new(transport), "test");
         let controllers =
             Controllers::start(client.clone(), Options { root_ca: Some("CA".into()), ..Options::default() });
         let changed = Arc::new(Notify::new());
         let notify = changed.clone();
         controllers.cache().subscribe(Arc::new(move |_| notify.notify_one()));
         let kubelet = tokio::spawn(run_pods(client.clone()));
-        Self { client, controllers, changed, kubelet }
+        Self { client, requests, controllers, changed, kubelet }
     }
 
     /// Kills the controllers wherever they are, and starts new ones.
@@ -78,6 +102,11 @@ impl Cluster {
                 return;
             }
         }
+    }
+
+    /// Requests made so far, by all.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub fn cache(&self) -> &Cache {

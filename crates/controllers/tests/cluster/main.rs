@@ -9,5 +9,6 @@ mod garbage;
 mod harness;
 mod namespaces;
 mod policy;
+mod scale;
 mod sets;
 mod workloads;
