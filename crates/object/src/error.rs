@@ -271,7 +271,10 @@ fn show(value: &Value) -> String {
     match value {
         Value::String(s) => quote(s),
         Value::Null => "null".into(),
-        other => other.to_string(),
+        // As Go writes JSON: safe inside of HTML.
+        other => {
+            other.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+        }
     }
 }
 

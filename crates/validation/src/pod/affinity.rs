@@ -55,7 +55,8 @@ fn pod_term(e: &mut Errors, term: &Node<'_>) {
     label_name(e, key.text(), &key.path);
 }
 
-fn label_keys(e: &mut Errors, term: &Node<'_>) {
+/// `matchLabelKeys` and `mismatchLabelKeys`, whose selectors have been merged into the label selector already.
+pub fn label_keys(e: &mut Errors, term: &Node<'_>) {
     let selector = term.get("labelSelector");
     for list in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = term.get(list);

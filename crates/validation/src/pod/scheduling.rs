@@ -84,7 +84,7 @@ pub fn topology_spread(e: &mut Errors, constraints: &Node<'_>) {
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             check_supported(e, &constraint.get(policy), &["Honor", "Ignore"]);
         }
-        match_label_keys(e, &constraint.get("matchLabelKeys"), &constraint.get("labelSelector"));
+        super::affinity::label_keys(e, constraint);
         label_selector(e, &constraint.get("labelSelector"));
     }
 }
@@ -101,27 +101,4 @@ fn min_domains(e: &mut Errors, domains: &Node<'_>, action: &str) {
             )),
         );
     }
-}
-
-fn match_label_keys(e: &mut Errors, keys: &Node<'_>, selector: &Node<'_>) {
-    if keys.is_empty() {
-        return;
-    }
-    if !selector.is_set() {
-        e.push(keys.forbidden("must not be specified when labelSelector is not set"));
-    }
-    let selected: BTreeSet<_> = selector_keys(selector);
-    for key in keys.items() {
-        label_name(e, key.text(), &key.path);
-        if selected.contains(key.text()) {
-            e.push(key.invalid("exists in both matchLabelKeys and labelSelector"));
-        }
-    }
-}
-
-/// Every label key that a selector names.
-pub fn selector_keys<'a>(selector: &Node<'a>) -> BTreeSet<&'a str> {
-    let labels = selector.get("matchLabels").entries().map(|(key, _)| key);
-    let expressions = selector.get("matchExpressions").items().map(|x| x.get("key").text());
-    labels.chain(expressions).collect()
 }
