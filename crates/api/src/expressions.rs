@@ -1,8 +1,7 @@
 //! Expressions in objects of built-in kinds: they must compile, and to what is asked of them.
 
-use cel_rules::{Decl, Environment, Program, Type};
+use cel_rules::{Decl, Environment, Program, Scope, Type};
 use object::{FieldError, Path, Value, json};
-use std::sync::Arc;
 
 /// What an expression must come to.
 #[derive(Clone, Copy)]
@@ -26,7 +25,6 @@ pub(crate) fn errors(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy" if !same("spec") => {
             policy(&object["spec"], &mut found);
         }
-        "CustomResourceDefinition" if !same("spec") => definition(object, old, &mut found),
         "ResourceClaim" if !same("spec") => devices(&object["spec"]["devices"], "spec.devices", &mut found),
         "ResourceClaimTemplate" if !same("spec") => {
             devices(&object["spec"]["spec"]["devices"], "spec.spec.devices", &mut found);
@@ -39,31 +37,12 @@ pub(crate) fn errors(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     found
 }
 
-/// Rules of schemas that did not change were accepted before.
-fn definition(object: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
-    for (i, version) in each(&object["spec"]["versions"]) {
-        let schema = &version["schema"]["openAPIV3Schema"];
-        let before =
-            old.and_then(|old| each(&old["spec"]["versions"]).find(|(_, v)| v["name"] == version["name"]));
-        if before.is_none_or(|(_, before)| before["schema"]["openAPIV3Schema"] != *schema) {
-            let path = Path::new("spec.versions").index(i).field("schema").field("openAPIV3Schema");
-            found.extend(cel_rules::check_rules(schema, &path));
-        }
-    }
-}
-
 fn each(list: &Value) -> impl Iterator<Item = (usize, &Value)> {
     list.as_array().into_iter().flatten().enumerate()
 }
 
-fn request_variables() -> Environment {
-    let names = ["object", "oldObject", "request"];
-    let environment = names.iter().fold(Environment::new(), |e, name| e.with(name, Decl::any()));
-    environment.with("authorizer", Decl::any())
-}
-
 fn webhooks(object: &Value, found: &mut Vec<FieldError>) {
-    let environment = request_variables();
+    let environment = Scope { authorizer: true, ..Scope::default() }.environment();
     for (i, webhook) in each(&object["webhooks"]) {
         let path = Path::new("webhooks").index(i).field("matchConditions");
         conditions(&webhook["matchConditions"], &path, &environment, found);
@@ -77,17 +56,44 @@ fn conditions(list: &Value, path: &Path, environment: &Environment, found: &mut 
     }
 }
 
+/// More variables than this are not looked at.
+const MAX_VARIABLES: usize = 256;
+
 fn policy(spec: &Value, found: &mut Vec<FieldError>) {
-    let mut environment = request_variables().with("namespaceObject", Decl::any());
-    if spec["paramKind"].is_object() {
-        environment = environment.with("params", Decl::any());
+    let plain = Scope { namespace: true, params: spec["paramKind"].is_object(), ..Scope::default() };
+    let authorized = Scope { authorizer: true, ..plain };
+    let conditions_path = Path::new("spec.matchConditions");
+    conditions(&spec["matchConditions"], &conditions_path, &authorized.environment(), found);
+    let known = variables(&spec["variables"], authorized, found);
+    let judging = Scope { variables: Some(&known), ..authorized }.environment();
+    let telling = Scope { variables: Some(&known), ..plain }.environment();
+    for (i, validation) in each(&spec["validations"]) {
+        let path = Path::new("spec.validations").index(i);
+        check(&validation["expression"], &path.field("expression"), &judging, Wanted::Bool, found);
+        let message = &validation["messageExpression"];
+        check(message, &path.field("messageExpression"), &telling, Wanted::Text, found);
     }
-    conditions(&spec["matchConditions"], &Path::new("spec.matchConditions"), &environment, found);
-    let mut known: Vec<(String, Arc<Decl>)> = Vec::new();
-    for (i, variable) in each(&spec["variables"]) {
-        let typed = environment.clone().with("variables", variables(&known));
+    for (i, annotation) in each(&spec["auditAnnotations"]) {
+        let path = Path::new("spec.auditAnnotations").index(i).field("valueExpression");
+        check(&annotation["valueExpression"], &path, &telling, Wanted::Text, found);
+    }
+    let changing = Scope { variables: Some(&known), mutations: true, ..authorized }.environment();
+    for (i, mutation) in each(&spec["mutations"]) {
+        let path = Path::new("spec.mutations").index(i);
+        for (field, wanted) in [("applyConfiguration", Wanted::Object), ("jsonPatch", Wanted::JsonPatches)] {
+            let path = path.field(field).field("expression");
+            check(&mutation[field]["expression"], &path, &changing, wanted, found);
+        }
+    }
+}
+
+/// The types of a policy's variables; each may use those before it.
+fn variables(list: &Value, scope: Scope<'_>, found: &mut Vec<FieldError>) -> Vec<(String, Type)> {
+    let mut known = Vec::new();
+    for (i, variable) in each(list).take(MAX_VARIABLES) {
+        let environment = Scope { variables: Some(&known), ..scope }.environment();
         let text = variable["expression"].as_str().unwrap_or("");
-        let ty = match Program::compile(text, &typed) {
+        let ty = match Program::compile(text, &environment) {
             Ok(program) => program.result_type().clone(),
             Err(error) => {
                 let path = Path::new("spec.variables").index(i).field("expression");
@@ -95,32 +101,9 @@ fn policy(spec: &Value, found: &mut Vec<FieldError>) {
                 Type::Dyn
             }
         };
-        let decl = if ty.is_dyn_or_error() { Decl::any() } else { Decl::scalar(ty) };
-        known.push((variable["name"].as_str().unwrap_or("").to_owned(), decl));
+        known.push((variable["name"].as_str().unwrap_or("").to_owned(), ty));
     }
-    environment = environment.with("variables", variables(&known));
-    for (i, validation) in each(&spec["validations"]) {
-        let path = Path::new("spec.validations").index(i);
-        check(&validation["expression"], &path.field("expression"), &environment, Wanted::Bool, found);
-        let message = &validation["messageExpression"];
-        check(message, &path.field("messageExpression"), &environment, Wanted::Text, found);
-    }
-    for (i, annotation) in each(&spec["auditAnnotations"]) {
-        let path = Path::new("spec.auditAnnotations").index(i).field("valueExpression");
-        check(&annotation["valueExpression"], &path, &environment, Wanted::Text, found);
-    }
-    let environment = environment.with_mutations();
-    for (i, mutation) in each(&spec["mutations"]) {
-        let path = Path::new("spec.mutations").index(i);
-        for (field, wanted) in [("applyConfiguration", Wanted::Object), ("jsonPatch", Wanted::JsonPatches)] {
-            let path = path.field(field).field("expression");
-            check(&mutation[field]["expression"], &path, &environment, wanted, found);
-        }
-    }
-}
-
-fn variables(known: &[(String, Arc<Decl>)]) -> Arc<Decl> {
-    Decl::object("kubernetes.variables", known.iter().map(|(name, decl)| (name.as_str(), decl.clone())))
+    known
 }
 
 fn devices(devices: &Value, path: &str, found: &mut Vec<FieldError>) {

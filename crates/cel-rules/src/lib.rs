@@ -4,6 +4,7 @@
 //! [`Activation`] within a [`Budget`]. Tenants write expressions: nothing here recurses without a limit, nothing grows that
 //! was not paid for, and regular expressions are linear. Programs are plain values, shared by content across virtual clusters.
 
+mod admission;
 mod ast;
 mod authorizer;
 mod budget;
@@ -25,9 +26,11 @@ mod macros;
 mod parser;
 mod program;
 mod rules;
+mod shared;
 mod types;
 mod value;
 
+pub use admission::{REQUEST_RESOURCE, Scope, namespace_decl, request_decl};
 pub use authorizer::{Answer, Authorizer, Question, Stage};
 pub use budget::{Budget, OBJECT_BUDGET, PER_CALL_LIMIT};
 pub use declare::{declare, escape};

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub struct Program {
     pub(crate) checked: Checked,
+    result: Type,
     /// Regular expressions that stand in the expression, compiled.
     pub(crate) patterns: HashMap<Box<str>, Regex>,
 }
@@ -50,12 +51,23 @@ impl Program {
         if !validator.issues.is_empty() {
             return Err(CompileError::new(text, validator.issues));
         }
-        Ok(Self { checked, patterns: validator.patterns })
+        let result = checked.types[checked.root.id as usize].clone();
+        Ok(Self { checked, result, patterns: validator.patterns })
     }
 
     /// The type it evaluates to.
     pub fn result_type(&self) -> &Type {
-        &self.checked.types[self.checked.root.id as usize]
+        &self.result
+    }
+
+    /// Gives up the types of its parts: only estimates of cost need them.
+    pub(crate) fn forget_types(&mut self) {
+        self.checked.types = Vec::new();
+    }
+
+    /// The variables it uses, by the names they are declared with.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.checked.variables.iter().map(|name| &**name)
     }
 
     /// Whether it uses this variable.

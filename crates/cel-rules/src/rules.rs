@@ -230,11 +230,7 @@ impl Run<'_> {
     }
 }
 
-fn variables<'a>(
-    place: &Place<'a>,
-    decl: &Arc<Decl>,
-    rule: &Rule,
-) -> Result<Variables<'a>, EvalError> {
+fn variables<'a>(place: &Place<'a>, decl: &Arc<Decl>, rule: &Rule) -> Result<Variables<'a>, EvalError> {
     let mut variables = vec![("self", Value::from_json(place.value, decl)?)];
     let old = place.old.filter(|old| !old.is_null()).map(|old| Value::from_json(old, decl)).transpose()?;
     match old {

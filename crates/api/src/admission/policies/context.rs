@@ -32,14 +32,16 @@ pub(super) struct Context<'a> {
     budget: Cell<u64>,
     /// The policy's variables as far as they are known, by position.
     known: RefCell<BTreeMap<usize, Evaluated<'a>>>,
+    /// How many of the variables can be seen: those before the one being evaluated.
+    visible: Cell<usize>,
 }
 
 type Evaluated<'a> = Result<cel_rules::Value<'a>, EvalError>;
 
 impl<'a> Context<'a> {
     pub fn new(facts: &'a Facts, policy: &'a Policy, rules: &'a Rules) -> Self {
-        let (budget, known) = (Cell::new(OBJECT_BUDGET), RefCell::default());
-        Self { facts, policy, rules, budget, known }
+        let (budget, visible) = (Cell::new(OBJECT_BUDGET), Cell::new(policy.variables.len()));
+        Self { facts, policy, rules, budget, known: RefCell::default(), visible }
     }
 
     /// The value of an expression.
@@ -78,10 +80,9 @@ impl<'a> Context<'a> {
         }
         for at in needed {
             if !self.known.borrow().contains_key(&at) {
-                // One that leads back to itself finds this.
-                let cycle = Err(EvalError::new("variable used by itself"));
-                self.known.borrow_mut().insert(at, cycle);
+                let visible = self.visible.replace(at);
                 let value = self.evaluate(&self.policy.variables[at], budget);
+                self.visible.set(visible);
                 self.known.borrow_mut().insert(at, value);
             }
         }
@@ -105,7 +106,8 @@ impl<'a> Context<'a> {
         let entry = |(index, variable): (usize, &Variable)| {
             Some((Key::String(variable.name.as_str().into()), self.known(index, budget).ok()?))
         };
-        cel_rules::Value::map(self.policy.variables.iter().enumerate().filter_map(entry).collect())
+        let visible = &self.policy.variables[..self.visible.get()];
+        cel_rules::Value::map(visible.iter().enumerate().filter_map(entry).collect())
     }
 
     fn request_resource(&self) -> Question {
@@ -138,7 +140,7 @@ impl<'a> Activation<'a> for Context<'a> {
             _ => {
                 let name = name.strip_prefix("variables.")?;
                 // The last of that name, as the last one declared is the one that expressions see.
-                let index = self.policy.variables.iter().rposition(|v| v.name == name)?;
+                let index = self.policy.variables[..self.visible.get()].iter().rposition(|v| v.name == name)?;
                 return Some(self.known(index, budget));
             }
         };
