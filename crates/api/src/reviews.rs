@@ -4,6 +4,7 @@ use crate::access_control;
 use crate::authenticate;
 use crate::call::{Call, Target};
 use crate::codec;
+use crate::negotiate::Accepted;
 use crate::respond::{self, Answer};
 use access::access_review::{AccessReview, access_review_status};
 use access::{rbac, tokens};
@@ -60,7 +61,31 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
         }
         _ => token_review(call, &object["spec"]).await?,
     };
+    if what == "selfsubjectrulesreviews" && !call.pretty() && call.accept(target, false)? == Accepted::PLAIN {
+        return Ok(respond::bytes(201, "application/json", rules_text(&object)));
+    }
     respond::object(call, target, 201, object.into())
+}
+
+/// A rules review with the fields of rules in Kubernetes' order, for people who read it.
+fn rules_text(review: &Value) -> String {
+    let fields = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
+    let rule = |rule: &Value| {
+        let present = fields.iter().filter_map(|f| rule.get(*f).map(|v| format!("\"{f}\":{v}")));
+        format!("{{{}}}", present.collect::<Vec<_>>().join(","))
+    };
+    let list = |field: &str| {
+        let rules = review["status"][field].as_array().into_iter().flatten();
+        rules.map(rule).collect::<Vec<_>>().join(",")
+    };
+    format!(
+        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{{}},\"spec\":{{}},\"status\":{{\"resourceRules\":[{}],\"nonResourceRules\":[{}],\"incomplete\":{}}}}}",
+        review["kind"],
+        review["apiVersion"],
+        list("resourceRules"),
+        list("nonResourceRules"),
+        review["status"]["incomplete"] == true
+    )
 }
 
 async fn access_review(call: &Call, review: AccessReview<'_>, object: &Value) -> Result<Value> {

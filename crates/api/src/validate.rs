@@ -3,7 +3,7 @@
 use crate::expressions;
 use crate::pipeline::Write;
 use kinds::Resource;
-use object::{ApiError, FieldError, FieldErrorKind, GroupKind, Path, Result, Value, meta};
+use object::{ApiError, FieldError, GroupKind, Path, Result, Value, meta};
 
 /// Refuses a new object that breaks the rules of its kind, and gives the warnings it deserves.
 pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
@@ -12,8 +12,8 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata(object, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, None));
-        rules(write, object, None, &mut errors);
         errors.extend(scale_errors(resource, object));
+        rules(write, object, None, &mut errors);
         errors
     } else if resource.storage.group != resource.gvr.group {
         // Held to the rules of the group it was sent to.
@@ -35,8 +35,8 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata_update(object, old, resource.namespaced());
         errors.extend(schema::custom::validate(resource.schema.get(), object, Some(old)));
-        rules(write, object, Some(old), &mut errors);
         errors.extend(scale_errors(resource, object));
+        rules(write, object, Some(old), &mut errors);
         errors
     } else {
         match subresource {
@@ -55,26 +55,6 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
         warn(write, object, Some(old));
     }
     Ok(())
-}
-
-/// What a definition's schema and rules have against an object.
-fn custom_errors(write: &Write<'_>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let resource = &write.target.resource;
-    let schema = resource.schema.get();
-    let mut errors = schema::custom::validate(schema, object, old);
-    errors.extend(scale_errors(resource, object));
-    let blocking = errors.iter().any(|e| {
-        use FieldErrorKind::{NotSupported, Required, TooLong, TooMany, TypeInvalid};
-        matches!(e.kind, NotSupported | Required | TooLong | TooMany | TypeInvalid)
-    });
-    if !blocking {
-        errors.extend(cel_rules::validate(schema, object, old, &mut |warning| write.call.warn(warning)));
-    } else if cel_rules::has_rules(schema, object) {
-        let detail = "some validation rules were not checked because the object was invalid; correct the existing errors \
-                      to complete validation";
-        errors.push(FieldError::invalid(&Path::new("<nil>"), &Value::Null, detail));
-    }
-    errors
 }
 
 /// What the scale subresource shows must be something that can be shown.

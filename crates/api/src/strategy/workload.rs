@@ -76,6 +76,11 @@ pub(super) fn job_create(_: &Call, object: &mut Value) {
         }
     }
     object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.into();
+    // A job without labels has those of its pods; so it is defaulted when it is read back.
+    if meta::labels(object).next().is_none() {
+        let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+        meta::set(object, "labels", labels);
+    }
 }
 
 /// A deployment's controller also acts on its annotations, so a change of those counts like one of the spec.
