@@ -179,17 +179,16 @@ impl LocalAddresses {
         &self,
         service: &Value,
         wanted: Option<i64>,
-        index: usize,
+        path: &Path,
         assigned: &mut Assigned,
     ) -> Result<i64> {
         let tries = if wanted.is_some() { 1 } else { TRIES };
         for _ in 0..tries {
             let port = wanted.unwrap_or_else(|| rand::random_range(NODE_PORTS));
-            let path = Path::new("spec.ports").index(index).field("nodePort");
             if !NODE_PORTS.contains(&port) {
                 let detail =
                     "provided port is not in the valid range. The range of valid ports is 30000-32767";
-                return Err(invalid(service, FieldError::invalid(&path, &port.into(), detail)));
+                return Err(invalid(service, FieldError::invalid(path, &port.into(), detail)));
             }
             let key = port_key(port);
             let owner = format!("{}/{}", meta::namespace(service), meta::name(service));
@@ -206,7 +205,7 @@ impl LocalAddresses {
             if wanted.is_some() {
                 return Err(invalid(
                     service,
-                    FieldError::invalid(&path, &port.into(), "provided port is already allocated"),
+                    FieldError::invalid(path, &port.into(), "provided port is already allocated"),
                 ));
             }
         }
@@ -255,6 +254,15 @@ impl LocalAddresses {
         {
             self.assign_ports(service, old, assigned).await?;
         }
+        if crate::strategy::needs_health_port(service) {
+            let wanted = service["spec"]["healthCheckNodePort"].as_i64().filter(|p| *p != 0);
+            let held = old.map(node_ports).unwrap_or_default();
+            if wanted.is_none_or(|w| !held.contains(&w)) {
+                let path = Path::new("spec.healthCheckNodePort");
+                let port = self.node_port(service, wanted, &path, assigned).await?;
+                service["spec"]["healthCheckNodePort"] = port.into();
+            }
+        }
         Ok(())
     }
 
@@ -271,7 +279,8 @@ impl LocalAddresses {
             if wanted.is_some_and(|w| held.contains(&w)) {
                 continue;
             }
-            let port = self.node_port(service, wanted, index, assigned).await?;
+            let path = Path::new("spec.ports").index(index).field("nodePort");
+            let port = self.node_port(service, wanted, &path, assigned).await?;
             service["spec"]["ports"][index]["nodePort"] = port.into();
         }
         Ok(())

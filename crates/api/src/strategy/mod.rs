@@ -16,7 +16,7 @@ use crate::{definitions, settle};
 use object::{Result, Value, meta};
 
 pub(crate) use rules::{Dependents, Rules, of};
-pub(crate) use service::Allocation;
+pub(crate) use service::{Allocation, needs_health_port};
 
 /// Fills in and takes away what clients do not decide, before validation of a new object.
 pub(crate) fn prepare_create(write: &Write<'_>, object: &mut Value) {

@@ -45,20 +45,68 @@ pub(super) async fn release_dropped(call: &Call, target: &Target, new: &Value, o
 
 /// A client that read the service before it had its addresses does not take them away.
 pub(super) fn prepare_update(_: &Call, subresource: &str, object: &mut Value, old: &Value) {
-    if subresource == "status"
-        || object["spec"]["type"] == "ExternalName"
-        || old["spec"]["type"] == "ExternalName"
-    {
+    if subresource == "status" {
+        return;
+    }
+    drop_dependent(object, old);
+    if object["spec"]["type"] == "ExternalName" || old["spec"]["type"] == "ExternalName" {
         return;
     }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
         let absent = |v: &Value| v.is_null() || v == "" || v == 0 || v.as_array().is_some_and(Vec::is_empty);
-        if absent(&object["spec"][field]) && !absent(&old["spec"][field]) {
+        let unneeded = field == "healthCheckNodePort" && !needs_health_port(object);
+        if !unneeded && absent(&object["spec"][field]) && !absent(&old["spec"][field]) {
             object["spec"][field] = old["spec"][field].clone();
         }
     }
     keep_node_ports(object, old);
     drop_nulls(&mut object["spec"]);
+}
+
+/// Fields that a change of the type made meaningless, unless the client changed them too.
+fn drop_dependent(object: &mut Value, old: &Value) {
+    let kind = |o: &Value| o["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
+    let (was, is) = (kind(old), kind(object));
+    let gone = |had: &[&str]| had.contains(&was.as_str()) && !had.contains(&is.as_str());
+    let mut dropped: Vec<&str> = Vec::new();
+    if gone(&["ClusterIP", "NodePort", "LoadBalancer"]) {
+        dropped.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]);
+    }
+    if gone(&["NodePort", "LoadBalancer"]) {
+        dropped.push("externalTrafficPolicy");
+        drop_node_ports(object, old);
+    }
+    if gone(&["LoadBalancer"]) {
+        dropped.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+    }
+    if needs_health_port(old) && !needs_health_port(object) {
+        dropped.push("healthCheckNodePort");
+    }
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    for field in dropped {
+        if spec.get(field) == old["spec"].get(field) {
+            spec.remove(field);
+        }
+    }
+}
+
+fn drop_node_ports(object: &mut Value, old: &Value) {
+    let numbers = |o: &Value| -> Vec<Value> {
+        o["spec"]["ports"].as_array().into_iter().flatten().map(|p| p["nodePort"].clone()).collect()
+    };
+    if numbers(object) != numbers(old) {
+        return;
+    }
+    for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        if let Some(port) = port.as_object_mut() {
+            port.remove("nodePort");
+        }
+    }
+}
+
+/// A load balancer that only sends to nodes with endpoints asks each node.
+pub(crate) fn needs_health_port(service: &Value) -> bool {
+    service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
 }
 
 fn keep_node_ports(object: &mut Value, old: &Value) {

@@ -117,3 +117,30 @@ async fn services_get_addresses_and_give_them_back() {
     cluster.delete(&format!("{services}/a")).await;
     cluster.create(services, service("b")).await;
 }
+
+#[tokio::test]
+async fn services_change_their_type() {
+    let cluster = Cluster::new().await;
+    let services = "/api/v1/namespaces/default/services";
+    let path = format!("{services}/a");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}], "selector": {"a": "b"}}});
+    let made = cluster.create(services, service).await;
+    let address = made["spec"]["clusterIP"].clone();
+    let retyped = |kind: &str| json!({"spec": {"type": kind}});
+    let node_port = cluster.merge(&path, retyped("NodePort")).await.body;
+    assert_eq!(node_port["spec"]["clusterIP"], address);
+    assert!(node_port["spec"]["ports"][0]["nodePort"].as_i64().is_some_and(|p| p >= 30000), "{node_port}");
+    let local = json!({"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}});
+    let balanced = cluster.merge(&path, local).await.body;
+    assert_eq!(balanced["spec"]["ports"], node_port["spec"]["ports"]);
+    assert!(balanced["spec"]["healthCheckNodePort"].as_i64().is_some_and(|p| p >= 30000), "{balanced}");
+    let plain = cluster.merge(&path, retyped("ClusterIP")).await;
+    assert_eq!(plain.code, 200, "{}", plain.body);
+    assert!(plain.body["spec"]["ports"][0]["nodePort"].is_null(), "{}", plain.body);
+    assert!(plain.body["spec"]["healthCheckNodePort"].is_null(), "{}", plain.body);
+    let external = json!({"spec": {"type": "ExternalName", "externalName": "example.com"}});
+    let named = cluster.merge(&path, external).await;
+    assert!(named.body["spec"]["clusterIP"].is_null(), "{}", named.body);
+    let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b"}, "spec": {"ports": [{"port": 80}], "clusterIP": address}});
+    assert_eq!(cluster.post(services, other).await.code, 201, "the address is free again");
+}
