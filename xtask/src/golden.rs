@@ -169,7 +169,11 @@ impl Server {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let url = lines.find_map(|l| l.strip_prefix("serving on ").map(str::to_owned));
         match url {
-            Some(url) => Ok(Self { child, url }),
+            Some(url) => {
+                // Somebody has to read what else it says.
+                std::thread::spawn(move || lines.for_each(drop));
+                Ok(Self { child, url })
+            }
             None => {
                 let _ = child.kill();
                 let log = fs::read_to_string(scratch.join("log")).unwrap_or_default();
