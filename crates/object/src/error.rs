@@ -272,9 +272,7 @@ fn show(value: &Value) -> String {
         Value::String(s) => quote(s),
         Value::Null => "null".into(),
         // As Go writes JSON: safe inside of HTML.
-        other => {
-            other.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-        }
+        other => other.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
     }
 }
 

@@ -140,7 +140,8 @@ impl<'a> Activation<'a> for Context<'a> {
             _ => {
                 let name = name.strip_prefix("variables.")?;
                 // The last of that name, as the last one declared is the one that expressions see.
-                let index = self.policy.variables[..self.visible.get()].iter().rposition(|v| v.name == name)?;
+                let index =
+                    self.policy.variables[..self.visible.get()].iter().rposition(|v| v.name == name)?;
                 return Some(self.known(index, budget));
             }
         };
