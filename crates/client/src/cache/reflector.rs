@@ -15,11 +15,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(30);
+/// A watch that lasted so long had not failed.
+const LASTED: Duration = Duration::from_secs(10);
 
 pub(super) enum Command {
     /// List and watch this store's resource from now on.
@@ -86,7 +89,15 @@ impl Reflector {
                 Ok(from) => {
                     version = Some(from);
                     match Box::pin(self.connect(from)).await {
-                        Ok(mut watch) => self.follow(&mut watch, &mut version, &mut backoff).await,
+                        Ok(mut watch) => {
+                            let began = Instant::now();
+                            let ended = self.follow(&mut watch, &mut version, &mut backoff).await;
+                            // Servers end quiet watches after a while: nothing is wrong with that.
+                            if began.elapsed() > LASTED {
+                                backoff.reset();
+                            }
+                            ended
+                        }
                         Err(error) => Err(error),
                     }
                 }

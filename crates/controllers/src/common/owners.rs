@@ -21,6 +21,17 @@ pub(crate) fn claim(
     owner: &Value,
     selector: &LabelSelector,
 ) -> Claimed {
+    claim_if(cache, gvr, owner, selector, |_| true)
+}
+
+/// As [`claim`], where only objects that pass `may` can be adopted.
+pub(crate) fn claim_if(
+    cache: &Cache,
+    gvr: &GroupVersionResource,
+    owner: &Value,
+    selector: &LabelSelector,
+    may: impl Fn(&Entry) -> bool,
+) -> Claimed {
     let uid = meta::uid(owner);
     let deleting = meta::deletion_timestamp(owner).is_some();
     let mut claimed = Claimed { objects: vec![], actions: vec![] };
@@ -36,7 +47,9 @@ pub(crate) fn claim(
     }
     if !deleting {
         let free = cache.uncontrolled(gvr, meta::namespace(owner));
-        for object in free.iter().filter(|e| !e.deleting && matches(selector, e)).filter_map(|e| e.value()) {
+        for object in
+            free.iter().filter(|e| !e.deleting && matches(selector, e) && may(e)).filter_map(|e| e.value())
+        {
             claimed.actions.push(adopt(gvr, &object, owner));
             claimed.objects.push(object);
         }

@@ -53,7 +53,9 @@ impl Controller for StatefulSetController {
 
     fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {
         let Some(set) = cache.get(&STATEFUL_SETS, &key.namespace, &key.name) else { return Plan::nothing() };
-        let claimed = owners::claim(cache, &PODS, &set, &selector(&set));
+        // A pod of another name can never be one of the set's.
+        let member = |pod: &client::Entry| identity::ordinal(&key.name, &pod.name).is_some();
+        let claimed = owners::claim_if(cache, &PODS, &set, &selector(&set), member);
         let mut plan = Plan::of(claimed.actions);
         let all = revisions::of(cache, &set);
         let (update, action) = revisions::ensure(&set, &all, revisions::STATEFUL_HASH_LABEL);
