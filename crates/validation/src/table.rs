@@ -33,7 +33,7 @@ pub struct Row {
 
 impl Row {
     /// An update is to this kind as good as a creation.
-    fn as_new(self) -> Self {
+    fn renewed(self) -> Self {
         Self { checks_changes: false, ..self }
     }
 
@@ -112,7 +112,7 @@ fn core(kind: &str) -> Option<Row> {
         "Endpoints" => row(SUBDOMAIN, discovery::endpoints, discovery::endpoints_update, unchanged),
         "Event" => Row {
             name: ANY_SEGMENT,
-            ..once(SUBDOMAIN, events::core_event, events::core_event_update, unchanged).as_new()
+            ..once(SUBDOMAIN, events::core_event, events::core_event_update, unchanged).renewed()
         },
         "LimitRange" => {
             row(SUBDOMAIN, quotas::limit_range, |e, new, _| quotas::limit_range(e, new), unchanged)
@@ -182,7 +182,7 @@ fn workload(kind: &str) -> Option<Row> {
         }
         "Scale" => once(SUBDOMAIN, autoscaling::scale, |e, new, _| autoscaling::scale(e, new), unchanged),
         "PodDisruptionBudget" => {
-            once(ANY_SEGMENT, policy::budget, policy::budget_update, policy::budget_status).as_new()
+            once(ANY_SEGMENT, policy::budget, policy::budget_update, policy::budget_status).renewed()
         }
         _ => return None,
     })
@@ -202,7 +202,7 @@ fn network(kind: &str) -> Option<Row> {
         ),
         "ServiceCIDR" => once(CLUSTER, addresses::service_cidr, addresses::service_cidr_update, unchanged),
         "EndpointSlice" => {
-            row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged).as_new()
+            row(SUBDOMAIN, discovery::endpoint_slice, discovery::endpoint_slice_update, unchanged).renewed()
         }
         _ => return None,
     })
@@ -216,9 +216,9 @@ fn storage_kind(kind: &str) -> Option<Row> {
             once(CLUSTER, classes::attributes_class, classes::attributes_class_update, unchanged)
         }
         "CSIDriver" => once(CLUSTER, csi::driver, csi::driver_update, unchanged),
-        "CSINode" => row(CLUSTER, csi::node, csi::node_update, unchanged).as_new(),
+        "CSINode" => row(CLUSTER, csi::node, csi::node_update, unchanged).renewed(),
         "CSIStorageCapacity" => once(SUBDOMAIN, csi::capacity, csi::capacity_update, unchanged),
-        "VolumeAttachment" => row(CLUSTER, csi::attachment, csi::attachment_update, unchanged).as_new(),
+        "VolumeAttachment" => row(CLUSTER, csi::attachment, csi::attachment_update, unchanged).renewed(),
         _ => return None,
     })
 }
@@ -257,7 +257,7 @@ fn admission_kind(kind: &str) -> Option<Row> {
         }
         _ => return None,
     };
-    Some(row.as_new().lenient())
+    Some(row.renewed().lenient())
 }
 
 fn resource_kind(kind: &str) -> Option<Row> {
@@ -295,14 +295,14 @@ fn other(group: &str, kind: &str) -> Option<Row> {
             |e, new, _| flowcontrol::flow_schema(e, new),
             |e, new, _| flowcontrol::conditions(e, new),
         )
-        .as_new(),
+        .renewed(),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => row(
             CLUSTER,
             flowcontrol::priority_level,
             |e, new, _| flowcontrol::priority_level(e, new),
             |e, new, _| flowcontrol::conditions(e, new),
         )
-        .as_new(),
+        .renewed(),
         ("apiregistration.k8s.io", "APIService") => row(
             NameRule { check: names::path_segment_name, namespaced: false, strict_finalizers: false },
             apiservices::api_service,

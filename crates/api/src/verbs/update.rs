@@ -76,10 +76,9 @@ pub(crate) async fn change(
         } else {
             strategy::after_update(call, target, &old, &outcome).await;
         }
-        match outcome? {
-            Some(outcome) => return Ok(outcome),
-            // A resourceVersion of the client's own no longer matches then.
-            None => {}
+        // When somebody else was first, a resourceVersion of the client's own no longer matches.
+        if let Some(outcome) = outcome? {
+            return Ok(outcome);
         }
     }
     Err(ApiError::ServerTimeout {

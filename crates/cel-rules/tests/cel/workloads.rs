@@ -36,9 +36,9 @@ pub fn each_schema(each: &mut dyn FnMut(&Value)) {
 
 fn walk(schema: &Value, root: bool, count: &mut usize) {
     for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
-        let decl = declare(schema, root, "selfType").unwrap();
+        let decl = declare(schema, root, "selfType").expect("a schema of a real definition");
         let environment = Environment::new().with("self", decl.clone()).with("oldSelf", decl);
-        let text = rule["rule"].as_str().unwrap();
+        let text = rule["rule"].as_str().expect("a rule is text");
         if let Err(error) = Program::compile(text, &environment) {
             panic!("{text}\n{error}");
         }

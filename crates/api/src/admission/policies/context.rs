@@ -163,7 +163,7 @@ impl Authorizer for Context<'_> {
                     &format!("system:serviceaccounts:{namespace}"),
                     "system:authenticated",
                 ];
-                UserInfo::new(&format!("system:serviceaccount:{namespace}:{name}"), &groups)
+                UserInfo::new(format!("system:serviceaccount:{namespace}:{name}"), &groups)
             }
         };
         let mut attributes = if question.resource.is_empty() {
