@@ -95,7 +95,24 @@ spec:
 #[test]
 fn the_gateway_api_is_served() {
     let (Some(folder), Some(joey)) = (workloads(), Joey::up()) else { return };
-    apply(&joey, &folder, "gateway-api-standard.yaml", "", 12);
+    // A development build, which the admission policy beside it refuses as soon as that is in force: definitions first.
+    let (policies, definitions): (Vec<String>, Vec<String>) =
+        documents(&folder.join("gateway-api-standard.yaml"))
+            .into_iter()
+            .partition(|d| d.contains("\nkind: ValidatingAdmissionPolicy"));
+    assert_eq!((policies.len(), definitions.len()), (2, 10));
+    let definitions = joey.write("definitions.yaml", &definitions.join("\n---\n"));
+    let policies = joey.write("policies.yaml", &policies.join("\n---\n"));
+    for file in [&definitions, &policies] {
+        joey.kubectl(&["apply", "--server-side", "-f", file]);
+    }
+    let said = joey.try_kubectl("joey-demo", &["apply", "--server-side", "-f", &definitions]);
+    assert!(
+        said.err.contains("Installing CRDs with version before v1.5.0 is prohibited"),
+        "{}{}",
+        said.out,
+        said.err
+    );
     joey.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
     let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{name: g}]\n  \
                  rules: [{backendRefs: [{name: s, port: 80}]}]\n";
