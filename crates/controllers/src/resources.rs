@@ -42,6 +42,7 @@ resources! {
     POD_DISRUPTION_BUDGETS = "policy", "v1", "poddisruptionbudgets";
     CLUSTER_ROLES = "rbac.authorization.k8s.io", "v1", "clusterroles";
     STORAGE_CLASSES = "storage.k8s.io", "v1", "storageclasses";
+    VOLUME_ATTRIBUTES_CLASSES = "storage.k8s.io", "v1", "volumeattributesclasses";
     CUSTOM_RESOURCE_DEFINITIONS = "apiextensions.k8s.io", "v1", "customresourcedefinitions";
     API_SERVICES = "apiregistration.k8s.io", "v1", "apiservices";
 }

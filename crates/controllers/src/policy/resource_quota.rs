@@ -31,13 +31,14 @@ impl Controller for ResourceQuotaController {
 
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         let entry = change.entry();
-        if change.is(&RESOURCE_QUOTAS) {
+        if change.is(&RESOURCE_QUOTAS) && limits_changed(change) {
             add(Key::new(&entry.namespace, &entry.name));
         }
-        let detailed = change.is(&PODS) || change.is(&SERVICES) || change.is(&PERSISTENT_VOLUME_CLAIMS);
-        let counted = change.old.is_none() || change.new.is_none();
-        if !entry.namespace.is_empty() && (detailed || counted) {
-            let quotas = cache.list(&RESOURCE_QUOTAS, &entry.namespace);
+        if entry.namespace.is_empty() {
+            return;
+        }
+        let quotas = cache.list(&RESOURCE_QUOTAS, &entry.namespace);
+        if !quotas.is_empty() && gives_back(change) {
             quotas.iter().for_each(|quota| add(Key::new(&quota.namespace, &quota.name)));
         }
     }
@@ -59,6 +60,24 @@ impl Controller for ResourceQuotaController {
             Ok(decide(&quota, &usage))
         })
     }
+}
+
+/// Admission writes the status too, with what it is about to let in: counting then would take that off again.
+fn limits_changed(change: &Change) -> bool {
+    let hard = |entry: &Option<Arc<client::Entry>>| {
+        entry.as_ref().and_then(|entry| entry.value()).map(|quota| quota["spec"]["hard"].clone())
+    };
+    hard(&change.old) != hard(&change.new)
+}
+
+/// What comes was charged by admission; only what goes, or ends, or changes what it takes, needs a new count.
+fn gives_back(change: &Change) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else { return change.new.is_none() };
+    if change.is(&PODS) {
+        let over = |pod: Arc<Value>| crate::common::pods::is_finished(&pod);
+        return new.value().is_some_and(over) && !old.value().is_some_and(over);
+    }
+    change.is(&SERVICES) || change.is(&PERSISTENT_VOLUME_CLAIMS)
 }
 
 /// How many objects there are: from the cache, where it has all.
@@ -121,6 +140,31 @@ fn counted(cache: &Cache, quota: &Value, name: &str) -> Option<Arc<Store>> {
 mod tests {
     use super::*;
     use crate::common::testing::{shown, snapshot};
+
+    #[test]
+    fn a_charge_by_admission_is_left_alone() {
+        let quota = |used: &str| {
+            json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "a"},
+                "spec": {"hard": {"pods": "5"}}, "status": {"hard": {"pods": "5"}, "used": {"pods": used}}})
+        };
+        let pod = |phase: &str| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}, "status": {"phase": phase}});
+        let cache = |object: Value| snapshot(vec![quota("0"), object]);
+        let keys =
+            |old: Option<&Cache>, new: Option<&Cache>, gvr: &'static GroupVersionResource, name: &str| {
+                let entry = |cache: Option<&Cache>| cache.and_then(|cache| cache.entry(gvr, "a", name));
+                let change = Change { gvr: Arc::new(gvr.clone()), old: entry(old), new: entry(new) };
+                let mut keys = 0;
+                ResourceQuotaController.keys(&cache(pod("Running")), &change, &mut |_| keys += 1);
+                keys
+            };
+        let (free, charged) = (snapshot(vec![quota("0")]), snapshot(vec![quota("1")]));
+        assert_eq!(keys(None, Some(&free), &RESOURCE_QUOTAS, "q"), 1);
+        assert_eq!(keys(Some(&free), Some(&charged), &RESOURCE_QUOTAS, "q"), 0);
+        let (running, over) = (cache(pod("Running")), cache(pod("Succeeded")));
+        assert_eq!(keys(None, Some(&running), &PODS, "p"), 0);
+        assert_eq!(keys(Some(&running), Some(&over), &PODS, "p"), 1);
+        assert_eq!(keys(Some(&running), None, &PODS, "p"), 1);
+    }
 
     #[test]
     fn used_is_summed_up_for_what_is_limited() {

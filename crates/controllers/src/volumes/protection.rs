@@ -1,7 +1,7 @@
-//! Keeps claims that pods use, and volumes that claims are bound to, from going.
+//! Keeps claims that pods use, volumes that claims are bound to, and classes that either names, from going.
 
 use crate::plan::{Action, Controller, Key, Plan};
-use crate::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use crate::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES};
 use client::{Cache, Change, Entry};
 use jiff::Timestamp;
 use object::{GroupVersionResource, meta};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 /// Takes the finalizer off a claim that no pod uses any more.
 pub(crate) struct ClaimProtection;
@@ -89,6 +90,47 @@ impl Controller for VolumeProtection {
     }
 }
 
+/// Takes the finalizer off a VolumeAttributesClass that no claim and no volume names.
+pub(crate) struct AttributesClassProtection;
+
+impl Controller for AttributesClassProtection {
+    fn name(&self) -> &'static str {
+        "volumeattributesclass-protection-controller"
+    }
+
+    fn watches(&self) -> Vec<&'static GroupVersionResource> {
+        vec![&VOLUME_ATTRIBUTES_CLASSES, &PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES]
+    }
+
+    fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
+        if change.is(&VOLUME_ATTRIBUTES_CLASSES) {
+            return add(Key::new("", &change.entry().name));
+        }
+        // Whatever claim or volume changed may have been the last to name a class.
+        let classes = cache.list(&VOLUME_ATTRIBUTES_CLASSES, "");
+        classes.iter().filter(|class| class.deleting).for_each(|class| add(Key::new("", &class.name)));
+    }
+
+    fn plan(&self, cache: &Cache, key: &Key, _: Timestamp) -> Plan {
+        let Some(class) = cache.entry(&VOLUME_ATTRIBUTES_CLASSES, "", &key.name) else {
+            return Plan::nothing();
+        };
+        let names = |value: &Value| value.as_str() == Some(&*key.name);
+        let in_use = || {
+            let by_volume = |volume: &Value| names(&volume["spec"]["volumeAttributesClassName"]);
+            let by_claim = |claim: &Value| {
+                let status = &claim["status"];
+                names(&claim["spec"]["volumeAttributesClassName"])
+                    || names(&status["currentVolumeAttributesClassName"])
+                    || names(&status["modifyVolumeStatus"]["targetVolumeAttributesClassName"])
+            };
+            cache.values(&PERSISTENT_VOLUME_CLAIMS, "").iter().any(|claim| by_claim(claim))
+                || cache.values(&PERSISTENT_VOLUMES, "").iter().any(|volume| by_volume(volume))
+        };
+        protect(&VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER, in_use)
+    }
+}
+
 fn protect(gvr: &GroupVersionResource, entry: &Entry, finalizer: &str, in_use: impl Fn() -> bool) -> Plan {
     let has = entry.has_finalizer(finalizer);
     let mut finalizers: Vec<&str> = entry.finalizers.iter().map(|f| &**f).collect();
@@ -125,6 +167,21 @@ mod tests {
         assert_eq!(plan(vec![claim.clone(), pod("Running")]), 0);
         assert_eq!(plan(vec![claim.clone(), pod("Succeeded")]), 1);
         assert_eq!(plan(vec![claim]), 1);
+    }
+
+    #[test]
+    fn a_class_goes_when_no_claim_names_it() {
+        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttributesClass", "metadata": {"name": "gold",
+            "finalizers": [CLASS_FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "a"},
+            "spec": {"volumeAttributesClassName": "gold"}});
+        let plan = |objects| {
+            let cache = snapshot(objects);
+            let plan = AttributesClassProtection.plan(&cache, &Key::new("", "gold"), Timestamp::UNIX_EPOCH);
+            shown(plan, &cache).len()
+        };
+        assert_eq!(plan(vec![class.clone(), claim]), 0);
+        assert_eq!(plan(vec![class]), 1);
     }
 
     #[test]
