@@ -36,6 +36,7 @@ pub(crate) fn check(
         scopes: Vec::new(),
         issues: Vec::new(),
         variables: Vec::new(),
+        mixed: 0,
     };
     checker.expr(&mut root);
     if !checker.issues.is_empty() {
@@ -56,6 +57,8 @@ struct Checker<'e> {
     scopes: Vec<(Box<str>, Type)>,
     issues: Vec<Issue>,
     variables: Vec<Box<str>>,
+    /// How many calls around take lists of mixed types.
+    mixed: u32,
 }
 
 /// The type that a name stands for in an expression, such as `int` in `type(x) == int`.
@@ -190,9 +193,12 @@ impl Checker<'_> {
             let result = self.select_field(expr.at, operand, &field.clone(), true);
             return self.bindings.substitute(&result, false);
         }
+        let takes_mixed = u32::from(&**function == "format");
+        self.mixed += takes_mixed;
         for arg in args.iter_mut() {
             self.expr(arg);
         }
+        self.mixed -= takes_mixed;
         let library = Library::kubernetes();
         if let Some(prefix) = target.as_ref().and_then(|t| t.qualified_name()) {
             let name = format!("{prefix}.{function}");
@@ -286,6 +292,9 @@ impl Checker<'_> {
         let Some(before) = before else { return next };
         if self.bindings.assignable(&before, &next) {
             return self.bindings.general(&before, &next);
+        }
+        if self.mixed > 0 {
+            return Type::Dyn;
         }
         let (expected, found) = (self.show(&before), self.show(&next));
         self.issue(at, format!("expected type '{expected}' but found '{found}'"));

@@ -285,7 +285,7 @@ impl Lexer<'_> {
             out.bytes.push(value as u8);
             return Ok(());
         }
-        let Some(c) = char::from_u32(value).filter(|_| !out.as_bytes) else { return self.unclosed(start) };
+        let Some(c) = char::from_u32(value) else { return self.unclosed(start) };
         out.char(c);
         Ok(())
     }

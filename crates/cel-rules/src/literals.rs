@@ -5,6 +5,10 @@ use crate::error::Issue;
 use regex::Regex;
 use std::collections::HashMap;
 
+/// Timestamps are of the years 1 to 9999.
+const FIRST_SECOND: i64 = -62_135_596_800;
+const LAST_SECOND: i64 = 253_402_300_799;
+
 /// Walks an expression, compiles its patterns and finds what is wrong with its literals.
 #[derive(Default)]
 pub(crate) struct Validator {
@@ -61,6 +65,11 @@ impl Validator {
                 }
             }
             "timestamp" if !method => {
+                if let Some(Expr { kind: Kind::Literal(Literal::Int(seconds)), at, .. }) = args.first()
+                    && !(FIRST_SECOND..=LAST_SECOND).contains(seconds)
+                {
+                    self.issues.push(Issue { at: *at, message: "invalid timestamp argument".into() });
+                }
                 if let Some((at, literal)) = text(0)
                     && literal.parse::<jiff::Timestamp>().is_err()
                 {

@@ -296,7 +296,10 @@ impl Parser {
         if after_question {
             return self.unexpected("{IDENTIFIER, ESC_IDENTIFIER}");
         }
-        self.fail(format!("no viable alternative at input '.{}'", self.token().text.replace("<EOF>", "")))
+        if self.token().kind == TokenKind::End {
+            return self.fail("no viable alternative at input '.'".into());
+        }
+        self.unexpected("IDENTIFIER")
     }
 
     fn primary(&mut self) -> Parse<Expr> {

@@ -158,12 +158,13 @@ impl<'a> Value<'a> {
             (Shape::Map(_), Json::Object(map)) => Ok(Self::Map(Map::Json(map, decl.clone()))),
             (Shape::Object(_), Json::Object(map)) => Ok(Self::Object(map, decl.clone())),
             (shape, _) => {
-                let wanted = match shape {
-                    Shape::List(..) => "an array",
-                    Shape::Map(_) => "a map",
-                    _ => "an object",
+                let (wanted, ty) = match shape {
+                    Shape::List(..) => ("an array", "array"),
+                    _ => ("a map", "object"),
                 };
-                Err(EvalError::new(format!("invalid data, expected {wanted}")))
+                let message =
+                    format!("invalid data, expected {wanted} for the provided schema with type={ty}");
+                Err(EvalError::new(message))
             }
         }
     }

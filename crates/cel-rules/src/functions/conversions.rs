@@ -84,8 +84,7 @@ fn to_double<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 fn out_of_range<T>(to: &str) -> Result<T> {
-    let _ = to;
-    fail("return error for overflow")
+    fail(if to == "int" { "integer overflow" } else { "unsigned integer overflow" })
 }
 
 fn to_int<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {

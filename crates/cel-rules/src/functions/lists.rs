@@ -135,7 +135,7 @@ fn is_sorted<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 
 fn sum<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     let mut total: Option<Value<'a>> = None;
-    let overflow = || EvalError::new("return error for overflow");
+    let overflow = || EvalError::new("integer overflow");
     for item in args[0].as_list()?.iter() {
         total = Some(match (total, item?) {
             (None, item) => item,

@@ -112,15 +112,23 @@ pub(super) fn register(library: &mut Library) {
     );
 }
 
-fn overflow() -> EvalError {
-    EvalError::new("return error for overflow")
+/// Says whose range was left.
+fn overflow(args: &[Value<'_>]) -> EvalError {
+    EvalError::new(match (&args[0], args.get(1)) {
+        (Value::Int(_), _) => "integer overflow",
+        (Value::Uint(_), _) => "unsigned integer overflow",
+        (Value::Timestamp(_), Some(Value::Duration(_))) | (_, Some(Value::Timestamp(_))) => {
+            "timestamp overflow"
+        }
+        _ => "duration overflow",
+    })
 }
 
 fn negate<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match &args[0] {
-        Value::Int(n) => n.checked_neg().map(Value::Int).ok_or_else(overflow),
+        Value::Int(n) => n.checked_neg().map(Value::Int).ok_or_else(|| overflow(args)),
         Value::Double(n) => Ok(Value::Double(-n)),
-        Value::Duration(n) => n.checked_neg().map(Value::Duration).ok_or_else(overflow),
+        Value::Duration(n) => n.checked_neg().map(Value::Duration).ok_or_else(|| overflow(args)),
         _ => Err(EvalError::no_overload()),
     }
 }
@@ -135,17 +143,17 @@ fn compare<'a>(args: &[Value<'a>], holds: fn(Ordering) -> bool) -> Result<Value<
 
 fn add<'a>(cx: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match (&args[0], &args[1]) {
-        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(overflow),
-        (Value::Uint(a), Value::Uint(b)) => a.checked_add(*b).map(Value::Uint).ok_or_else(overflow),
+        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(|| overflow(args)),
+        (Value::Uint(a), Value::Uint(b)) => a.checked_add(*b).map(Value::Uint).ok_or_else(|| overflow(args)),
         (Value::Double(a), Value::Double(b)) => Ok(Value::Double(a + b)),
         (Value::String(a), Value::String(b)) => Ok(Value::text([a.as_str(), b.as_str()].concat())),
         (Value::Bytes(a), Value::Bytes(b)) => Ok(Value::Bytes([&**a, &**b].concat().into())),
         (Value::Duration(a), Value::Duration(b)) => {
-            a.checked_add(*b).map(Value::Duration).ok_or_else(overflow)
+            a.checked_add(*b).map(Value::Duration).ok_or_else(|| overflow(args))
         }
         (Value::Timestamp(time), Value::Duration(d)) | (Value::Duration(d), Value::Timestamp(time)) => {
             let sum = time.checked_add(jiff::SignedDuration::from_nanos(*d));
-            sum.map(Value::Timestamp).map_err(|_| overflow())
+            sum.map(Value::Timestamp).map_err(|_| overflow(args))
         }
         (Value::List(a), Value::List(b)) => join(cx, a, b),
         _ => Err(EvalError::no_overload()),
@@ -206,19 +214,19 @@ fn same_keys<'a>(
 
 fn subtract<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match (&args[0], &args[1]) {
-        (Value::Int(a), Value::Int(b)) => a.checked_sub(*b).map(Value::Int).ok_or_else(overflow),
-        (Value::Uint(a), Value::Uint(b)) => a.checked_sub(*b).map(Value::Uint).ok_or_else(overflow),
+        (Value::Int(a), Value::Int(b)) => a.checked_sub(*b).map(Value::Int).ok_or_else(|| overflow(args)),
+        (Value::Uint(a), Value::Uint(b)) => a.checked_sub(*b).map(Value::Uint).ok_or_else(|| overflow(args)),
         (Value::Double(a), Value::Double(b)) => Ok(Value::Double(a - b)),
         (Value::Duration(a), Value::Duration(b)) => {
-            a.checked_sub(*b).map(Value::Duration).ok_or_else(overflow)
+            a.checked_sub(*b).map(Value::Duration).ok_or_else(|| overflow(args))
         }
         (Value::Timestamp(a), Value::Duration(b)) => {
             let difference = a.checked_sub(jiff::SignedDuration::from_nanos(*b));
-            difference.map(Value::Timestamp).map_err(|_| overflow())
+            difference.map(Value::Timestamp).map_err(|_| overflow(args))
         }
         (Value::Timestamp(a), Value::Timestamp(b)) => {
             let nanoseconds = a.as_nanosecond() - b.as_nanosecond();
-            i64::try_from(nanoseconds).map(Value::Duration).map_err(|_| overflow())
+            i64::try_from(nanoseconds).map(Value::Duration).map_err(|_| overflow(args))
         }
         _ => Err(EvalError::no_overload()),
     }
@@ -226,8 +234,8 @@ fn subtract<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 
 fn multiply<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match (&args[0], &args[1]) {
-        (Value::Int(a), Value::Int(b)) => a.checked_mul(*b).map(Value::Int).ok_or_else(overflow),
-        (Value::Uint(a), Value::Uint(b)) => a.checked_mul(*b).map(Value::Uint).ok_or_else(overflow),
+        (Value::Int(a), Value::Int(b)) => a.checked_mul(*b).map(Value::Int).ok_or_else(|| overflow(args)),
+        (Value::Uint(a), Value::Uint(b)) => a.checked_mul(*b).map(Value::Uint).ok_or_else(|| overflow(args)),
         (Value::Double(a), Value::Double(b)) => Ok(Value::Double(a * b)),
         _ => Err(EvalError::no_overload()),
     }
@@ -236,7 +244,7 @@ fn multiply<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 fn divide<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match (&args[0], &args[1]) {
         (Value::Int(_), Value::Int(0)) | (Value::Uint(_), Value::Uint(0)) => fail("division by zero"),
-        (Value::Int(a), Value::Int(b)) => a.checked_div(*b).map(Value::Int).ok_or_else(overflow),
+        (Value::Int(a), Value::Int(b)) => a.checked_div(*b).map(Value::Int).ok_or_else(|| overflow(args)),
         (Value::Uint(a), Value::Uint(b)) => Ok(Value::Uint(a / b)),
         (Value::Double(a), Value::Double(b)) => Ok(Value::Double(a / b)),
         _ => Err(EvalError::no_overload()),
@@ -246,7 +254,7 @@ fn divide<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 fn modulo<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     match (&args[0], &args[1]) {
         (Value::Int(_), Value::Int(0)) | (Value::Uint(_), Value::Uint(0)) => fail("modulus by zero"),
-        (Value::Int(a), Value::Int(b)) => a.checked_rem(*b).map(Value::Int).ok_or_else(overflow),
+        (Value::Int(a), Value::Int(b)) => a.checked_rem(*b).map(Value::Int).ok_or_else(|| overflow(args)),
         (Value::Uint(a), Value::Uint(b)) => Ok(Value::Uint(a % b)),
         _ => Err(EvalError::no_overload()),
     }

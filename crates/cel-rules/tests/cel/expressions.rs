@@ -72,6 +72,7 @@ optional.of(3).optFlatMap(x, x > 2 ? optional.of('big') : optional.none()).value
 'tacocat'.substring(0, 4) == 'taco' && ' x '.trim() == 'x' && 'ABC'.lowerAscii() == 'abc' && 'é'.upperAscii() == 'é'
 '%s is %d and %.2f'.format([dyn('x'), 3, 1.5]) == 'x is 3 and 1.50' && '%x'.format([255]) == 'ff'
 '%s'.format([[dyn(1), 'a', {'k': true}]]) == '[1, a, {k: true}]'
+'%d %s %f'.format([1, 'abc', 1.5]) == '1 abc 1.500000' && b'\u0041' == b'A'
 strings.quote('a"b') == '"a\\"b"'
 'abc 123'.find('[0-9]+') == '123' && '123 abc 456'.findAll('[0-9]+') == ['123', '456']
 '123 abc 456'.findAll('[0-9]+', 1) == ['123'] && 'x'.find('y') == ''
@@ -113,7 +114,7 @@ fn these_go_wrong() {
         ("[1][3] == 1", "index out of bounds: 3"),
         ("1 / 0 == 1", "division by zero"),
         ("1 % 0 == 1", "modulus by zero"),
-        ("9223372036854775807 + 1 > 0", "return error for overflow"),
+        ("9223372036854775807 + 1 > 0", "integer overflow"),
         ("int(object.name) > 0", "type conversion error from 'string' to 'int'"),
         ("object.name > 1", "no such overload"),
         ("object.name", "not a bool: String(Borrowed(\"web\"))"),

@@ -1,5 +1,6 @@
 //! CEL as Kubernetes uses it.
 
+mod corpus;
 mod definitions;
 mod expressions;
 mod hostile;
