@@ -29,10 +29,14 @@ pub(super) fn register(library: &mut Library) {
     );
 }
 
+/// Go's zero time, 0001-01-01T00:00:00Z.
+const ZERO_TIME: i64 = -62_135_596_800;
+
 fn non_zero<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     let zero = match &args[0] {
         Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) | Value::Duration(0) => true,
         Value::Double(n) => *n == 0.0,
+        Value::Timestamp(time) => time.as_second() == ZERO_TIME,
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
         Value::List(list) => list.is_empty(),

@@ -74,7 +74,7 @@ fn replace<'a>(cx: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     let limit = args.get(3).map(Value::as_int).transpose()?.unwrap_or(-1);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = text.matches(from).take(limit).count() as u64;
-    cx.budget.charge(found.saturating_mul(to.len() as u64) / 10)?;
+    cx.budget.work(found.saturating_mul(to.len() as u64))?;
     Ok(Value::text(text.replacen(from, to, limit)))
 }
 

@@ -98,9 +98,14 @@ fn scientific(value: &Value<'_>, precision: usize) -> String {
     };
     let text = format!("{n:.precision$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-    format!("{mantissa}e{sign}{digits:0>2}")
+    // As cel-go's printer of languages writes it: 3.140000×10⁰⁰.
+    let (sign, digits) = exponent.strip_prefix('-').map_or(("", exponent), |d| ("⁻", d));
+    let raised = |c: char| c.to_digit(10).map_or(c, |d| SUPERSCRIPTS[d as usize]);
+    let digits: String = format!("{digits:0>2}").chars().map(raised).collect();
+    format!("{mantissa}×10{sign}{digits}")
 }
+
+const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
 
 fn hex(out: &mut String, value: &Value<'_>, upper: bool) -> Result<()> {
     let bytes = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();

@@ -73,8 +73,14 @@ fn parse(text: &str) -> Option<Url> {
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     if !scheme.is_empty() && !rest.starts_with('/') {
-        // Opaque, such as mailto:a@b: a request cannot be made of it.
-        return None;
+        // Opaque, such as mailto:a@b: it has nothing but a scheme.
+        return Some(Url {
+            text: text.to_owned(),
+            scheme,
+            host: String::new(),
+            path: String::new(),
+            query: query.to_owned(),
+        });
     }
     let (host, path) = match rest.strip_prefix("//") {
         Some(after) if !(scheme.is_empty() && rest.starts_with("///")) => {

@@ -120,3 +120,17 @@ const TOKENS: &[&str] = &[
     "\"\"\"q\"\"\"",
     "\u{e9}",
 ];
+
+#[test]
+fn what_grows_is_paid_for() {
+    let texts = [
+        "lists.range(900000).map(x, lists.range(900000))",
+        "'a'.replace('', '0123456789').replace('', '0123456789').replace('', '0123456789').replace('', '0123456789').replace('', '0123456789').replace('', '0123456789').replace('', '0123456789').replace('', '0123456789')",
+        "lists.range(1000).map(x, lists.range(1000)).flatten().map(x, 'text').join('0123456789')",
+        "lists.range(1000).map(x, string(x)).distinct().sort().reverse().map(x, lists.range(1000)).flatten().distinct()",
+    ];
+    for text in texts {
+        let result = evaluate(&format!("size({text}) > 0"));
+        assert_eq!(result, Err("operation cancelled: actual cost limit exceeded".into()), "{text}");
+    }
+}
