@@ -34,9 +34,21 @@ pub(crate) struct Call {
 pub(crate) struct Target {
     pub resource: Arc<Resource>,
     pub at: ResourcePath,
+    /// All versions that the same objects are served in, when there are several.
+    pub versions: Vec<Arc<Resource>>,
 }
 
 impl Target {
+    /// A target of one version.
+    pub fn new(resource: Arc<Resource>, at: ResourcePath) -> Self {
+        Self { resource, at, versions: Vec::new() }
+    }
+
+    /// The version `api_version` of the objects, if it is served.
+    pub fn version(&self, api_version: &str) -> Option<&Arc<Resource>> {
+        self.versions.iter().find(|r| r.gvr.group_version().to_string() == api_version)
+    }
+
     pub fn group_resource(&self) -> GroupResource {
         self.resource.group_resource()
     }

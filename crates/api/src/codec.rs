@@ -419,18 +419,18 @@ pub(crate) fn dedup_owner_references(call: &Call, object: &mut Value) {
     }
 }
 
-/// Makes `object` one of `kind`, which serves the same objects.
-pub(crate) fn convert(object: &mut Value, kind: &GroupVersionKind) -> Result<()> {
+/// Makes `object` one of `kind`, which serves the same objects; whether it was not before.
+pub(crate) fn convert(object: &mut Value, kind: &GroupVersionKind) -> Result<bool> {
     let same = object["apiVersion"].as_str() == Some(&kind.api_version())
         && object["kind"].as_str() == Some(&kind.kind);
     if same {
-        return Ok(());
+        return Ok(false);
     }
     let from = meta::gvk(object).ok_or_else(|| ApiError::Internal("object without a kind".into()))?;
     let to = kind.group_version();
     *object = kinds::convert::convert(object.take(), &from.group_version(), &to);
     meta::set_gvk(object, kind);
-    Ok(())
+    Ok(true)
 }
 
 /// Defaults of a custom resource, by its structural schema.

@@ -222,7 +222,7 @@ async fn remove_objects(call: &Call, definition: &Value) -> Result<bool> {
             name: meta::name(&object).to_owned(),
             ..Default::default()
         };
-        let target = Target { resource: resource.clone(), at };
+        let target = Target::new(resource.clone(), at);
         let options = Default::default();
         if let Err(error) = Box::pin(crate::verbs::delete::delete_object(call, &target, &options)).await {
             tracing::warn!(key = %entry.key, %error, "object of a deleted definition stays for now");

@@ -159,8 +159,11 @@ impl Api {
 
     /// An object of the storage version, as `target`'s version shows it.
     pub(crate) fn present(&self, target: &Target, mut object: Value) -> Result<Value> {
-        codec::convert(&mut object, &target.resource.gvk())?;
+        let converted = codec::convert(&mut object, &target.resource.gvk())?;
         if target.resource.custom {
+            if converted {
+                schema::custom::prune(target.resource.schema.get(), &mut object);
+            }
             codec::default_custom(&target.resource, &mut object);
         }
         Ok(object)
@@ -169,12 +172,16 @@ impl Api {
     /// An object of `target`'s version in the version it is kept in.
     pub(crate) fn to_storage(&self, target: &Target, mut object: Value) -> Result<Value> {
         let resource = &target.resource;
-        let kind = if resource.storage_version == resource.gvr.group_version() {
-            resource.gvk()
-        } else {
-            resource.storage_version.kind(&resource.kind)
-        };
-        codec::convert(&mut object, &kind)?;
+        if resource.storage_version == resource.gvr.group_version() {
+            codec::convert(&mut object, &resource.gvk())?;
+            return Ok(object);
+        }
+        codec::convert(&mut object, &resource.storage_version.kind(&resource.kind))?;
+        // What the kept version does not know is lost, as the definition has it.
+        let kept = target.version(&resource.storage_version.to_string());
+        if let Some(kept) = kept.filter(|kept| kept.custom) {
+            schema::custom::prune(kept.schema.get(), &mut object);
+        }
         Ok(object)
     }
 

@@ -3,9 +3,9 @@
 use crate::call::{Call, Target};
 use crate::pipeline::{Manage, Write};
 use crate::request::ResourcePath;
-use crate::strategy;
+use crate::{codec, strategy};
 use kinds::Resource;
-use merge::{FieldFilter, FieldManager, ManagerInfo, SingleVersion};
+use merge::{FieldFilter, FieldManager, ManagerInfo, SeveralVersions, SingleVersion};
 use object::{Result, Value, json, meta};
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ pub(crate) fn with_condition(
     condition: Value,
 ) -> Result<Value> {
     let at = ResourcePath { subresource: "status".into(), ..ResourcePath::default() };
-    let target = Target { resource: resource.clone(), at };
+    let target = Target::new(resource.clone(), at);
     match owner {
         Status::Applied(manager) => {
             let config = json!({
@@ -124,7 +124,7 @@ pub(crate) fn with_condition(
 /// Gives what differs in the status to a manager of the server's own.
 pub(crate) fn on_status(call: &Call, resource: &Arc<Resource>, manager: &str, old: &Value, new: &mut Value) {
     let at = ResourcePath { subresource: "status".into(), ..ResourcePath::default() };
-    let target = Target { resource: resource.clone(), at };
+    let target = Target::new(resource.clone(), at);
     manage(call, &target, manager, |fields, info| fields.update(Some(old), new, info));
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn on_status(call: &Call, resource: &Arc<Resource>, manager: &str, ol
 pub(crate) async fn as_server(call: &Call, object: &mut Value) -> Result<()> {
     let registry = call.api.registry().await?;
     if let Some(resource) = registry.get("apiregistration.k8s.io", "v1", "apiservices") {
-        let target = Target { resource: resource.clone(), at: ResourcePath::default() };
+        let target = Target::new(resource.clone(), ResourcePath::default());
         manage(call, &target, "kube-apiserver", |fields, info| fields.update(None, object, info));
     }
     Ok(())
@@ -153,14 +153,32 @@ fn manage<T>(
     let kind = subresource.map_or_else(|| resource.gvk(), |s| s.gvk.clone());
     let schema = subresource.and_then(|s| s.schema.as_ref()).unwrap_or(&resource.schema);
     let api_version = kind.api_version();
-    let versions = SingleVersion {
-        api_version: &api_version,
-        schema: Some(schema.get()),
-        filter: filter(resource, &target.at.subresource),
-    };
+    let filter = filter(resource, &target.at.subresource);
     let time = object::time::format(call.now);
+    let info = ManagerInfo { manager, time: &time };
+    let several = target.versions.len() > 1 && subresource.is_none_or(|s| s.gvk == resource.gvk());
+    if several {
+        let known = |r: &Arc<Resource>| r.gvr.group_version().to_string();
+        let convert = |object: &Value, version: &str| {
+            let to = target.version(version)?;
+            let mut object = object.clone();
+            let converted = codec::convert(&mut object, &to.gvk()).ok()?;
+            if converted && to.custom {
+                schema::custom::prune(to.schema.get(), &mut object);
+            }
+            Some(object)
+        };
+        let versions = SeveralVersions {
+            known: target.versions.iter().map(|r| (known(r), Some(r.schema.get()))).collect(),
+            filter,
+            convert: &convert,
+        };
+        let fields = FieldManager { kind: &kind, subresource: &target.at.subresource, versions: &versions };
+        return then(&fields, info);
+    }
+    let versions = SingleVersion { api_version: &api_version, schema: Some(schema.get()), filter };
     let fields = FieldManager { kind: &kind, subresource: &target.at.subresource, versions: &versions };
-    then(&fields, ManagerInfo { manager, time: &time })
+    then(&fields, info)
 }
 
 /// What writes through an endpoint cannot change, and so cannot own.

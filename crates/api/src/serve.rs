@@ -11,6 +11,7 @@ use bytes::Bytes;
 use client::Body;
 use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Response};
+use kinds::{Registry, Resource};
 use object::{ApiError, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -106,6 +107,9 @@ async fn route(call: Call) -> Result<Answer> {
     if let Some(warning) = target.resource.deprecation() {
         call.warn(warning);
     }
+    if let Some(warning) = target.resource.definition.as_ref().and_then(|d| d.deprecation.as_ref()) {
+        call.warn(warning.clone());
+    }
     if !target.at.subresource.is_empty() {
         return subresources::answer(call, target).await;
     }
@@ -126,7 +130,21 @@ async fn find(call: &Call, at: ResourcePath) -> Result<Option<Target>> {
     if resource.custom && fits && !known {
         return Err(ApiError::NotFound { resource: resource.group_resource(), name: at.name });
     }
-    Ok((fits && known).then_some(Target { resource, at }))
+    let versions = versions(&registry, &resource);
+    Ok((fits && known).then_some(Target { resource, at, versions }))
+}
+
+/// Every version that a resource's objects are served in; nothing when there is only one.
+fn versions(registry: &Registry, resource: &Resource) -> Vec<Arc<Resource>> {
+    let of =
+        |group: &str| registry.served_versions(group, &resource.gvr.resource).cloned().collect::<Vec<_>>();
+    let mut all = of(&resource.gvr.group);
+    if resource.storage.group.is_empty() && resource.storage.resource == "events" {
+        // The one resource of two groups.
+        all = of("");
+        all.extend(of("events.k8s.io"));
+    }
+    if all.len() > 1 { all } else { Vec::new() }
 }
 
 /// The verbs on objects and collections.

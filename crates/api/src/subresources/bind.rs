@@ -24,7 +24,7 @@ pub(crate) async fn named(call: &Call, target: &Target, binding: Value) -> Resul
     at.resource = "pods".into();
     at.name = meta::name(&binding).to_owned();
     at.subresource = "binding".into();
-    bind(call, &Target { resource: pods, at }, &binding).await
+    bind(call, &Target::new(pods, at), &binding).await
 }
 
 async fn bind(call: &Call, target: &Target, binding: &Value) -> Result<Answer> {

@@ -297,7 +297,7 @@ pub(crate) async fn delete_collection(call: &Call, target: &Target) -> Result<An
         let mut at = target.at.clone();
         at.namespace = meta::namespace(&object).to_owned();
         at.name = meta::name(&object).to_owned();
-        let one = Target { resource: target.resource.clone(), at };
+        let one = Target { resource: target.resource.clone(), at, versions: target.versions.clone() };
         match delete_object(call, &one, &options).await {
             Ok(_) | Err(ApiError::NotFound { .. }) => gone.push(object),
             Err(error) => return Err(error),
