@@ -76,3 +76,29 @@ async fn names_in_use_are_refused() {
     assert_eq!(other["status"]["conditions"][0]["status"], "False", "{other}");
     assert_eq!(cluster.get("/apis/example.com/v1/things").await.code, 404);
 }
+
+#[tokio::test]
+async fn versions_show_what_they_know() {
+    let cluster = Cluster::new().await;
+    let mut versions = definition();
+    let mut beta = versions["spec"]["versions"][0].clone();
+    beta["name"] = "v1beta1".into();
+    beta["storage"] = false.into();
+    beta["deprecated"] = true.into();
+    beta["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["old"] = json!({"type": "string"});
+    versions["spec"]["versions"].as_array_mut().expect("versions").push(beta);
+    cluster.create(DEFINITIONS, versions).await;
+    let beta = WIDGETS.replace("/v1/", "/v1beta1/");
+    let widget = json!({"apiVersion": "example.com/v1beta1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"old": "x", "size": 2}});
+    let made = cluster.post(&beta, widget).await;
+    assert_eq!(made.body["spec"], json!({"size": 2}), "the kept version has no such field");
+    assert_eq!(made.warnings, ["299 - \"example.com/v1beta1 Widget is deprecated\""]);
+    let config = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"color": "red"}});
+    let applied = cluster.apply(&format!("{WIDGETS}/w"), "alice", config).await;
+    assert_eq!(applied.body["spec"], json!({"color": "red", "size": 2}), "{}", applied.body);
+    let shown = cluster.get(&format!("{beta}/w")).await.body;
+    assert_eq!(
+        (&shown["apiVersion"], &shown["spec"]["color"]),
+        (&json!("example.com/v1beta1"), &json!("red"))
+    );
+}

@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod cluster;
 mod definitions;
+mod extensions;
 mod lists;
 mod objects;
 mod watches;
