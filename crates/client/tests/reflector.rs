@@ -34,7 +34,7 @@ impl Transport for Script {
             let chunks: Vec<_> =
                 chunks.into_iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
             let body = Body::Stream(futures::stream::iter(chunks).boxed());
-            Ok(http::Response::builder().status(code).body(body).unwrap())
+            Ok(http::Response::builder().status(code).body(body).expect("a response"))
         })
     }
 }
@@ -65,8 +65,7 @@ async fn told(steps: Vec<Step>, count: usize) -> Vec<String> {
     }
     task.abort();
     assert!(cache.values(&pods, "").iter().all(|pod| pod["kind"] == "Pod" && pod["apiVersion"] == "v1"));
-    let told = seen.lock().clone();
-    told
+    seen.lock().clone()
 }
 
 const LIST: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[
