@@ -210,7 +210,7 @@ fn more() -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(mirroring::EndpointSliceMirroringController),
         Box::new(crate::autoscaling::HorizontalPodAutoscalerController::default()),
-        Box::new(resource_quota::ResourceQuotaController),
+        Box::new(resource_quota::ResourceQuotaController::default()),
         Box::new(disruption::DisruptionController),
         Box::new(binder::PersistentVolumeBinder),
         Box::new(ephemeral::EphemeralVolumeController),

@@ -6,15 +6,44 @@ use crate::plan::{Action, Controller, Key, Plan};
 use crate::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES};
 use client::{Cache, Change, Keep, ListOptions, Store};
 use futures::future::BoxFuture;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use object::{GroupVersionResource, Quantity, Result, meta};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Objects that quotas may name without `count/`.
 const PLAIN: [&str; 4] = ["configmaps", "secrets", "replicationcontrollers", "resourcequotas"];
 
-pub(crate) struct ResourceQuotaController;
+/// What a charged quota is called until it is counted again: no name holds a slash.
+const CHARGED: &str = "/charged";
+/// A charge whose object has not come by then is taken back: the write was refused after admission.
+const RECOUNT: SignedDuration = SignedDuration::from_secs(30);
+
+/// Sums up use when something goes or limits change, and a while after admission charged something.
+#[derive(Default)]
+pub(crate) struct ResourceQuotaController {
+    /// When charged quotas are counted again; as many as there are quotas, at most.
+    due: Mutex<HashMap<Key, Timestamp>>,
+}
+
+impl ResourceQuotaController {
+    /// How long a charged quota has to wait yet.
+    fn wait(&self, key: &Key, now: Timestamp) -> Option<std::time::Duration> {
+        if !key.name.ends_with(CHARGED) {
+            return None;
+        }
+        let mut due = self.due.lock();
+        let at = *due.entry(key.clone()).or_insert(now + RECOUNT);
+        let left = std::time::Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        if left.is_zero() {
+            due.remove(key);
+            return None;
+        }
+        Some(left)
+    }
+}
 
 impl Controller for ResourceQuotaController {
     fn name(&self) -> &'static str {
@@ -31,8 +60,11 @@ impl Controller for ResourceQuotaController {
 
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         let entry = change.entry();
-        if change.is(&RESOURCE_QUOTAS) && limits_changed(change) {
-            add(Key::new(&entry.namespace, &entry.name));
+        if change.is(&RESOURCE_QUOTAS) {
+            match limits_changed(change) {
+                true => add(Key::new(&entry.namespace, &entry.name)),
+                false => add(Key::new(&entry.namespace, &format!("{}{CHARGED}", entry.name))),
+            }
         }
         if entry.namespace.is_empty() {
             return;
@@ -45,7 +77,13 @@ impl Controller for ResourceQuotaController {
 
     fn reconcile<'a>(&'a self, shell: &'a Shell, key: &'a Key) -> BoxFuture<'a, Result<Plan>> {
         Box::pin(async move {
-            let Some(quota) = shell.cache.get(&RESOURCE_QUOTAS, &key.namespace, &key.name) else {
+            let name = key.name.strip_suffix(CHARGED).unwrap_or(&key.name);
+            if let Some(wait) = self.wait(key, shell.now()) {
+                let mut plan = Plan::nothing();
+                plan.requeue(wait);
+                return Ok(plan);
+            }
+            let Some(quota) = shell.cache.get(&RESOURCE_QUOTAS, &key.namespace, name) else {
                 return Ok(Plan::nothing());
             };
             let mut usage = used(&shell.cache, &quota, shell.now());
@@ -153,17 +191,23 @@ mod tests {
             |old: Option<&Cache>, new: Option<&Cache>, gvr: &'static GroupVersionResource, name: &str| {
                 let entry = |cache: Option<&Cache>| cache.and_then(|cache| cache.entry(gvr, "a", name));
                 let change = Change { gvr: Arc::new(gvr.clone()), old: entry(old), new: entry(new) };
-                let mut keys = 0;
-                ResourceQuotaController.keys(&cache(pod("Running")), &change, &mut |_| keys += 1);
+                let mut keys = vec![];
+                let controller = ResourceQuotaController::default();
+                controller.keys(&cache(pod("Running")), &change, &mut |key| keys.push(key.name.to_string()));
                 keys
             };
         let (free, charged) = (snapshot(vec![quota("0")]), snapshot(vec![quota("1")]));
-        assert_eq!(keys(None, Some(&free), &RESOURCE_QUOTAS, "q"), 1);
-        assert_eq!(keys(Some(&free), Some(&charged), &RESOURCE_QUOTAS, "q"), 0);
+        assert_eq!(keys(None, Some(&free), &RESOURCE_QUOTAS, "q"), ["q"]);
+        assert_eq!(keys(Some(&free), Some(&charged), &RESOURCE_QUOTAS, "q"), ["q/charged"]);
         let (running, over) = (cache(pod("Running")), cache(pod("Succeeded")));
-        assert_eq!(keys(None, Some(&running), &PODS, "p"), 0);
-        assert_eq!(keys(Some(&running), Some(&over), &PODS, "p"), 1);
-        assert_eq!(keys(Some(&running), None, &PODS, "p"), 1);
+        assert!(keys(None, Some(&running), &PODS, "p").is_empty());
+        assert_eq!(keys(Some(&running), Some(&over), &PODS, "p"), ["q"]);
+        assert_eq!(keys(Some(&running), None, &PODS, "p"), ["q"]);
+        let (controller, key) = (ResourceQuotaController::default(), Key::new("a", "q/charged"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(controller.wait(&Key::new("a", "q"), at(0)), None);
+        let left: Vec<_> = [0, 20, 30, 31].map(|s| controller.wait(&key, at(s)).map(|w| w.as_secs())).into();
+        assert_eq!(left, [Some(30), Some(10), None, Some(30)]);
     }
 
     #[test]
