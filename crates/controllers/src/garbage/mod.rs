@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// Owners known to be gone; when full, the oldest is forgotten (and asked for again).
 const ABSENT: usize = 500;
 
+/// Objects with an owner of an unknown kind that are remembered; of more, nothing is noted (they stay until they change).
+const UNRESOLVED: usize = 10_000;
+
 /// The key that stands for discovery, which no object has.
 const DISCOVERY: &str = "discovery";
 
@@ -200,7 +203,10 @@ impl GarbageCollector {
     ) -> Result<OwnerState> {
         let Some(scope) = self.resources.of_kind(&owner.api_version, &owner.kind) else {
             // Nobody serves the kind (now): that says nothing about the owner.
-            self.unresolved.lock().insert(key.clone());
+            let mut unresolved = self.unresolved.lock();
+            if unresolved.len() < UNRESOLVED {
+                unresolved.insert(key.clone());
+            }
             return Ok(OwnerState::Solid);
         };
         if scope.namespaced && item.namespace.is_empty() {
