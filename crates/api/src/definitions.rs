@@ -18,17 +18,20 @@ pub(crate) struct Served {
     registry: Arc<Registry>,
     /// The resources each definition added, by its name.
     added: BTreeMap<String, Vec<Arc<Resource>>>,
+    /// The accepted names of each definition, by group and its name.
+    names: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl Default for Served {
     fn default() -> Self {
-        Self { registry: Arc::new(Registry::builtin()), added: BTreeMap::new() }
+        Self { registry: Arc::new(Registry::builtin()), added: BTreeMap::new(), names: BTreeMap::new() }
     }
 }
 
 impl State for Served {
     fn apply(&mut self, key: &str, object: Option<Value>) {
         let name = key.rsplit('/').next().unwrap_or("").to_owned();
+        self.remember_names(&name, object.as_ref());
         let wanted = object
             .as_ref()
             .filter(|d| is_true(d, "Established"))
@@ -50,6 +53,23 @@ impl State for Served {
 
     fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl Served {
+    /// Definitions are named `<plural>.<group>`.
+    fn remember_names(&mut self, name: &str, definition: Option<&Value>) {
+        let group = name.split_once('.').map_or("", |(_, group)| group).to_owned();
+        let names = self.names.entry(group.clone()).or_default();
+        match definition {
+            Some(definition) => {
+                drop(names.insert(name.to_owned(), definition["status"]["acceptedNames"].clone()))
+            }
+            None => drop(names.remove(name)),
+        }
+        if names.is_empty() {
+            self.names.remove(&group);
+        }
     }
 }
 
@@ -92,12 +112,35 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
         if value.as_ref() == Some(&entry.value) {
             return Ok(());
         }
+        let removed = value.is_none();
         let write = Write { key: entry.key, expect: Expect::At(entry.mod_revision), value, ttl: None };
         match call.api.store.write(write).await {
-            Ok(_) => return crate::api_services::follow(call, &definition).await,
+            Ok(_) => {
+                if removed {
+                    settle_rivals(call, &definition).await?;
+                }
+                return crate::api_services::follow(call, &definition).await;
+            }
             Err(StoreError::Conflict(_)) => {}
             Err(error) => return Err(failure::store(error)),
         }
+    }
+    Ok(())
+}
+
+/// Definitions of the same group may have waited for the names of one that is gone.
+async fn settle_rivals(call: &Call, gone: &Value) -> Result<()> {
+    let group = gone["spec"]["group"].as_str().unwrap_or("");
+    let rivals: Vec<String> = {
+        let served = call.api.definitions.read().await?;
+        let all = served.state.names.get(group).into_iter().flatten();
+        // Only those without all of their names can gain any.
+        all.filter(|(name, _)| !served.state.added.contains_key(*name))
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    for name in rivals {
+        Box::pin(settle(call, &name)).await?;
     }
     Ok(())
 }
@@ -111,13 +154,12 @@ async fn definitions_resource(call: &Call) -> Result<Option<Arc<Resource>>> {
 /// The definition with its names accepted, or refused because another one has them.
 async fn settled(call: &Call, definition: &Value) -> Result<Value> {
     let mut definition = definition.clone();
-    let listing = call
-        .api
-        .store
-        .list(ListRequest { prefix: "/apiextensions.k8s.io/".into(), ..Default::default() })
-        .await;
-    let others: Vec<Value> =
-        listing.map_err(failure::store)?.entries.iter().filter_map(stored::decode).collect();
+    let group = definition["spec"]["group"].as_str().unwrap_or("").to_owned();
+    let others: Vec<Value> = {
+        let served = call.api.definitions.read().await?;
+        let all = served.state.names.get(&group).into_iter().flatten();
+        all.filter(|(name, _)| **name != *meta::name(&definition)).map(|(_, names)| names.clone()).collect()
+    };
     let now = object::time::format(call.now);
     let conflict = accept_names(&mut definition, &others);
     let established = is_true(&definition, "Established");
@@ -139,11 +181,7 @@ async fn settled(call: &Call, definition: &Value) -> Result<Value> {
 }
 
 /// Accepts the names that no other definition of the group has, and says which of the rest came last.
-fn accept_names(definition: &mut Value, others: &[Value]) -> Option<(&'static str, String)> {
-    let group = definition["spec"]["group"].clone();
-    let rivals =
-        others.iter().filter(|o| meta::name(o) != meta::name(definition) && o["spec"]["group"] == group);
-    let taken: Vec<&Value> = rivals.map(|o| &o["status"]["acceptedNames"]).collect();
+fn accept_names(definition: &mut Value, taken: &[Value]) -> Option<(&'static str, String)> {
     let has = |word: &str, fields: &[&str]| {
         let holds = |v: &Value| v == word || v.as_array().is_some_and(|l| l.iter().any(|w| w == word));
         !word.is_empty() && taken.iter().any(|names| fields.iter().any(|f| holds(&names[*f])))

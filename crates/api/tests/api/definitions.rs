@@ -75,6 +75,21 @@ async fn names_in_use_are_refused() {
     let other = cluster.get(&format!("{DEFINITIONS}/things.example.com")).await.body;
     assert_eq!(other["status"]["conditions"][0]["status"], "False", "{other}");
     assert_eq!(cluster.get("/apis/example.com/v1/things").await.code, 404);
+    cluster.delete(&format!("{DEFINITIONS}/widgets.example.com")).await;
+    assert_eq!(cluster.get("/apis/example.com/v1/things").await.code, 200, "the name is free");
+}
+
+#[tokio::test]
+async fn hundreds_of_definitions() {
+    let cluster = Cluster::new().await;
+    for number in 0..300 {
+        let mut one = definition();
+        one["metadata"]["name"] = format!("w{number}.example.com").into();
+        one["spec"]["names"] = json!({"plural": format!("w{number}"), "kind": format!("W{number}")});
+        cluster.create(DEFINITIONS, one).await;
+    }
+    let resources = cluster.get("/apis/example.com/v1").await.body;
+    assert_eq!(resources["resources"].as_array().map(Vec::len), Some(600), "each with its status");
 }
 
 #[tokio::test]

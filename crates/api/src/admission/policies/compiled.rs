@@ -80,6 +80,8 @@ pub(super) struct Policy {
     pub variables: Vec<Variable>,
     pub validations: Vec<Validation>,
     pub mutations: Vec<Mutation>,
+    /// `reinvocationPolicy: IfNeeded`
+    pub reinvoked: bool,
     /// `failurePolicy: Ignore`
     pub ignores_failures: bool,
 }
@@ -128,6 +130,7 @@ impl Policy {
             variables,
             validations: list("validations").iter().map(validation).collect(),
             mutations: list("mutations").iter().map(mutation).collect(),
+            reinvoked: spec["reinvocationPolicy"] == "IfNeeded",
             ignores_failures: spec["failurePolicy"] == "Ignore",
         }
     }

@@ -2,12 +2,12 @@
 
 mod compiled;
 mod context;
+mod mutating;
 mod mutation;
 mod params;
 
 use super::webhooks::matching;
 use super::{Operation, refused, webhooks::review};
-use crate::codec;
 use crate::followed::State;
 use crate::pipeline::Write;
 use compiled::{Condition, Policy, Validation};
@@ -15,6 +15,8 @@ use context::{Context, Facts};
 use object::{ApiError, Result, Value, meta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub(super) use mutating::mutate;
 
 /// Policies and bindings by store key, so that they act in the order of names.
 #[derive(Default)]
@@ -70,45 +72,6 @@ impl Kept {
         let all = self.policies.values().flat_map(|p| bindings(p).into_iter().map(|b| (p.clone(), b)));
         all.collect()
     }
-}
-
-/// Lets mutating policies change the object, in the version of the request.
-pub(super) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut Value) -> Result<()> {
-    let bound = write.call.api.policies.read().await?.state.mutating.bound();
-    for (policy, binding) in bound {
-        if !concerns(write, operation, &policy, &binding, object).await? {
-            continue;
-        }
-        for param in params::of(write, &policy, &binding).await?.found {
-            let facts = facts(write, operation, object, param).await?;
-            let outcome = {
-                let rules = write.call.api.access.read().await?;
-                mutation::apply(write, &policy, &Context::new(&facts, &policy, &rules.state), object)
-            };
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(changed)) => {
-                    let managed = object["metadata"].get("managedFields").cloned();
-                    let mut decoded =
-                        codec::decode_value(write.call, write.target, &write.target.resource, changed)?;
-                    match managed {
-                        Some(managed) => meta::set(&mut decoded, "managedFields", managed),
-                        None => meta::unset(&mut decoded, "managedFields"),
-                    }
-                    *object = decoded;
-                }
-                Err(_) if policy.ignores_failures => {}
-                Err(error) => {
-                    let (policy, binding) = (&policy.name, meta::name(&binding));
-                    let reason = format!(
-                        "MutatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {error}"
-                    );
-                    return Err(denial(write, object, &reason, "Invalid"));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Refuses what validating policies deny, and warns of what they only warn of.

@@ -1,47 +1,89 @@
 //! What mutating policies make of an object.
 
-use super::compiled::{Mutation, Policy};
+use super::compiled::{Expression, Mutation};
 use super::context::Context;
 use crate::managed;
 use crate::pipeline::Write;
 use cel_rules::{Key, Value as Cel};
-use object::{Value, json, meta};
+use object::{Value, json};
 
 /// How deep a made value may be.
 const MAX_DEPTH: usize = 64;
 
-/// The object after all mutations of a policy; `None` when the policy is not about it.
+/// The object after a mutation; `None` when it is to stay as it is.
 pub(super) fn apply<'a>(
     write: &Write<'_>,
-    policy: &'a Policy,
+    mutation: &'a Mutation,
     context: &Context<'a>,
     object: &Value,
 ) -> Result<Option<Value>, String> {
-    if !super::conditions(policy, context)? {
-        return Ok(None);
-    }
-    let mut object = object.clone();
-    for mutation in &policy.mutations {
-        object = match mutation {
-            Mutation::Apply(expression) => {
-                let mut config = to_json(&context.value(expression)?, 0)?;
-                if !config.is_object() {
-                    return Err("must evaluate to an Object".into());
-                }
-                config["apiVersion"] = object["apiVersion"].clone();
-                config["kind"] = object["kind"].clone();
-                managed::merged(write.call, write.target, &object, &config).map_err(|e| e.message())?
+    match mutation {
+        Mutation::Apply(expression) => {
+            let made = value(expression, context)?;
+            check_names(&made, "Object", 0).map_err(|e| format!("type mismatch: {e}"))?;
+            let mut config = to_json(&made, 0)?;
+            if !config.is_object() {
+                return Err("must evaluate to an Object".into());
             }
-            Mutation::JsonPatch(expression) => {
-                let operations = to_json(&context.value(expression)?, 0)?;
-                merge::json_patch(&object, &operations).map_err(|e| e.message())?
+            config["apiVersion"] = object["apiVersion"].clone();
+            config["kind"] = object["kind"].clone();
+            let merged = managed::merged(write.call, write.target, object, &config);
+            merged.map(Some).map_err(|e| format!("error applying patch: {}", e.message()))
+        }
+        Mutation::JsonPatch(expression) => {
+            let operations = to_json(&value(expression, context)?, 0)?;
+            match merge::json_patch(object, &operations) {
+                Ok(patched) => Ok(Some(patched)),
+                // A test that fails leaves the object as it is.
+                Err(_) if first_failure(object, &operations).is_some_and(|op| op["op"] == "test") => Ok(None),
+                Err(error) => Err(format!("JSON Patch: {}", error.message())),
             }
-        };
+        }
     }
-    if meta::name(&object).is_empty() && object["metadata"].is_null() {
-        object["metadata"] = json!({});
+}
+
+/// The operation that makes a patch fail: the last of the shortest part of the patch that does.
+fn first_failure<'o>(object: &Value, operations: &'o Value) -> Option<&'o Value> {
+    let all = operations.as_array()?;
+    let works = |count: usize| merge::json_patch(object, &Value::from(all[..count].to_vec())).is_ok();
+    let (mut good, mut bad) = (0, all.len());
+    while bad > good + 1 {
+        let middle = good.midpoint(bad);
+        if works(middle) { good = middle } else { bad = middle }
     }
-    Ok(Some(object))
+    all.get(bad.checked_sub(1)?)
+}
+
+fn value<'a>(expression: &'a Expression, context: &Context<'a>) -> Result<Cel<'a>, String> {
+    expression.program.as_ref().map_err(Clone::clone)?;
+    context.value(expression).map_err(|e| format!("expression '{}' resulted in error: {e}", expression.text))
+}
+
+/// Objects are named after the fields that hold them: `Object.spec` in `spec`.
+fn check_names(value: &Cel<'_>, expected: &str, depth: usize) -> Result<(), String> {
+    if depth > MAX_DEPTH {
+        return Err("the value is nested too deeply".into());
+    }
+    match value {
+        Cel::Struct(made) => {
+            if *made.name != *expected {
+                return Err(format!(
+                    "unexpected type name {:?}, expected {expected:?}, which matches field name path from root Object type",
+                    made.name
+                ));
+            }
+            made.fields
+                .iter()
+                .try_for_each(|(field, value)| check_names(value, &format!("{expected}.{field}"), depth + 1))
+        }
+        Cel::List(cel_rules::List::Items(items)) => {
+            items.iter().try_for_each(|item| check_names(item, expected, depth + 1))
+        }
+        Cel::Map(cel_rules::Map::Entries(entries)) => {
+            entries.values().try_for_each(|value| check_names(value, expected, depth + 1))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A value that an expression made, as JSON.
