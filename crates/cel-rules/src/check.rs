@@ -1,7 +1,7 @@
 //! The type checker: every expression gets a type, every call its overloads, every qualified name its variable.
 
 use crate::ast::{Entry, Expr, Fold, Init, Kind, Literal};
-use crate::environment::{Environment, open};
+use crate::environment::Environment;
 use crate::error::{CompileError, Issue};
 use crate::infer::Bindings;
 use crate::library::Library;
@@ -334,11 +334,8 @@ impl Checker<'_> {
             self.expr(&mut field.value);
             let value = self.unwrap_optional(field.value.at, self.type_of(&field.value), field.optional);
             let wanted = if object.open {
-                // A nested object has the type of its place.
-                match &value {
-                    Type::Struct(_) => open(&format!("{}.{}", object.name, field.field)),
-                    _ => Type::Dyn,
-                }
+                // Whether nested objects are named after their places is judged when they are used.
+                Type::Dyn
             } else {
                 match object.fields.get(&field.field) {
                     Some(field) => field.decl.ty.clone(),

@@ -58,6 +58,6 @@ impl Environment {
 }
 
 /// An object type that takes any field.
-pub(crate) fn open(name: &str) -> Type {
+fn open(name: &str) -> Type {
     Type::Struct(Arc::new(crate::types::Object { name: name.to_owned(), open: true, ..Default::default() }))
 }
