@@ -63,11 +63,17 @@ pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value) -> Resu
     let expected = expected_kind(target, &target.resource);
     let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
     let refused = |why: String| {
-        let error = FieldError::invalid(&Path::new("patch"), &value.to_string().into(), &why);
+        let error =
+            FieldError::invalid(&Path::new("patch"), &crate::go_order::to_string(&value).into(), &why);
         ApiError::Invalid { kind: GroupKind::default(), name: String::new(), errors: vec![error] }
     };
-    check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected)
-        .map_err(|e| refused(e.message()))?;
+    check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected).map_err(
+        |e| {
+            // What is wrong with the kind is said without saying whose it should be.
+            let message = e.message();
+            refused(message.split_once(": ").map_or(message.as_str(), |(_, why)| why).to_owned())
+        },
+    )?;
     let decoded = decode_parsed(call, target, &target.resource, value.clone()).map_err(|e| refused(e.0))?;
     finish(call, &target.resource, &expected, decoded)
 }

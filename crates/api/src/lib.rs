@@ -17,6 +17,7 @@ mod documents;
 mod expressions;
 mod failure;
 mod followed;
+mod go_order;
 mod in_process;
 mod keys;
 mod managed;
