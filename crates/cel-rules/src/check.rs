@@ -321,6 +321,11 @@ impl Checker<'_> {
             values = Some(self.join(entry.value.at, values, own));
         }
         let keys = keys.unwrap_or_else(|| self.bindings.fresh());
+        // No value has such keys. Types of types in both places would grow without end.
+        let composed = |ty: &Type| {
+            matches!(ty, Type::List(_) | Type::Map(..) | Type::Optional(_) | Type::Type(_) | Type::Struct(_))
+        };
+        let keys = if composed(&self.bindings.substitute(&keys, false)) { Type::Dyn } else { keys };
         Type::map(keys, values.unwrap_or_else(|| self.bindings.fresh()))
     }
 

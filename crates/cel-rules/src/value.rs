@@ -49,6 +49,9 @@ pub enum Value<'a> {
     Question(Arc<Question>),
 }
 
+/// Values of more parts than this are not looked through.
+const MAX_PARTS: usize = 1_000_000;
+
 /// Text, from the outside or made by the expression.
 #[derive(Clone, Debug)]
 pub enum Text<'a> {
@@ -203,6 +206,26 @@ impl<'a> Value<'a> {
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Extension(extension) => Type::Opaque(extension.type_name()),
             Self::Question(question) => Type::Opaque(question.type_name()),
+        }
+    }
+
+    /// Whether lists, maps and objects that the expression made nest deeper than this, or are too many to tell.
+    pub fn is_deeper_than(&self, limit: usize) -> bool {
+        let mut left = MAX_PARTS;
+        !self.fits(limit, &mut left)
+    }
+
+    fn fits(&self, depth: usize, left: &mut usize) -> bool {
+        if depth == 0 || *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        match self {
+            Self::List(List::Items(items)) => items.iter().all(|item| item.fits(depth - 1, left)),
+            Self::Map(Map::Entries(entries)) => entries.values().all(|value| value.fits(depth - 1, left)),
+            Self::Struct(made) => made.fields.values().all(|value| value.fits(depth - 1, left)),
+            Self::Optional(Some(inner)) => inner.fits(depth - 1, left),
+            _ => true,
         }
     }
 

@@ -37,13 +37,19 @@ fn format<'a>(cx: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
         }
         let Some(value) = values.next() else { return fail("index 0 out of range") };
         let before = out.len();
-        clause(&mut out, verb, precision, &value?)?;
+        clause(cx, &mut out, verb, precision, &value?)?;
         cx.budget.charge((out.len() - before) as u64 / 10)?;
     }
     Ok(Value::text(out))
 }
 
-fn clause(out: &mut String, verb: Option<char>, precision: usize, value: &Value<'_>) -> Result<()> {
+fn clause(
+    cx: &mut Context<'_>,
+    out: &mut String,
+    verb: Option<char>,
+    precision: usize,
+    value: &Value<'_>,
+) -> Result<()> {
     let wrong = |verb: &str, takes: &str| {
         fail(format!(
             "error during formatting: {verb} can only be used on {takes}, was given {}",
@@ -52,7 +58,7 @@ fn clause(out: &mut String, verb: Option<char>, precision: usize, value: &Value<
     };
     let text = match (verb, value) {
         (Some('s'), _) => {
-            return plain(out, value, 0);
+            return plain(cx, out, value, 0);
         }
         (Some('d'), Value::Int(n)) => n.to_string(),
         (Some('d'), Value::Uint(n)) => n.to_string(),
@@ -125,10 +131,17 @@ fn hex(out: &mut String, value: &Value<'_>, upper: bool) -> Result<()> {
 }
 
 /// `%s` of anything.
-fn plain(out: &mut String, value: &Value<'_>, depth: u32) -> Result<()> {
+fn plain(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(EvalError::cost());
     }
+    // One value may stand in many places of another.
+    cx.budget.work(
+        4 + match value {
+            Value::String(text) => text.len() as u64,
+            _ => 0,
+        },
+    )?;
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => out.push_str(&b.to_string()),
@@ -144,7 +157,7 @@ fn plain(out: &mut String, value: &Value<'_>, depth: u32) -> Result<()> {
             out.push('[');
             for (index, item) in list.iter().enumerate() {
                 out.push_str(if index > 0 { ", " } else { "" });
-                plain(out, &item?, depth + 1)?;
+                plain(cx, out, &item?, depth + 1)?;
             }
             out.push(']');
         }
@@ -152,10 +165,10 @@ fn plain(out: &mut String, value: &Value<'_>, depth: u32) -> Result<()> {
             out.push('{');
             for (index, key) in map.keys().iter().enumerate() {
                 out.push_str(if index > 0 { ", " } else { "" });
-                plain(out, key, depth + 1)?;
+                plain(cx, out, key, depth + 1)?;
                 out.push_str(": ");
                 if let Some(item) = map.get(key) {
-                    plain(out, &item?, depth + 1)?;
+                    plain(cx, out, &item?, depth + 1)?;
                 }
             }
             out.push('}');

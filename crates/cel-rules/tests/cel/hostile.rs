@@ -47,6 +47,9 @@ fn deepest_expressions_run_on_a_small_stack() {
         assert!(evaluate(&nested).is_ok() || evaluate(&nested).unwrap_err().contains("recursion limit"));
         let parentheses = format!("{}true{}", "(".repeat(95), ")".repeat(95));
         assert_eq!(evaluate(&parentheses), Ok(true));
+        let rule =
+            object::json!({"type": "object", "x-kubernetes-validations": [{"rule": format!("{chain} > 0")}]});
+        assert_eq!(cel_rules::check_rules(&rule, &object::Path::root()), []);
     };
     // The threads of a server have stacks of two megabytes; leave half for who calls.
     std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
@@ -120,6 +123,18 @@ const TOKENS: &[&str] = &[
     "\"\"\"q\"\"\"",
     "\u{e9}",
 ];
+
+#[test]
+fn doubling_ends() {
+    let start = std::time::Instant::now();
+    let types = (0..70).fold("[1]".to_owned(), |text, n| format!("{text}.map(x{n}, {{x{n}: x{n}}})"));
+    assert!(evaluate(&format!("{types}.size() == 1")).is_err());
+    let values = (0..60).fold("[1]".to_owned(), |text, n| format!("{text}.map(x{n}, [x{n}, x{n}])"));
+    for whole in [format!("'%s'.format([{values}]) == ''"), format!("{values} == {values}")] {
+        assert!(evaluate(&whole).is_err(), "{whole}");
+    }
+    assert!(start.elapsed().as_secs() < 60, "exponential");
+}
 
 #[test]
 fn what_grows_is_paid_for() {

@@ -13,6 +13,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How deep the value of a variable nests at most.
+const MAX_DEPTH: usize = 100;
+
 /// What is known of a request.
 pub(super) struct Facts {
     pub user: UserInfo,
@@ -92,7 +95,11 @@ impl<'a> Context<'a> {
 
     fn evaluate(&self, variable: &'a Variable, budget: &mut Budget) -> Evaluated<'a> {
         let value = match &variable.expression.program {
-            Ok(program) => program.evaluate(self, budget),
+            // Variables are made of variables: without an end to it, a value could nest as deep as they are many.
+            Ok(program) => program.evaluate(self, budget).and_then(|value| {
+                let deep = value.is_deeper_than(MAX_DEPTH);
+                if deep { Err(EvalError::new("value is nested too deeply")) } else { Ok(value) }
+            }),
             Err(error) => Err(EvalError::new(error.as_str())),
         };
         value.map_err(|e| EvalError {

@@ -9,6 +9,8 @@ use object::{Value, json};
 
 /// How deep a made value may be.
 const MAX_DEPTH: usize = 64;
+/// How large: characters and parts.
+const MAX_SIZE: usize = 4 << 20;
 
 /// The object after a mutation; `None` when it is to stay as it is.
 pub(super) fn apply<'a>(
@@ -20,8 +22,9 @@ pub(super) fn apply<'a>(
     match mutation {
         Mutation::Apply(expression) => {
             let made = value(expression, context)?;
+            let mut config = to_json(&made, 0, &mut { MAX_SIZE })?;
+            // Only now is it known to be of a size to walk.
             check_names(&made, "Object", 0).map_err(|e| format!("type mismatch: {e}"))?;
-            let mut config = to_json(&made, 0)?;
             if !config.is_object() {
                 return Err("must evaluate to an Object".into());
             }
@@ -31,7 +34,7 @@ pub(super) fn apply<'a>(
             merged.map(Some).map_err(|e| format!("error applying patch: {}", e.message()))
         }
         Mutation::JsonPatch(expression) => {
-            let operations = to_json(&value(expression, context)?, 0)?;
+            let operations = to_json(&value(expression, context)?, 0, &mut { MAX_SIZE })?;
             match merge::json_patch(object, &operations) {
                 Ok(patched) => Ok(Some(patched)),
                 // A test that fails leaves the object as it is.
@@ -87,7 +90,10 @@ fn check_names(value: &Cel<'_>, expected: &str, depth: usize) -> Result<(), Stri
 }
 
 /// A value that an expression made, as JSON.
-fn to_json(value: &Cel<'_>, depth: usize) -> Result<Value, String> {
+fn to_json(value: &Cel<'_>, depth: usize, left: &mut usize) -> Result<Value, String> {
+    // One value may stand in many places of another.
+    let size = if let Cel::String(text) = value { text.len() } else { 1 };
+    *left = left.checked_sub(size).ok_or("the value is too large")?;
     if depth > MAX_DEPTH {
         return Err("the value is nested too deeply".into());
     }
@@ -98,17 +104,17 @@ fn to_json(value: &Cel<'_>, depth: usize) -> Result<Value, String> {
         Cel::Uint(n) => (*n).into(),
         Cel::Double(n) => json!(n),
         Cel::String(text) => text.as_str().into(),
-        Cel::Optional(Some(value)) => to_json(value, depth + 1)?,
+        Cel::Optional(Some(value)) => to_json(value, depth + 1, left)?,
         Cel::Object(map, _) => Value::Object((*map).clone()),
         Cel::List(list) => {
             let items = list.to_vec().map_err(|e| e.message)?;
-            items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<Vec<_>, _>>()?.into()
+            items.iter().map(|item| to_json(item, depth + 1, left)).collect::<Result<Vec<_>, _>>()?.into()
         }
         Cel::Map(map) => {
             let mut out = object::Map::new();
             for (key, value) in map.entries().map_err(|e| e.message)?.iter() {
                 let Key::String(key) = key else { return Err("keys must be strings".into()) };
-                out.insert(key.to_string(), to_json(value, depth + 1)?);
+                out.insert(key.to_string(), to_json(value, depth + 1, left)?);
             }
             out.into()
         }
@@ -116,7 +122,7 @@ fn to_json(value: &Cel<'_>, depth: usize) -> Result<Value, String> {
             let mut out = object::Map::new();
             for (field, value) in &made.fields {
                 if !matches!(value, Cel::Optional(None)) {
-                    out.insert(field.to_string(), to_json(value, depth + 1)?);
+                    out.insert(field.to_string(), to_json(value, depth + 1, left)?);
                 }
             }
             out.into()
