@@ -1,19 +1,21 @@
 //! `x-kubernetes-validations`: compiled once per schema, evaluated on every write.
 
 use crate::budget::{Budget, OBJECT_BUDGET, PER_CALL_LIMIT};
-use crate::declare::declare;
+use crate::declare::{declare, escape};
 use crate::environment::Environment;
 use crate::error::{EvalError, EvalErrorKind};
 use crate::program::Program;
 use crate::types::{Decl, Shape, Type};
 use crate::value::Value;
 use object::{FieldError, FieldErrorKind, Path, Value as Json};
-use schema::Schema;
 use schema::custom::{Place, each_rule};
+use schema::{NodeId, Schema};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Messages that expressions make are cut off here: longer ones are not taken.
 const MAX_MESSAGE: usize = 5 * 1024;
+const MAX_DEPTH: usize = 128;
 
 /// What a rule may name.
 type Variables<'a> = Vec<(&'static str, Value<'a>)>;
@@ -41,12 +43,8 @@ pub fn validate(
     old: Option<&Json>,
     warn: &mut dyn FnMut(String),
 ) -> Vec<FieldError> {
-    let mut run = Run { errors: Vec::new(), budget: OBJECT_BUDGET, stopped: false, warn };
-    let root = schema.id();
-    each_rule(schema, object, old, &mut |place| {
-        let is_root = place.schema.id() == root;
-        run.place(&place, is_root);
-    });
+    let mut run = Run { root: schema, errors: Vec::new(), budget: OBJECT_BUDGET, stopped: false, warn };
+    each_rule(schema, object, old, &mut |place| run.place(&place));
     run.errors
 }
 
@@ -85,7 +83,36 @@ pub(crate) fn compile(rule: &Json, decl: &Arc<Decl>) -> Result<Rule, String> {
     Ok(Rule { uses_old: program.uses("oldSelf"), program, message, optional_old })
 }
 
-struct Run<'w> {
+/// The declarations of all places of a schema, made once: a place shares its part of the whole.
+type Declarations = HashMap<NodeId, Arc<Decl>>;
+
+fn declarations(root: Schema<'_>) -> Declarations {
+    let mut all = HashMap::new();
+    if let Some(decl) = declare(&schema::custom::describe(root), true, "selfType") {
+        collect(root, &decl, &mut all, 0);
+    }
+    all
+}
+
+fn collect(schema: Schema<'_>, decl: &Arc<Decl>, all: &mut Declarations, depth: usize) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    all.insert(schema.id(), decl.clone());
+    if let Some((inner, element)) = schema.items().or(schema.map_value()).zip(decl.element()) {
+        collect(inner, element, all, depth + 1);
+    }
+    for (field, inner) in schema.fields() {
+        if &*field.name != "metadata"
+            && let Some(known) = escape(&field.name).and_then(|name| decl.field(&name))
+        {
+            collect(inner, &known.decl, all, depth + 1);
+        }
+    }
+}
+
+struct Run<'w, 's> {
+    root: Schema<'s>,
     errors: Vec<FieldError>,
     budget: u64,
     /// The budget ran out: nothing else is evaluated.
@@ -93,15 +120,16 @@ struct Run<'w> {
     warn: &'w mut dyn FnMut(String),
 }
 
-impl Run<'_> {
-    fn place(&mut self, place: &Place<'_>, is_root: bool) {
+impl Run<'_, '_> {
+    fn place(&mut self, place: &Place<'_>) {
         if self.stopped {
             return;
         }
         let made = place.rules.compiled.get_or_init(|| {
-            let described = schema::custom::describe(place.schema);
-            let root = is_root || described["x-kubernetes-embedded-resource"] == true;
-            let decl = declare(&described, root, "selfType");
+            let whole = schema::custom::whole(self.root);
+            let whole = whole.map(|slot| slot.get_or_init(|| Box::new(declarations(self.root))));
+            let known = whole.and_then(|all| all.downcast_ref::<Declarations>());
+            let decl = known.and_then(|all| all.get(&place.schema.id())).cloned();
             let rules = place.rules.list.as_array().into_iter().flatten();
             let missing = || Err("failed to convert to declType for CEL validation rules".to_owned());
             let rules =

@@ -37,7 +37,7 @@ pub use format::unrecognized_formats;
 pub use lists::validate as validate_lists;
 pub use prune::prune;
 pub use regex::{go_regex, go_regex_error};
-pub use rules::{Place, describe, each_rule};
+pub use rules::{Place, describe, each_rule, whole};
 pub use validate::{validate_schema, validate_status};
 
 use crate::{NodeId, Schema};

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 pub(crate) struct Custom {
     /// One per node.
     pub checks: Vec<Check>,
+    /// Room for what whoever evaluates rules makes of the whole schema.
+    pub whole: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// The JSON types a place takes, as a set.

@@ -4,6 +4,8 @@ use super::At;
 use super::constraints::{More, Rules, TypeSet};
 use crate::{ListType, Schema, Shape};
 use object::{Map, Path, Value, json};
+use std::any::Any;
+use std::sync::OnceLock;
 
 /// A value with rules.
 #[derive(Clone, Debug)]
@@ -92,6 +94,11 @@ fn walk<'a>(at: At<'a>, here: Found<'a>, found: &mut dyn FnMut(Place<'a>)) {
         }
         _ => {}
     }
+}
+
+/// Room for what whoever evaluates rules makes of the whole schema; `None` for built-in types.
+pub fn whole(schema: Schema<'_>) -> Option<&OnceLock<Box<dyn Any + Send + Sync>>> {
+    schema.types().custom.as_ref().map(|custom| &custom.whole)
 }
 
 /// What the schema says that expressions are typed and priced by, as an `openAPIV3Schema` again.
