@@ -9,7 +9,7 @@ use access::tokens::{TokenIssuer, TokenVerifier};
 use access::user::{GROUP_MASTERS, USER_APISERVER};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
-use controllers::{Controllers, Which};
+use controllers::{Controllers, SigningCa, Which};
 use http_server::{Limits, Server, Tls};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -156,13 +156,19 @@ impl ControlPlane {
     }
 
     /// Starts its controllers.
-    pub fn control(&self, which: Which) -> controllers::Handle {
+    ///
+    /// # Errors
+    /// When its keys cannot be read.
+    pub fn control(&self, which: Which) -> Result<controllers::Handle, Error> {
+        let authority = &self.identity.authority;
         let options = controllers::Options {
             which,
-            root_ca: Some(self.identity.authority.certificate_pem()),
+            root_ca: Some(authority.certificate_pem()),
+            signing_ca: Some(SigningCa { certificate: authority.certificate_pem(), key: authority.key_pem() }),
+            token_issuer: Some(Arc::new(TokenIssuer::new(ISSUER, self.identity.token_key()?))),
             ..controllers::Options::default()
         };
-        Controllers::start(self.client("kube-controller-manager"), options)
+        Ok(Controllers::start(self.client("kube-controller-manager"), options))
     }
 
     /// An administrator's way in.

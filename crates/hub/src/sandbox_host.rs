@@ -43,7 +43,7 @@ impl SandboxHost {
             kubelet: Some(kubelet.clone()),
         })
         .await?;
-        let controllers = plane.control(Which::All);
+        let controllers = plane.control(Which::All)?;
         let sandbox =
             sandbox.start(plane.client("joey-sandbox")).await.map_err(|e| Error(format!("sandbox: {e}")))?;
         Ok(Self { plane, kubelet, controllers, sandbox })

@@ -89,7 +89,7 @@ impl Tenant {
         })
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;
-        let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?);
+        let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?)?;
         let api = plane.api().clone();
         let syncer = Syncer::start(syncer::Options {
             cluster,

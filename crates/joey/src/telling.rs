@@ -1,7 +1,21 @@
 //! How joey speaks to people: steps as they are done, and one clear message for what went wrong.
 
+use std::fmt::Arguments;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
+
+/// Says a line to whoever still listens: a closed output is no reason to fail.
+pub(crate) fn line(text: Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// As `println!`, but never fails.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::telling::line(format_args!($($text)*)) };
+}
+pub(crate) use say;
 
 /// Prints an error and gives the exit code for it.
 pub(crate) fn failed(error: &hub::Error) -> ExitCode {
@@ -18,7 +32,7 @@ impl Steps {
     }
 
     pub fn done(&mut self, what: &str) {
-        println!("{:>6} ms  {what}", self.0.elapsed().as_millis());
+        say!("{:>6} ms  {what}", self.0.elapsed().as_millis());
         self.0 = Instant::now();
     }
 }

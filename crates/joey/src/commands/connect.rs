@@ -1,5 +1,6 @@
 //! `joey connect` and `joey disconnect`: contexts in the kubeconfig, and the way back.
 
+use crate::telling::say;
 use super::host::{Host, HostArgs};
 use clap::Args;
 use hub::{Error, kubeconfig};
@@ -48,7 +49,7 @@ impl Connect {
         kubeconfig::set_host(&mut config, &context, &host.context);
         config["current-context"] = context.clone().into();
         kubeconfig::write(&host.file, &config)?;
-        println!(
+        say!(
             "switched to context {context} in {}; `joey disconnect` goes back to {}",
             host.file.display(),
             host.context
@@ -107,7 +108,7 @@ impl Disconnect {
         };
         config["current-context"] = host.clone().into();
         kubeconfig::write(&file, &config)?;
-        println!("switched to context {host}");
+        say!("switched to context {host}");
         Ok(())
     }
 }

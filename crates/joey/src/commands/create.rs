@@ -1,5 +1,6 @@
 //! `joey create`: a VirtualCluster object, made.
 
+use crate::telling::say;
 use super::host::HostArgs;
 use crate::telling::Steps;
 use clap::Args;
@@ -63,7 +64,7 @@ impl Create {
             let ready = super::wait::ready(&host.client, &namespace, &name, within, &mut progress).await?;
             steps.done(&format!("ready on {}", ready["status"]["address"].as_str().unwrap_or("?")));
         }
-        println!("connect to it: joey connect {name}");
+        say!("connect to it: joey connect {name}");
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! `joey delete`.
 
+use crate::telling::say;
 use super::create::MADE_FOR;
 use super::host::{Host, HostArgs};
 use clap::Args;
@@ -45,7 +46,7 @@ impl Delete {
             let outcome = host.client.delete(&namespaces, "", &namespace, &DeleteOptions::default()).await;
             outcome.map_err(|e| host.explain(&e))?;
         }
-        println!("virtual cluster {} deleted", self.name);
+        say!("virtual cluster {} deleted", self.name);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `joey describe`.
 
+use crate::telling::say;
 use super::host::HostArgs;
 use super::list::pods;
 use clap::Args;
@@ -37,9 +38,9 @@ impl Describe {
             ("Age", object::time::age(meta::creation_timestamp(&cluster), object::time::now())),
         ];
         for (name, value) in rows {
-            println!("{:<14}{value}", format!("{name}:"));
+            say!("{:<14}{value}", format!("{name}:"));
         }
-        println!("Spec:");
+        say!("Spec:");
         print_fields(&cluster["spec"], 2);
         Ok(())
     }
@@ -48,10 +49,10 @@ impl Describe {
 fn print_fields(value: &Value, indent: usize) {
     for (key, value) in value.as_object().into_iter().flatten() {
         if value.is_object() {
-            println!("{:indent$}{key}:", "");
+            say!("{:indent$}{key}:", "");
             print_fields(value, indent + 2);
         } else {
-            println!("{:indent$}{key}: {value}", "");
+            say!("{:indent$}{key}: {value}", "");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `joey list`.
 
+use crate::telling::say;
 use super::host::{Host, HostArgs};
 use super::output::{self, Format};
 use clap::Args;
@@ -27,7 +28,7 @@ impl List {
             return Ok(());
         }
         if clusters.is_empty() {
-            println!("no virtual clusters on {}: make one with joey create NAME", host.server);
+            say!("no virtual clusters on {}: make one with joey create NAME", host.server);
             return Ok(());
         }
         let wide = self.output == Some(Format::Wide);

@@ -13,6 +13,7 @@ mod serve;
 mod up;
 mod wait;
 
+use crate::telling::say;
 use clap::Subcommand;
 use hub::Error;
 
@@ -56,7 +57,7 @@ impl Command {
             Self::Operator(operate) => operate.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Version => {
-                println!("joey {} (Kubernetes v1.36.2)", env!("CARGO_PKG_VERSION"));
+                say!("joey {} (Kubernetes v1.36.2)", env!("CARGO_PKG_VERSION"));
                 Ok(())
             }
             Self::Completion(completion) => {

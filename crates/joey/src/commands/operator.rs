@@ -1,5 +1,6 @@
 //! `joey operator`: the virtual clusters of any host, from outside of it.
 
+use crate::telling::say;
 use clap::Args;
 use hostclient::RemoteKubelet;
 use hub::{Error, Operator, Place};
@@ -43,7 +44,7 @@ impl Operate {
         };
         let kubelet = Arc::new(RemoteKubelet::new(connection.kube));
         let operator = Operator::start(host, place, kubelet).await?;
-        println!("following the VirtualClusters of {}", connection.server);
+        say!("following the VirtualClusters of {}", connection.server);
         super::interrupted().await;
         operator.stop().await;
         Ok(())

@@ -1,5 +1,6 @@
 //! Tables and other forms that objects are printed in.
 
+use crate::telling::say;
 use clap::ValueEnum;
 use hub::Error;
 use object::{Value, json, meta};
@@ -19,10 +20,10 @@ pub(crate) fn objects(objects: &[Value], format: Option<Format>) -> Result<bool,
         None | Some(Format::Wide) => return Ok(false),
         Some(Format::Name) => {
             for object in objects {
-                println!("virtualcluster.joey.dev/{}", meta::name(object));
+                say!("virtualcluster.joey.dev/{}", meta::name(object));
             }
         }
-        Some(Format::Json) => println!("{:#}", as_list(objects)),
+        Some(Format::Json) => say!("{:#}", as_list(objects)),
         Some(Format::Yaml) => {
             print!("{}", serde_saphyr::to_string(&as_list(objects)).map_err(|e| Error(e.to_string()))?)
         }
@@ -41,7 +42,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
         .collect();
     let line = |cells: Vec<&str>| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
-        println!("{}", padded.join("   ").trim_end());
+        say!("{}", padded.join("   ").trim_end());
     };
     line(headings.to_vec());
     rows.iter().for_each(|r| line(r.iter().map(String::as_str).collect()));

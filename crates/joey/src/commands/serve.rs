@@ -1,5 +1,6 @@
 //! `joey serve`: one stand-alone control plane.
 
+use crate::telling::say;
 use access::static_tokens::StaticTokens;
 use clap::Args;
 use controllers::Which;
@@ -60,7 +61,7 @@ impl Serve {
             kubelet: sandbox.as_ref().map(Sandbox::kubelet),
         })
         .await?;
-        let controllers = plane.control(which);
+        let controllers = plane.control(which)?;
         let nodes = match sandbox {
             Some(sandbox) => {
                 let started = sandbox.start(plane.client("joey-sandbox")).await;
@@ -83,8 +84,8 @@ impl Serve {
         let access = plane.admin("joey", &format!("https://{}", plane.address()))?;
         let file = self.kubeconfig_out.clone().unwrap_or_else(|| self.data_dir.join("kubeconfig"));
         kubeconfig::write(&file, &access.to_config())?;
-        println!("serving on https://{}", plane.address());
-        println!("kubectl --kubeconfig {} get namespaces", file.display());
+        say!("serving on https://{}", plane.address());
+        say!("kubectl --kubeconfig {} get namespaces", file.display());
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! `joey up`: a host, a virtual cluster in it, and the way in, from nothing.
 
+use crate::telling::say;
 use crate::telling::Steps;
 use clap::Args;
 use client::Client;
@@ -62,9 +63,9 @@ impl Up {
         let file = self.kubeconfig.unwrap_or_else(|| folder.join("kubeconfig"));
         write_contexts(&file, &sandbox.plane, &client).await?;
         steps.done(&format!("contexts joey-host and joey-demo in {}", file.display()));
-        println!("{}", hints(&file));
+        say!("{}", hints(&file));
         super::interrupted().await;
-        println!("stopping; the data stays in {}", folder.display());
+        say!("stopping; the data stays in {}", folder.display());
         operator.stop().await;
         drop(host);
         sandbox.stop().await;
