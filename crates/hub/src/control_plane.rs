@@ -164,7 +164,10 @@ impl ControlPlane {
         let options = controllers::Options {
             which,
             root_ca: Some(authority.certificate_pem()),
-            signing_ca: Some(SigningCa { certificate: authority.certificate_pem(), key: authority.key_pem() }),
+            signing_ca: Some(SigningCa {
+                certificate: authority.certificate_pem(),
+                key: authority.key_pem(),
+            }),
             token_issuer: Some(Arc::new(TokenIssuer::new(ISSUER, self.identity.token_key()?))),
             ..controllers::Options::default()
         };

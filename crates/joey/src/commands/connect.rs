@@ -1,7 +1,7 @@
 //! `joey connect` and `joey disconnect`: contexts in the kubeconfig, and the way back.
 
-use crate::telling::say;
 use super::host::{Host, HostArgs};
+use crate::telling::say;
 use clap::Args;
 use hub::{Error, kubeconfig};
 use object::{GroupVersionResource, Value, meta};

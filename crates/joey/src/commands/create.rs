@@ -1,8 +1,8 @@
 //! `joey create`: a VirtualCluster object, made.
 
-use crate::telling::say;
 use super::host::HostArgs;
 use crate::telling::Steps;
+use crate::telling::say;
 use clap::Args;
 use deploy::gvr;
 use hub::Error;

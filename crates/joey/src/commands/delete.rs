@@ -1,8 +1,8 @@
 //! `joey delete`.
 
-use crate::telling::say;
 use super::create::MADE_FOR;
 use super::host::{Host, HostArgs};
+use crate::telling::say;
 use clap::Args;
 use client::{DeleteOptions, FrameType, ListOptions, WatchOptions};
 use deploy::gvr;

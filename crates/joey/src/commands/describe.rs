@@ -1,8 +1,8 @@
 //! `joey describe`.
 
-use crate::telling::say;
 use super::host::HostArgs;
 use super::list::pods;
+use crate::telling::say;
 use clap::Args;
 use hub::Error;
 use object::{Value, meta};

@@ -1,8 +1,8 @@
 //! `joey list`.
 
-use crate::telling::say;
 use super::host::{Host, HostArgs};
 use super::output::{self, Format};
+use crate::telling::say;
 use clap::Args;
 use client::ListOptions;
 use hub::Error;

@@ -1,7 +1,7 @@
 //! `joey up`: a host, a virtual cluster in it, and the way in, from nothing.
 
-use crate::telling::say;
 use crate::telling::Steps;
+use crate::telling::say;
 use clap::Args;
 use client::Client;
 use deploy::gvr;
