@@ -5,6 +5,10 @@ use serde_json::json;
 async fn a_quota_tells_what_is_used() {
     let cluster = Cluster::start().await;
     let (quotas, config_maps) = (resource("", "v1", "resourcequotas"), resource("", "v1", "configmaps"));
+    // What is there before the quota is counted when it comes; what comes later is charged by admission.
+    let certificates =
+        |cache: &client::Cache| cache.entry(&config_maps, "default", "kube-root-ca.crt").is_some();
+    cluster.until("the certificates are there", certificates).await;
     let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "default"},
         "spec": {"hard": {"configmaps": "10", "pods": "5", "count/configmaps": "10"}}});
     cluster.create(&quotas, quota).await;
