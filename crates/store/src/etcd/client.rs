@@ -20,8 +20,8 @@ use tonic_prost::ProstCodec;
 
 /// How long a request may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a read is tried when a member is gone, each time at another one perhaps.
-const ATTEMPTS: usize = 3;
+/// How often a read is tried when a member is gone. The balancer picks at random, so that a few tries may all meet the same one.
+const ATTEMPTS: usize = 12;
 
 /// Connections to the members of one etcd.
 pub(super) struct Client {
