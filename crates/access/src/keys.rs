@@ -1,6 +1,6 @@
 //! Key pairs: made, read from and written as PEM, used to sign certificates and tokens.
 
-use crate::der;
+use crate::{der, rsa_keys};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
@@ -28,7 +28,7 @@ pub(crate) fn error(text: impl Into<String>) -> CryptoError {
     CryptoError(text.into())
 }
 
-/// A private key: ECDSA P-256 (what we make) or RSA (what others may bring).
+/// A private key: ECDSA P-256 (for certificates) or RSA (for tokens); others may bring either for both.
 pub struct PrivateKey {
     pkcs8: Vec<u8>,
     pair: Pair,
@@ -51,6 +51,11 @@ impl PrivateKey {
     pub fn generate() -> Result<Self, CryptoError> {
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
         Self::from_pkcs8(made.map_err(|_| error("no randomness to make a key"))?.as_ref().to_vec())
+    }
+
+    /// A new RSA key of 2048 bits, as Kubernetes' own tools make for service accounts. Slow: see [`rsa_keys`].
+    pub fn generate_rsa() -> Result<Self, CryptoError> {
+        Self::from_pkcs8(rsa_keys::generate()?)
     }
 
     /// Reads the first private key of a PEM text: PKCS#8, SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE KEY`).
@@ -340,6 +345,17 @@ mod tests {
         assert!(!key.public_key().verifies("RS256", b"text", &signature));
         assert!(!key.public_key().verifies("none", b"text", b""));
         assert!(!other.public_key().verifies("ES256", b"text", &signature));
+    }
+
+    #[test]
+    fn rsa_keys_are_made() {
+        let key = PrivateKey::generate_rsa().unwrap();
+        assert_eq!(key.token_algorithm(), "RS256");
+        let signature = key.sign_token(b"text").unwrap();
+        assert_eq!(signature.len(), 256);
+        assert!(key.public_key().verifies("RS256", b"text", &signature));
+        assert!(!key.public_key().verifies("RS256", b"other", &signature));
+        assert_eq!(PrivateKey::from_pem(&key.to_pem()).unwrap().public_key(), key.public_key());
     }
 
     #[test]

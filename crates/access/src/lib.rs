@@ -17,6 +17,7 @@ pub mod keys;
 pub mod node_authorizer;
 pub mod oidc;
 pub mod rbac;
+mod rsa_keys;
 pub mod static_tokens;
 pub mod tokens;
 pub mod user;

@@ -15,7 +15,7 @@ pub(crate) fn authenticator(config: &crate::Config) -> TokenAuthenticator {
     TokenAuthenticator {
         static_tokens: config.static_tokens.clone(),
         service_accounts: config.verifier.clone(),
-        bootstrap_tokens: true,
+        bootstrap_tokens: config.access.bootstrap_tokens,
         oidc: Vec::new(),
     }
 }
@@ -61,6 +61,8 @@ pub(crate) async fn token_user(
     now: jiff::Timestamp,
 ) -> Result<std::result::Result<Authenticated, Vec<String>>> {
     let mut known: HashMap<String, Option<Value>> = HashMap::new();
+    learn_own_key(api);
+    let tokens = api.authenticator.load_full();
     let mut outcome = Err(Vec::new());
     for _ in 0..ROUNDS {
         let mut missing = Vec::new();
@@ -72,7 +74,7 @@ pub(crate) async fn token_user(
                 None
             })
         };
-        outcome = api.authenticator.authenticate(token, audiences, &mut lookup, now.as_second());
+        outcome = tokens.authenticate(token, audiences, &mut lookup, now.as_second());
         if missing.is_empty() {
             break;
         }
@@ -82,6 +84,18 @@ pub(crate) async fn token_user(
         }
     }
     Ok(outcome)
+}
+
+/// The key that signs tokens may have been made after the server was opened.
+fn learn_own_key(api: &Api) {
+    let Some(issuer) = api.config.issuer.ready() else { return };
+    if !api.authenticator.load().service_accounts.keys.contains(issuer.public_key()) {
+        api.authenticator.rcu(|tokens| {
+            let mut tokens = TokenAuthenticator::clone(tokens);
+            tokens.service_accounts.keys.insert(0, issuer.public_key().clone());
+            tokens
+        });
+    }
 }
 
 fn key(resource: &str, namespace: &str, name: &str) -> String {

@@ -46,11 +46,11 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
             call.api.metrics.text(),
         )),
         "/openid/v1/jwks" => {
-            let keys = tokens::jwks(&call.api.config.verifier.keys);
+            let keys = tokens::jwks(&token_keys(call).await?);
             published(call, "application/jwk-set+json", keys.to_string())
         }
         "/.well-known/openid-configuration" => {
-            published(call, "application/json", openid_configuration(call).to_string())
+            published(call, "application/json", openid_configuration(call).await?.to_string())
         }
         _ => document(call).await,
     }
@@ -68,11 +68,22 @@ fn published(call: &Call, media: &str, text: String) -> Result<Answer> {
     Ok(answer)
 }
 
-fn openid_configuration(call: &Call) -> object::Value {
-    let verifier = &call.api.config.verifier;
-    let issuer = verifier.issuers.first().map_or("", String::as_str);
-    let address = call.api.config.advertise;
-    tokens::openid_configuration(issuer, &format!("https://{address}/openid/v1/jwks"), &verifier.keys)
+async fn openid_configuration(call: &Call) -> Result<object::Value> {
+    let config = &call.api.config;
+    let jwks_uri = match config.access.jwks_uri.as_str() {
+        "" => format!("https://{}/openid/v1/jwks", config.advertise),
+        elsewhere => elsewhere.to_owned(),
+    };
+    Ok(tokens::openid_configuration(config.issuer.url(), &jwks_uri, &token_keys(call).await?))
+}
+
+/// The keys that verify tokens, the one that signs them first.
+async fn token_keys(call: &Call) -> Result<Vec<access::PublicKey>> {
+    let config = &call.api.config;
+    let issuer = config.issuer.get().await.map_err(|e| ApiError::Internal(e.0))?;
+    let mut keys = vec![issuer.public_key().clone()];
+    keys.extend(config.verifier.keys.iter().filter(|key| *key != issuer.public_key()).cloned());
+    Ok(keys)
 }
 
 async fn document(call: &Call) -> Result<Answer> {

@@ -5,6 +5,7 @@
 //! [`InProcess`] lets controllers and the syncer speak to it as clients, through the same pipeline.
 
 mod access_control;
+mod access_options;
 mod addresses;
 mod admission;
 mod api_services;
@@ -40,6 +41,7 @@ mod validate;
 mod verbs;
 mod yaml;
 
+pub use access_options::{AccessOptions, AuthorizationMode, OidcProvider, TrustedProxies};
 pub use addresses::{Assigned, Cidr, LocalAddresses, ServiceAddresses};
 pub use in_process::InProcess;
 pub use metrics::Metrics;
@@ -47,7 +49,7 @@ pub use outbound::{Destination, Outbound};
 pub use serve::Peer;
 
 use access::impersonation::LastModes;
-use access::tokens::{TokenIssuer, TokenVerifier};
+use access::tokens::{PendingIssuer, TokenVerifier};
 use call::Target;
 use followed::Followed;
 use object::{ApiError, Result, Value};
@@ -57,11 +59,13 @@ use store::{Entry, Store};
 /// What an API server is told when it is opened.
 pub struct Config {
     /// Signs service-account tokens.
-    pub issuer: TokenIssuer,
-    /// Verifies them.
+    pub issuer: PendingIssuer,
+    /// Verifies them; the issuer's own key need not be among its keys.
     pub verifier: TokenVerifier,
     /// `--token-auth-file`: token to user.
     pub static_tokens: access::static_tokens::StaticTokens,
+    /// Who may come in, and how.
+    pub access: AccessOptions,
     /// PEM of the CA that signed this cluster's serving and client certificates (`kube-root-ca.crt`).
     pub ca_pem: String,
     /// Where `service/kubernetes` points: the address and port clients in the cluster reach this server at.
@@ -86,7 +90,7 @@ pub struct Api {
     documents: documents::Cache,
     impersonation: LastModes,
     metrics: Metrics,
-    authenticator: access::authenticator::TokenAuthenticator,
+    authenticator: arc_swap::ArcSwap<access::authenticator::TokenAuthenticator>,
     this: std::sync::Weak<Api>,
 }
 
@@ -122,7 +126,7 @@ impl Api {
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
             metrics: Metrics::default(),
-            authenticator: authenticate::authenticator(&config),
+            authenticator: arc_swap::ArcSwap::from_pointee(authenticate::authenticator(&config)),
             store,
             config,
             this: this.clone(),

@@ -3,36 +3,45 @@
 use crate::driver::Shell;
 use crate::plan::{Action, Controller, Key, Plan};
 use crate::resources::{SECRETS, SERVICE_ACCOUNTS};
-use access::tokens::{ObjectRef, TokenIssuer};
+use access::tokens::{ObjectRef, PendingIssuer, TokenIssuer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{Cache, Change, Entry, ListOptions};
 use futures::future::BoxFuture;
 use object::{GroupVersionResource, Result, meta};
 use serde_json::Value;
-use std::sync::Arc;
 
 const NAME: &str = "kubernetes.io/service-account.name";
 const UID: &str = "kubernetes.io/service-account.uid";
 
 pub(crate) struct TokensController {
-    issuer: Arc<TokenIssuer>,
+    issuer: PendingIssuer,
     root_ca: Option<String>,
 }
 
 impl TokensController {
-    pub(crate) fn new(issuer: Arc<TokenIssuer>, root_ca: Option<String>) -> Self {
+    pub(crate) fn new(issuer: PendingIssuer, root_ca: Option<String>) -> Self {
         Self { issuer, root_ca }
     }
 
-    fn fill(&self, secret: &Value, account: &Entry) -> std::result::Result<Option<Action>, String> {
+    async fn issue(&self, secret: &Value, account: &Entry) -> std::result::Result<Option<Action>, String> {
+        let issuer = self.issuer.get().await.map_err(|error| error.to_string())?;
+        self.fill(&issuer, secret, account)
+    }
+
+    fn fill(
+        &self,
+        issuer: &TokenIssuer,
+        secret: &Value,
+        account: &Entry,
+    ) -> std::result::Result<Option<Action>, String> {
         let mut next = secret.clone();
         let data = &secret["data"];
         let mut wanted = vec![("namespace", account.namespace.to_string())];
         wanted.extend(self.root_ca.clone().map(|pem| ("ca.crt", pem)));
         if data["token"].as_str().unwrap_or("").is_empty() {
             let of = ObjectRef { name: account.name.to_string(), uid: account.uid.to_string() };
-            let token = self.issuer.issue_legacy(&account.namespace, &of, meta::name(secret));
+            let token = issuer.issue_legacy(&account.namespace, &of, meta::name(secret));
             wanted.push(("token", token.map_err(|error| error.to_string())?));
         }
         for (key, text) in wanted {
@@ -84,7 +93,7 @@ impl Controller for TokensController {
                 let account = shell.cache.entry(&SERVICE_ACCOUNTS, meta::namespace(secret), name);
                 let uid = meta::annotation(secret, UID);
                 match account.filter(|account| uid.is_none_or(|uid| uid.is_empty() || *account.uid == *uid)) {
-                    Some(account) => match self.fill(secret, &account) {
+                    Some(account) => match self.issue(secret, &account).await {
                         Ok(action) => plan.actions.extend(action),
                         Err(error) => plan.error = Some(error),
                     },
@@ -106,22 +115,22 @@ mod tests {
 
     #[test]
     fn a_secret_is_filled_once() {
-        let controller = TokensController::new(
-            Arc::new(TokenIssuer::new("i", PrivateKey::generate().unwrap())),
-            Some("CA".into()),
-        );
+        let issuer = TokenIssuer::new("i", PrivateKey::generate().unwrap());
+        let again = TokenIssuer::new("i", PrivateKey::generate().unwrap());
+        let controller = TokensController::new(again.into(), Some("CA".into()));
         let cache = snapshot(vec![
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "s", "namespace": "a"}}),
         ]);
         let account = cache.entry(&SERVICE_ACCOUNTS, "a", "s").unwrap();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t", "namespace": "a", "annotations": {NAME: "s"}}});
-        let Some(Action { verb: Verb::Update(filled, _), .. }) = controller.fill(&secret, &account).unwrap()
+        let Some(Action { verb: Verb::Update(filled, _), .. }) =
+            controller.fill(&issuer, &secret, &account).unwrap()
         else {
             panic!()
         };
         assert_eq!(filled["data"]["ca.crt"], STANDARD.encode("CA"));
         assert_eq!(meta::annotation(&filled, UID), Some("uid-s"));
         assert!(filled["data"]["token"].as_str().unwrap().len() > 40);
-        assert!(controller.fill(&filled, &account).unwrap().is_none());
+        assert!(controller.fill(&issuer, &filled, &account).unwrap().is_none());
     }
 }

@@ -3,9 +3,8 @@
 use crate::driver::{Clock, Driver};
 use crate::plan::Controller;
 use crate::service_account_tokens::TokensController;
-use access::tokens::TokenIssuer;
+use access::tokens::PendingIssuer;
 use client::{Cache, Client};
-use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Which controllers run.
@@ -63,7 +62,7 @@ pub struct Options {
     /// Signs certificate requests: the CA's certificate and private key (PEM); without it none is signed.
     pub signing_ca: Option<SigningCa>,
     /// Signs the tokens that are kept in secrets; without it none is made.
-    pub token_issuer: Option<Arc<TokenIssuer>>,
+    pub token_issuer: Option<PendingIssuer>,
 }
 
 /// A certificate authority.
@@ -232,7 +231,7 @@ mod tests {
     #[test]
     fn every_controller_has_a_name_in_the_list() {
         let key = access::keys::PrivateKey::generate().unwrap();
-        let token_issuer = Some(Arc::new(TokenIssuer::new("i", key)));
+        let token_issuer = Some(access::tokens::TokenIssuer::new("i", key).into());
         let signing_ca = Some(SigningCa { certificate: String::new(), key: String::new() });
         let options =
             Options { root_ca: Some(String::new()), signing_ca, token_issuer, ..Options::default() };

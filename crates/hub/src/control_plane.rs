@@ -3,9 +3,10 @@
 use crate::Error;
 use crate::identity::Identity;
 use crate::kubeconfig::Access;
+use crate::token_keys::TokenKeys;
 use access::UserInfo;
 use access::static_tokens::StaticTokens;
-use access::tokens::{TokenIssuer, TokenVerifier};
+use access::tokens::TokenVerifier;
 use access::user::{GROUP_MASTERS, USER_APISERVER};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
@@ -50,6 +51,7 @@ pub struct ControlPlaneOptions {
 pub struct ControlPlane {
     api: Arc<Api>,
     identity: Identity,
+    tokens: TokenKeys,
     address: SocketAddr,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -77,26 +79,26 @@ impl ControlPlane {
         };
         let (addresses, service_ip) =
             options.addresses.unwrap_or_else(|| (local(), IpAddr::V4(options.service_cidr.nth(1))));
-        let issuer = TokenIssuer::new(ISSUER, identity.token_key()?);
-        let public_key = issuer.public_key().clone();
+        let tokens = TokenKeys::of(&options.folder, ISSUER)?;
         let config = Config {
-            issuer,
+            issuer: tokens.issuer.clone(),
             verifier: TokenVerifier {
                 issuers: vec![ISSUER.into()],
-                keys: vec![public_key],
+                keys: tokens.former.clone(),
                 api_audiences: vec![ISSUER.into()],
             },
             static_tokens: options.static_tokens,
+            access: Default::default(),
             ca_pem: identity.authority.certificate_pem(),
             advertise: options.advertise.unwrap_or(address),
             addresses,
             kubernetes_service_ip: service_ip,
             kubelet: options.kubelet,
         };
-        let api = Api::open(store, config).await.map_err(|e| Error(format!("cannot start: {e}")))?;
+        let api = Api::open(store, config).await.map_err(|e| Error::start(&folder, &e))?;
         api.set_outbound(Arc::new(outbound::Https));
         let plane =
-            Self { api, identity, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+            Self { api, identity, tokens, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
         plane.listen(options.listener, options.hosts, service_ip)?;
         plane.tasks.spawn(maintain(plane.api.store().clone(), plane.shutdown.clone()));
         Ok(plane)
@@ -168,7 +170,7 @@ impl ControlPlane {
                 certificate: authority.certificate_pem(),
                 key: authority.key_pem(),
             }),
-            token_issuer: Some(Arc::new(TokenIssuer::new(ISSUER, self.identity.token_key()?))),
+            token_issuer: Some(self.tokens.issuer.clone()),
             ..controllers::Options::default()
         };
         Ok(Controllers::start(self.client("kube-controller-manager"), options))

@@ -1,8 +1,8 @@
-//! A control plane's keys, made once and kept in its folder: its CA and the key that signs service-account tokens.
+//! A control plane's CA, made once and kept in its folder, and what it signs.
 
 use crate::Error;
 use access::certificates::{Subject, SubjectAltNames};
-use access::{CertificateAuthority, CryptoError, PrivateKey};
+use access::{CertificateAuthority, CryptoError};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,12 +11,10 @@ use std::path::Path;
 /// How long the certificates in kubeconfigs are good for.
 const CLIENT_SECONDS: i64 = 365 * 24 * 3600;
 
-/// CA and token key of one control plane.
+/// The CA of one control plane.
 pub struct Identity {
     /// Signs serving and client certificates.
     pub authority: CertificateAuthority,
-    /// PEM of the key that signs service-account tokens.
-    token_key: String,
 }
 
 /// A certificate and its key as PEM.
@@ -34,31 +32,18 @@ impl Identity {
     /// When the files cannot be read or written, or do not hold what they should.
     pub fn load_or_create(folder: &Path) -> Result<Self, Error> {
         let crypto = |e: CryptoError| Error(format!("keys in {}: {}", folder.display(), e.0));
-        let (certificate, key, token) =
-            (folder.join("ca.crt"), folder.join("ca.key"), folder.join("service-account.key"));
-        if let (Some(certificate), Some(key), Some(token)) = (read(&certificate)?, read(&key)?, read(&token)?)
-        {
+        let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
+        if let (Some(certificate), Some(key)) = (read(&certificate)?, read(&key)?) {
             return Ok(Self {
                 authority: CertificateAuthority::from_pem(&certificate, &key).map_err(crypto)?,
-                token_key: token,
             });
         }
         let authority =
             CertificateAuthority::generate("joey-ca", object::time::now().as_second()).map_err(crypto)?;
-        let token_key = PrivateKey::generate().map_err(crypto)?.to_pem();
-        write_private(&token, &token_key)?;
         write_private(&key, &authority.key_pem())?;
         // Last: with it, the set is complete.
         write_private(&certificate, &authority.certificate_pem())?;
-        Ok(Self { authority, token_key })
-    }
-
-    /// The key that signs service-account tokens.
-    ///
-    /// # Errors
-    /// When the file does not hold one.
-    pub fn token_key(&self) -> Result<PrivateKey, Error> {
-        PrivateKey::from_pem(&self.token_key).map_err(|e| Error(format!("service-account.key: {}", e.0)))
+        Ok(Self { authority })
     }
 
     /// A serving certificate for these host names and addresses.
@@ -88,7 +73,7 @@ impl Identity {
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),

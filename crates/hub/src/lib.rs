@@ -3,16 +3,20 @@
 
 mod control_plane;
 mod error;
+mod folder;
 mod host_addresses;
 mod identity;
 pub mod kubeconfig;
 mod operator;
 mod sandbox_host;
 mod tenant;
+mod token_keys;
 
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use error::Error;
+pub use folder::FolderLock;
 pub use identity::{Credentials, Identity};
 pub use operator::Operator;
 pub use sandbox_host::SandboxHost;
+pub use token_keys::TokenKeys;
 pub use tenant::{Place, Tenant, bind};

@@ -20,6 +20,8 @@ pub struct TokenRequest {
     object: Value,
     audiences: Vec<String>,
     seconds: i64,
+    /// May a token of a pod live for a year, when it is one of those that are asked for again anyway?
+    pub extend: bool,
     /// A warning for the client, when what it asked for was cut down.
     pub warning: Option<String>,
 }
@@ -86,7 +88,7 @@ impl TokenRequest {
         spec.insert("expirationSeconds".into(), seconds.into());
         spec.entry("boundObjectRef").or_insert(Value::Null);
         let audiences = super::jwt::audiences(&json!({"aud": spec["audiences"]}));
-        Ok(Self { object, audiences, seconds, warning })
+        Ok(Self { object, audiences, seconds, extend: true, warning })
     }
 
     /// The object the token is to be bound to, to be looked up and given to [`grant`](Self::grant).
@@ -133,7 +135,7 @@ impl TokenRequest {
             bind(&mut claims, wanted, object, node)?;
         }
         let for_api = claims.audiences.iter().all(|audience| api_audiences.contains(audience));
-        if claims.pod.is_some() && self.seconds == WARN_ONLY_SECONDS && for_api {
+        if self.extend && claims.pod.is_some() && self.seconds == WARN_ONLY_SECONDS && for_api {
             claims.warn_after = Some(now + self.seconds);
             claims.expires_at = now + EXTENDED_SECONDS;
         }

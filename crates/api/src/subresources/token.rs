@@ -6,9 +6,6 @@ use crate::{codec, failure, stored};
 use access::tokens::{BoundObject, TokenRequest};
 use object::{ApiError, GroupResource, Result, Value, meta};
 
-/// Tokens live a year at most, whatever is asked for.
-const MAX_SECONDS: i64 = 365 * 24 * 3600;
-
 pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     let account = get(call, target.key()).await?.ok_or_else(|| target.not_found())?;
@@ -17,8 +14,10 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     crate::managed::on_token(call, target, &mut asked);
     let config = &call.api.config;
     let audiences = &config.verifier.api_audiences;
-    let request =
-        TokenRequest::read(body, meta::namespace(&account), meta::name(&account), audiences, MAX_SECONDS)?;
+    let limit = config.access.max_token_seconds;
+    let mut request =
+        TokenRequest::read(body, meta::namespace(&account), meta::name(&account), audiences, limit)?;
+    request.extend = config.access.extend_tokens;
     if let Some(warning) = &request.warning {
         call.warn(warning.clone());
     }
@@ -35,8 +34,10 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
         _ => None,
     };
     let bound = bound.as_ref().map(|(wanted, object)| (*wanted, object));
+    let issuer = config.issuer.get().await;
+    let issuer = issuer.map_err(|e| ApiError::Internal(format!("failed to generate token: {e}")))?;
     let mut granted =
-        request.grant(&config.issuer, audiences, &account, bound, node.as_ref(), call.now.as_second())?;
+        request.grant(&issuer, audiences, &account, bound, node.as_ref(), call.now.as_second())?;
     if let Some(managed) = asked["metadata"].get("managedFields") {
         meta::set(&mut granted, "managedFields", managed.clone());
     }

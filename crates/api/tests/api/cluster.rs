@@ -38,7 +38,8 @@ impl Cluster {
         let cidr = Cidr::parse("10.96.0.0/16").expect("a range");
         let public = key.public_key().clone();
         let config = Config {
-            issuer: tokens::TokenIssuer::new(issuer.clone(), key),
+            issuer: tokens::TokenIssuer::new(issuer.clone(), key).into(),
+            access: Default::default(),
             verifier: tokens::TokenVerifier {
                 issuers: vec![issuer.clone()],
                 keys: vec![public],

@@ -44,7 +44,8 @@ impl World {
         let sandbox = Sandbox::new(options);
         let kubelet = sandbox.kubelet();
         let config = Config {
-            issuer,
+            issuer: issuer.into(),
+            access: Default::default(),
             verifier: TokenVerifier {
                 issuers: vec!["https://issuer".into()],
                 keys,
