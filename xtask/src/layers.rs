@@ -25,7 +25,7 @@ pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
     ("semantics", &["api"]),
     (
         "edges",
-        &["outbound", "http-server", "hostclient", "outbound", "controllers", "syncer", "sandbox", "deploy"],
+        &["outbound", "http-server", "hostclient", "outbound", "controllers", "syncer", "sandbox", "deploy", "dns"],
     ),
     ("wiring", &["hub"]),
     ("top", &["joey"]),
