@@ -288,11 +288,15 @@ impl PublicKey {
         match (&self.material, algorithm) {
             (Material::P256(point), "ES256") => ec(&s::ECDSA_P256_SHA256_FIXED, point),
             (Material::P384(point), "ES384") => ec(&s::ECDSA_P384_SHA384_FIXED, point),
-            (Material::Rsa { n, e }, "RS256" | "RS384" | "RS512") => {
+            (Material::Rsa { n, e }, _) => {
                 let parameters = match algorithm {
                     "RS256" => &s::RSA_PKCS1_2048_8192_SHA256,
                     "RS384" => &s::RSA_PKCS1_2048_8192_SHA384,
-                    _ => &s::RSA_PKCS1_2048_8192_SHA512,
+                    "RS512" => &s::RSA_PKCS1_2048_8192_SHA512,
+                    "PS256" => &s::RSA_PSS_2048_8192_SHA256,
+                    "PS384" => &s::RSA_PSS_2048_8192_SHA384,
+                    "PS512" => &s::RSA_PSS_2048_8192_SHA512,
+                    _ => return false,
                 };
                 s::RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
             }

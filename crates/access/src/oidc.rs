@@ -145,6 +145,13 @@ impl OidcConfig {
     }
 }
 
+/// The issuer and the key that a token names; nothing of it is verified.
+pub fn names_of(token: &str) -> Option<(String, String)> {
+    let jwt = Jwt::parse(token)?;
+    let key = jwt.header["kid"].as_str().unwrap_or("").to_owned();
+    Some((jwt.claims["iss"].as_str()?.to_owned(), key))
+}
+
 /// The keys of a JWKS document; keys of a kind we do not verify with are passed over.
 pub fn keys_of(jwks: &Value) -> Vec<PublicKey> {
     let keys = jwks["keys"].as_array().into_iter().flatten();

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::followed::State;
 use crate::pipeline::Write;
-use crate::{Api, failure, stored};
+use crate::{Api, AuthorizationMode, failure, stored};
 use access::attributes::Attributes;
 
 use access::node_authorizer::NodeObjects;
@@ -59,13 +59,15 @@ impl State for Rules {
 
 /// Whether `attributes` are allowed.
 pub(crate) async fn decide(api: &Api, attributes: &Attributes) -> Result<Decision> {
-    let Some(node) = node_name(&attributes.user) else {
-        return Ok(api.access.read().await?.state.decide(attributes));
+    let modes = api.config.access.authorization.as_slice();
+    let node = node_name(&attributes.user).filter(|_| modes.contains(&AuthorizationMode::Node));
+    let Some(node) = node else {
+        return Ok(api.access.read().await?.state.decide(modes, attributes));
     };
     // Nodes may read what the pods on them use; what that is, is found out by asking.
     let mut objects = NodeSnapshot { pods: pods_on(api, node).await?, ..NodeSnapshot::default() };
     loop {
-        let decision = access::authorize(attributes, &api.access.read().await?.state.index, Some(&objects));
+        let decision = api.access.read().await?.state.decide_with(modes, attributes, Some(&objects));
         let missing = std::mem::take(&mut *objects.missing.lock());
         if missing.is_empty() {
             return Ok(decision);
@@ -118,8 +120,33 @@ impl NodeObjects for NodeSnapshot {
 }
 
 impl Rules {
-    fn decide(&self, attributes: &Attributes) -> Decision {
-        access::authorize(attributes, &self.index, None)
+    fn decide(&self, modes: &[AuthorizationMode], attributes: &Attributes) -> Decision {
+        self.decide_with(modes, attributes, None)
+    }
+
+    /// Authorizers only ever allow, so that their order decides no more than whose reason is told.
+    fn decide_with(
+        &self,
+        modes: &[AuthorizationMode],
+        attributes: &Attributes,
+        nodes: Option<&dyn NodeObjects>,
+    ) -> Decision {
+        if modes.contains(&AuthorizationMode::AlwaysAllow) {
+            return Decision::Allow(String::new());
+        }
+        let decision = if modes.contains(&AuthorizationMode::Rbac) {
+            access::authorize(attributes, &self.index, nodes)
+        } else {
+            access::authorize(attributes, &RbacIndex::default(), nodes)
+        };
+        match decision {
+            Decision::NoOpinion(reason) if modes.contains(&AuthorizationMode::AlwaysDeny) => {
+                let reasons = [reason.as_str(), "Everything is forbidden."];
+                let reasons: Vec<&str> = reasons.into_iter().filter(|r| !r.is_empty()).collect();
+                Decision::NoOpinion(reasons.join("\n"))
+            }
+            decision => decision,
+        }
     }
 }
 
@@ -139,7 +166,9 @@ pub(crate) async fn check_escalation(write: &Write<'_>, object: &Value) -> Resul
         object,
         old: write.old,
     };
-    write.check(&rules.state.index, &|attributes| rules.state.decide(attributes))
+    write.check(&rules.state.index, &|attributes| {
+        rules.state.decide(&call.api.config.access.authorization, attributes)
+    })
 }
 
 /// Refuses a request that its user may not make.
@@ -186,7 +215,8 @@ pub(crate) async fn impersonated(api: &Api, call: &Call) -> Result<UserInfo> {
     let headers = call.headers.iter().filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?)));
     let Some(wanted) = impersonation::wanted_user(headers)? else { return Ok(call.user.clone()) };
     let rules = api.access.read().await?;
-    let authorize = |attributes: &Attributes| rules.state.decide(attributes);
+    let authorize =
+        |attributes: &Attributes| rules.state.decide(&api.config.access.authorization, attributes);
     let (user, _) = impersonation::impersonate(&wanted, &attributes(call), &api.impersonation, &authorize)?;
     Ok(user)
 }

@@ -13,6 +13,7 @@ mod authenticate;
 mod bootstrap;
 mod call;
 mod codec;
+mod conversion;
 mod definitions;
 mod documents;
 mod expressions;
@@ -24,6 +25,7 @@ mod keys;
 mod managed;
 mod metrics;
 mod negotiate;
+mod oidc;
 mod outbound;
 mod pipeline;
 mod query;
@@ -50,11 +52,10 @@ pub use serve::Peer;
 
 use access::impersonation::LastModes;
 use access::tokens::{PendingIssuer, TokenVerifier};
-use call::Target;
 use followed::Followed;
-use object::{ApiError, Result, Value};
+use object::{ApiError, Result};
 use std::sync::{Arc, OnceLock};
-use store::{Entry, Store};
+use store::Store;
 
 /// What an API server is told when it is opened.
 pub struct Config {
@@ -89,6 +90,7 @@ pub struct Api {
     outbound: OnceLock<Arc<dyn Outbound>>,
     documents: documents::Cache,
     impersonation: LastModes,
+    oidc: oidc::Asked,
     metrics: Metrics,
     authenticator: arc_swap::ArcSwap<access::authenticator::TokenAuthenticator>,
     this: std::sync::Weak<Api>,
@@ -125,6 +127,7 @@ impl Api {
             outbound: OnceLock::new(),
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
+            oidc: oidc::Asked::new(config.access.oidc.len()),
             metrics: Metrics::default(),
             authenticator: arc_swap::ArcSwap::from_pointee(authenticate::authenticator(&config)),
             store,
@@ -153,41 +156,6 @@ impl Api {
     /// The CA that clients of this cluster trust, as PEM.
     pub fn ca_pem(&self) -> &str {
         &self.config.ca_pem
-    }
-
-    /// A stored object in the version `target` asks for.
-    pub(crate) fn read(&self, target: &Target, entry: &Entry) -> Result<Value> {
-        let object = stored::decode(entry)
-            .ok_or_else(|| ApiError::Internal(format!("{} cannot be decoded", entry.key)))?;
-        self.present(target, object)
-    }
-
-    /// An object of the storage version, as `target`'s version shows it.
-    pub(crate) fn present(&self, target: &Target, mut object: Value) -> Result<Value> {
-        let converted = codec::convert(&mut object, &target.resource.gvk())?;
-        if target.resource.custom {
-            if converted {
-                schema::custom::prune(target.resource.schema.get(), &mut object);
-            }
-            codec::default_custom(&target.resource, &mut object);
-        }
-        Ok(object)
-    }
-
-    /// An object of `target`'s version in the version it is kept in.
-    pub(crate) fn to_storage(&self, target: &Target, mut object: Value) -> Result<Value> {
-        let resource = &target.resource;
-        if resource.storage_version == resource.gvr.group_version() {
-            codec::convert(&mut object, &resource.gvk())?;
-            return Ok(object);
-        }
-        codec::convert(&mut object, &resource.storage_version.kind(&resource.kind))?;
-        // What the kept version does not know is lost, as the definition has it.
-        let kept = target.version(&resource.storage_version.to_string());
-        if let Some(kept) = kept.filter(|kept| kept.custom) {
-            schema::custom::prune(kept.schema.get(), &mut object);
-        }
-        Ok(object)
     }
 
     pub(crate) fn is_internal(&self, call: &call::Call) -> bool {

@@ -24,6 +24,10 @@ pub struct Peer {
     pub user: Option<UserInfo>,
     /// The DER of the client certificate, verified by the TLS layer against this cluster's CA.
     pub certificate: Option<Arc<[u8]>>,
+    /// DER of the certificates that the client sent along to lead from its own to an authority.
+    pub intermediates: Arc<[Box<[u8]>]>,
+    /// Where it connects from.
+    pub address: Option<std::net::IpAddr>,
 }
 
 impl Api {
@@ -49,6 +53,7 @@ impl Api {
             user: UserInfo::anonymous(),
             now: object::time::now(),
             warnings: Arc::new(Mutex::new(Vec::new())),
+            conversions: Default::default(),
         };
         let warnings = call.warnings.clone();
         let (began, about) = (Instant::now(), About::of(&call));

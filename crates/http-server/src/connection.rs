@@ -182,10 +182,12 @@ impl Shared {
     }
 
     async fn respond(&self, mut request: Request<Incoming>, client: &Client) -> Result<Response<Body>, Gone> {
-        let certificate = match &client.shown {
-            Shown::Nothing => None,
-            Shown::Verified(certificate) => Some(certificate.clone()),
-            Shown::Refused(_) if request.headers().contains_key(header::AUTHORIZATION) => None,
+        let (certificate, intermediates) = match &client.shown {
+            Shown::Nothing => (None, Arc::default()),
+            Shown::Verified(certificate, rest) => (Some(certificate.clone()), rest.clone()),
+            Shown::Refused(_) if request.headers().contains_key(header::AUTHORIZATION) => {
+                (None, Arc::default())
+            }
             Shown::Refused(why) => {
                 tracing::info!(address = %client.address, %why, "client certificate refused");
                 return Ok(status(&ApiError::Unauthorized));
@@ -202,7 +204,7 @@ impl Shared {
         if let Some(upgrade) = upgrade {
             request.extensions_mut().insert(upgrade);
         }
-        let peer = Peer { certificate, address: client.address };
+        let peer = Peer { certificate, intermediates, address: client.address };
         let path = request.uri().path().to_owned();
         let handled = AssertUnwindSafe(self.handler.handle(request, peer)).catch_unwind().await;
         drop(whole.permit);

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub struct Peer {
     /// DER of the client's certificate; its chain was verified against the listener's client CA.
     pub certificate: Option<Arc<[u8]>>,
+    /// DER of the certificates that lead from it to an authority.
+    pub intermediates: Arc<[Box<[u8]>]>,
     /// Where it connects from.
     pub address: SocketAddr,
 }

@@ -34,7 +34,8 @@ pub struct Tls {
 /// What a client's certificate turned out to be.
 pub(crate) enum Shown {
     Nothing,
-    Verified(Arc<[u8]>),
+    /// The client's own certificate, and those it sent along.
+    Verified(Arc<[u8]>, Arc<[Box<[u8]>]>),
     Refused(String),
 }
 
@@ -79,7 +80,10 @@ impl Tls {
             return Shown::Nothing;
         };
         match verifier.verify_client_cert(certificate, rest, UnixTime::now()) {
-            Ok(_) => Shown::Verified(certificate.as_ref().into()),
+            Ok(_) => {
+                let rest = rest.iter().map(|der| Box::from(der.as_ref())).collect();
+                Shown::Verified(certificate.as_ref().into(), rest)
+            }
             Err(error) => Shown::Refused(error.to_string()),
         }
     }

@@ -3,10 +3,10 @@
 use crate::Error;
 use crate::identity::Identity;
 use crate::kubeconfig::Access;
-use crate::token_keys::TokenKeys;
+use crate::security::Security;
 use access::UserInfo;
 use access::static_tokens::StaticTokens;
-use access::tokens::TokenVerifier;
+use access::tokens::PendingIssuer;
 use access::user::{GROUP_MASTERS, USER_APISERVER};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
@@ -21,9 +21,6 @@ use store::embedded::{self, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// The issuer and audience of service-account tokens, as in most clusters.
-const ISSUER: &str = "https://kubernetes.default.svc";
 
 /// What a control plane is made of.
 pub struct ControlPlaneOptions {
@@ -41,6 +38,8 @@ pub struct ControlPlaneOptions {
     pub addresses: Option<(Arc<dyn ServiceAddresses>, IpAddr)>,
     /// Static tokens.
     pub static_tokens: StaticTokens,
+    /// Who else may come in.
+    pub security: Security,
     /// Where pods run.
     pub kubelet: Option<Arc<dyn node::Kubelet>>,
     /// Bytes of data kept in memory; `None` for as few as a virtual cluster among many should use.
@@ -51,7 +50,7 @@ pub struct ControlPlaneOptions {
 pub struct ControlPlane {
     api: Arc<Api>,
     identity: Identity,
-    tokens: TokenKeys,
+    issuer: PendingIssuer,
     address: SocketAddr,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -62,7 +61,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the folder, its keys or its data cannot be used.
-    pub async fn start(options: ControlPlaneOptions) -> Result<Self, Error> {
+    pub async fn start(mut options: ControlPlaneOptions) -> Result<Self, Error> {
         let identity = Identity::load_or_create(&options.folder)?;
         let folder = options.folder.join("store");
         let opened = tokio::task::spawn_blocking({
@@ -79,16 +78,13 @@ impl ControlPlane {
         };
         let (addresses, service_ip) =
             options.addresses.unwrap_or_else(|| (local(), IpAddr::V4(options.service_cidr.nth(1))));
-        let tokens = TokenKeys::of(&options.folder, ISSUER)?;
+        let (issuer, verifier) = options.security.tokens(&options.folder)?;
+        let authorities = options.security.authorities(&identity.authority)?;
         let config = Config {
-            issuer: tokens.issuer.clone(),
-            verifier: TokenVerifier {
-                issuers: vec![ISSUER.into()],
-                keys: tokens.former.clone(),
-                api_audiences: vec![ISSUER.into()],
-            },
+            issuer: issuer.clone(),
+            verifier,
             static_tokens: options.static_tokens,
-            access: Default::default(),
+            access: options.security.access,
             ca_pem: identity.authority.certificate_pem(),
             advertise: options.advertise.unwrap_or(address),
             addresses,
@@ -98,13 +94,19 @@ impl ControlPlane {
         let api = Api::open(store, config).await.map_err(|e| Error::start(&folder, &e))?;
         api.set_outbound(Arc::new(outbound::Https));
         let plane =
-            Self { api, identity, tokens, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
-        plane.listen(options.listener, options.hosts, service_ip)?;
+            Self { api, identity, issuer, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+        plane.listen(options.listener, options.hosts, service_ip, &authorities)?;
         plane.tasks.spawn(maintain(plane.api.store().clone(), plane.shutdown.clone()));
         Ok(plane)
     }
 
-    fn listen(&self, listener: TcpListener, hosts: Vec<String>, service_ip: IpAddr) -> Result<(), Error> {
+    fn listen(
+        &self,
+        listener: TcpListener,
+        hosts: Vec<String>,
+        service_ip: IpAddr,
+        authorities: &str,
+    ) -> Result<(), Error> {
         let mut names: Vec<String> = [
             "localhost",
             "kubernetes",
@@ -119,12 +121,14 @@ impl ControlPlane {
         names.extend([self.address.ip().to_string(), service_ip.to_string()]);
         names.extend(hosts);
         let serving = self.identity.serving(&names)?;
-        let ca = self.identity.authority.certificate_pem();
-        let tls = Tls::from_pem(serving.certificate.as_bytes(), serving.key.as_bytes(), Some(ca.as_bytes()));
+        let (certificate, key) = (serving.certificate.as_bytes(), serving.key.as_bytes());
+        let tls = Tls::from_pem(certificate, key, Some(authorities.as_bytes()));
         let api = self.api.clone();
         let handler = move |request, peer: http_server::Peer| {
             let api = api.clone();
-            async move { api.serve(request, Peer { user: None, certificate: peer.certificate }).await }
+            let http_server::Peer { certificate, intermediates, address } = peer;
+            let peer = Peer { user: None, certificate, intermediates, address: Some(address.ip()) };
+            async move { api.serve(request, peer).await }
         };
         let server = Server {
             listener,
@@ -170,7 +174,7 @@ impl ControlPlane {
                 certificate: authority.certificate_pem(),
                 key: authority.key_pem(),
             }),
-            token_issuer: Some(self.tokens.issuer.clone()),
+            token_issuer: Some(self.issuer.clone()),
             ..controllers::Options::default()
         };
         Ok(Controllers::start(self.client("kube-controller-manager"), options))

@@ -39,6 +39,7 @@ impl SandboxHost {
             service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
             addresses: None,
             static_tokens: Default::default(),
+            security: Default::default(),
             cache_bytes: None,
             kubelet: Some(kubelet.clone()),
         })

@@ -1,6 +1,7 @@
 //! One virtual cluster on a host: its control plane, controllers and syncer, and the host objects that lead to it.
 
 use crate::host_addresses::HostAddresses;
+use crate::name_server::NameServer;
 use crate::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
 use api::Cidr;
 use client::{Client, Patch};
@@ -25,6 +26,8 @@ pub struct Place {
     pub listen: IpAddr,
     /// What clients outside of the host use instead of the listening address.
     pub advertise: Option<IpAddr>,
+    /// Who knows the names that are no virtual cluster's; `None`: nobody.
+    pub names: Option<Arc<dns::Forwarder>>,
 }
 
 /// A running virtual cluster. Dropping it stops it.
@@ -58,7 +61,11 @@ impl Tenant {
         let listener = bind(place.listen, &folder).await?;
         let listening = listener.local_addr().map_err(|e| Error(e.to_string()))?;
         let address = SocketAddr::new(place.advertise.unwrap_or(listening.ip()), listening.port());
-        let service_ip = lead_to(host.client(), owner, address).await.map_err(|e| refused(owner, &e))?;
+        let (service_ip, name_server) = tokio::join!(
+            lead_to(host.client(), owner, address),
+            NameServer::prepare(host.client(), owner, place, &folder)
+        );
+        let (service_ip, name_server) = (service_ip.map_err(|e| refused(owner, &e))?, name_server?);
         let cluster = Cluster {
             name: name.to_owned(),
             host_namespace: namespace.to_owned(),
@@ -67,7 +74,7 @@ impl Tenant {
                 host_namespaces: spec.host_namespaces,
                 privileged: spec.privileged,
             },
-            dns: None,
+            dns: Some(name_server.address),
             domain: "cluster.local".into(),
         };
         let addresses = Arc::new(HostAddresses { host: host.clone(), cluster: cluster.clone() });
@@ -84,11 +91,13 @@ impl Tenant {
             service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
             addresses: Some((addresses, service_ip)),
             static_tokens: Default::default(),
+            security: Default::default(),
             cache_bytes: None,
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host.clone(), kubelet.clone()))),
         })
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;
+        name_server.serve(&plane, &cluster, place.names.clone()).await?;
         let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?)?;
         let api = plane.api().clone();
         let syncer = Syncer::start(syncer::Options {
@@ -147,8 +156,13 @@ fn claim_folder(folder: &Path, uid: &str) -> Result<(), Error> {
 /// # Errors
 /// When no port is free or the folder cannot be written.
 pub async fn bind(address: IpAddr, folder: &Path) -> Result<TcpListener, Error> {
+    bind_again(address, folder, PORT_FILE).await
+}
+
+/// As [`bind`], with the port kept in a file of this name.
+pub(crate) async fn bind_again(address: IpAddr, folder: &Path, port_file: &str) -> Result<TcpListener, Error> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
-    let file = folder.join(PORT_FILE);
+    let file = folder.join(port_file);
     let last = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u16>().ok()).unwrap_or(0);
     let listener = match TcpListener::bind((address, last)).await {
         Ok(listener) => listener,
@@ -172,11 +186,9 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
     let service = ensure(client, &SERVICES, deploy::api_service(owner)).await?;
     // Kubernetes refuses loopback endpoints, and no pod could use one: then only the Service's address is there.
     if !address.ip().is_loopback() {
-        ensure_endpoints(client, owner, address).await?;
-    } else if meta::annotation(&service, SIMULATED_ROUTE) != Some(&address.to_string()) {
-        let route = json!({"metadata": {"annotations": {SIMULATED_ROUTE: address.to_string()}}});
-        let (namespace, name) = (meta::namespace(&service), meta::name(&service));
-        client.patch(&SERVICES, namespace, name, "", &Patch::Merge(route)).await?;
+        ensure_endpoints(client, deploy::api_endpoints(owner, address)).await?;
+    } else {
+        route(client, &service, address).await?;
     }
     let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
     ip.ok_or_else(|| ApiError::Internal(format!("host service {} has no address", meta::name(&service))))
@@ -185,9 +197,19 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
 /// Annotation of the Service by which simulated pods find the way to a loopback address.
 const SIMULATED_ROUTE: &str = "sandbox.joey.dev/address";
 
-async fn ensure_endpoints(client: &Client, owner: &Value, address: SocketAddr) -> Result<(), ApiError> {
+/// Tells simulated pods where a service on a loopback address is.
+pub(crate) async fn route(client: &Client, service: &Value, address: SocketAddr) -> Result<(), ApiError> {
+    if meta::annotation(service, SIMULATED_ROUTE) == Some(&address.to_string()) {
+        return Ok(());
+    }
+    let route = json!({"metadata": {"annotations": {SIMULATED_ROUTE: address.to_string()}}});
+    let (namespace, name) = (meta::namespace(service), meta::name(service));
+    client.patch(&SERVICES, namespace, name, "", &Patch::Merge(route)).await.map(drop)
+}
+
+/// Makes a slice, or makes it lead where `wanted` does.
+pub(crate) async fn ensure_endpoints(client: &Client, wanted: Value) -> Result<(), ApiError> {
     let slices = GroupVersionResource::new("discovery.k8s.io", "v1", "endpointslices");
-    let wanted = deploy::api_endpoints(owner, address);
     let mut held = ensure(client, &slices, wanted.clone()).await?;
     if held["endpoints"] != wanted["endpoints"] || held["ports"] != wanted["ports"] {
         held["endpoints"] = wanted["endpoints"].clone();
@@ -198,22 +220,28 @@ async fn ensure_endpoints(client: &Client, owner: &Value, address: SocketAddr) -
 }
 
 /// Makes an object, or takes the one that is there if it belongs to the same owner.
-async fn ensure(client: &Client, gvr: &GroupVersionResource, wanted: Value) -> Result<Value, ApiError> {
+pub(crate) async fn ensure(client: &Client, gvr: &GroupVersionResource, wanted: Value) -> Result<Value, ApiError> {
     match client.create(gvr, &wanted).await {
         Ok(made) => Ok(made),
         Err(ApiError::AlreadyExists { .. }) => {
             let held = client.get(gvr, meta::namespace(&wanted), meta::name(&wanted)).await?;
-            let owner = &wanted["metadata"]["ownerReferences"][0]["uid"];
-            if meta::owner_references(&held).iter().any(|r| &r["uid"] == owner) {
-                return Ok(held);
-            }
-            Err(ApiError::Conflict {
-                resource: gvr.group_resource(),
-                name: meta::name(&wanted).to_owned(),
-                reason: "it belongs to somebody else".into(),
-            })
+            let owner = wanted["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap_or_default();
+            if belongs_to(&held, owner) { Ok(held) } else { Err(somebody_elses(gvr, meta::name(&wanted))) }
         }
         Err(error) => Err(error),
+    }
+}
+
+fn belongs_to(held: &Value, owner: &str) -> bool {
+    meta::owner_references(held).iter().any(|r| r["uid"] == owner)
+}
+
+fn somebody_elses(gvr: &GroupVersionResource, name: &str) -> ApiError {
+    ApiError::Conflict {
+        resource: gvr.group_resource(),
+        name: name.to_owned(),
+        reason: "it belongs to somebody else: rename or delete it, or give the virtual cluster another name or namespace"
+            .into(),
     }
 }
 
@@ -226,8 +254,13 @@ async fn publish_kubeconfig(
 ) -> Result<(), Error> {
     let name = deploy::kubeconfig_secret_name(meta::name(owner));
     let held = client.find(&SECRETS, meta::namespace(owner), &name).await.map_err(|e| refused(owner, &e))?;
-    if held.is_some_and(|h| meta::annotation(&h, ADDRESS) == Some(&address.to_string())) {
-        return Ok(());
+    if let Some(held) = held {
+        if !belongs_to(&held, meta::uid(owner)) {
+            return Err(refused(owner, &somebody_elses(&SECRETS, &name)));
+        }
+        if meta::annotation(&held, ADDRESS) == Some(&address.to_string()) {
+            return Ok(());
+        }
     }
     let access = plane.admin(&format!("joey-{}", meta::name(owner)), &format!("https://{address}"))?;
     let text = kubeconfig::to_text(&access.to_config())?;
@@ -245,8 +278,10 @@ const ADDRESS: &str = "joey.dev/address";
 
 /// What a VirtualCluster's status says.
 pub(crate) fn status(owner: &Value, phase: &str, message: &str, address: Option<SocketAddr>) -> Value {
-    let mut status =
-        json!({"phase": phase, "observedGeneration": meta::generation(owner), "version": "v1.36.2"});
+    let mut status = json!({
+        "phase": phase, "observedGeneration": meta::generation(owner), "version": "v1.36.2",
+        "conditions": [ready_condition(owner, phase, message)],
+    });
     if !message.is_empty() {
         status["message"] = message.into();
     }
@@ -255,4 +290,18 @@ pub(crate) fn status(owner: &Value, phase: &str, message: &str, address: Option<
         status["kubeconfigSecret"] = deploy::kubeconfig_secret_name(meta::name(owner)).into();
     }
     status
+}
+
+/// The condition that `kubectl wait --for=condition=Ready` looks for.
+fn ready_condition(owner: &Value, phase: &str, message: &str) -> Value {
+    let status = if phase == "Ready" { "True" } else { "False" };
+    let held = owner["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Ready");
+    let since = match held {
+        Some(held) if held["status"] == status => held["lastTransitionTime"].clone(),
+        _ => object::time::format(object::time::now()).into(),
+    };
+    json!({
+        "type": "Ready", "status": status, "reason": phase, "message": message, "lastTransitionTime": since,
+        "observedGeneration": meta::generation(owner),
+    })
 }

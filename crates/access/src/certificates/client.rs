@@ -37,10 +37,16 @@ pub fn verify_client_certificate(
 }
 
 /// The user a certificate names: `CN`, groups from `O`, uid from Kubernetes' own attribute. `Ok(None)` when it has no
-/// common name. Does not verify the certificate.
-pub fn user_from_certificate(certificate: &[u8]) -> Result<Option<UserInfo>, CryptoError> {
+/// common name. Does not verify the certificate, except that it must be in force at `now`, if given: connections may
+/// live longer than it.
+pub fn user_from_certificate(certificate: &[u8], now: Option<i64>) -> Result<Option<UserInfo>, CryptoError> {
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|e| error(format!("bad certificate: {e}")))?;
+    let validity = parsed.validity();
+    let in_force = |now| validity.not_before.timestamp() <= now && now <= validity.not_after.timestamp();
+    if now.is_some_and(|now| !in_force(now)) {
+        return Err(error("x509: certificate has expired or is not yet valid"));
+    }
     let subject = parsed.subject();
     let text = |value: &x509_parser::x509::AttributeTypeAndValue<'_>| value.as_str().unwrap_or("").to_owned();
     let username = subject.iter_common_name().last().map(text).unwrap_or_default();
@@ -94,15 +100,16 @@ mod tests {
     fn client_certificates_name_users() {
         let ca = CertificateAuthority::generate("joey", NOW).unwrap();
         let issued = ca.issue_client(&jane(), DAY, NOW).unwrap();
-        let user = user_from_certificate(&issued.certificate).unwrap().unwrap();
+        let user = user_from_certificate(&issued.certificate, Some(NOW)).unwrap().unwrap();
+        assert!(user_from_certificate(&issued.certificate, Some(NOW + 2 * DAY)).is_err());
         assert_eq!((user.username.as_str(), user.uid.as_str()), ("jane", "u-1"));
         assert_eq!(user.groups, ["dev", "ops"]);
         assert!(user.extra_value(EXTRA_CREDENTIAL_ID).unwrap().starts_with("X509SHA256="));
         let nameless = ca
             .issue_client(&Subject { organizations: vec!["x".into()], ..Subject::default() }, DAY, NOW)
             .unwrap();
-        assert_eq!(user_from_certificate(&nameless.certificate).unwrap(), None);
-        assert!(user_from_certificate(b"nonsense").is_err());
+        assert_eq!(user_from_certificate(&nameless.certificate, None).unwrap(), None);
+        assert!(user_from_certificate(b"nonsense", None).is_err());
     }
 
     #[test]

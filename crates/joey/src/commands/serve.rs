@@ -1,7 +1,9 @@
 //! `joey serve`: one stand-alone control plane.
 
+mod authentication;
+mod files;
+
 use crate::telling::say;
-use access::static_tokens::StaticTokens;
 use clap::Args;
 use controllers::Which;
 use hub::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
@@ -27,15 +29,14 @@ pub(crate) struct Serve {
     /// Which controllers to run: all, none, or a list of names.
     #[arg(long, value_name = "LIST", default_value = "all")]
     controllers: String,
-    /// File of static tokens: lines of token,user,uid,"group,group".
-    #[arg(long, value_name = "FILE")]
-    token_auth_file: Option<PathBuf>,
     /// Simulate this many nodes, with a scheduler, that run pods.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     sandbox_nodes: u16,
     /// Addresses of services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
     service_cidr: String,
+    #[command(flatten)]
+    authentication: authentication::Authentication,
 }
 
 impl Serve {
@@ -43,7 +44,8 @@ impl Serve {
         let service_cidr = api::Cidr::parse(&self.service_cidr).ok_or_else(|| {
             Error(format!("--service-cidr {}: give an IPv4 range such as 10.96.0.0/16", self.service_cidr))
         })?;
-        let static_tokens = self.static_tokens()?;
+        let static_tokens = self.authentication.static_tokens()?;
+        let security = self.authentication.security()?;
         let which = Which::parse(&self.controllers).map_err(|e| Error(format!("--controllers: {e}")))?;
         let listener = bind(self.listen).await?;
         let sandbox = (self.sandbox_nodes > 0).then(|| {
@@ -57,6 +59,7 @@ impl Serve {
             service_cidr,
             addresses: None,
             static_tokens,
+            security,
             cache_bytes: Some(CACHE_BYTES),
             kubelet: sandbox.as_ref().map(Sandbox::kubelet),
         })
@@ -87,13 +90,6 @@ impl Serve {
         say!("serving on https://{}", plane.address());
         say!("kubectl --kubeconfig {} get namespaces", file.display());
         Ok(())
-    }
-
-    fn static_tokens(&self) -> Result<StaticTokens, Error> {
-        let Some(path) = &self.token_auth_file else { return Ok(StaticTokens::default()) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
-        StaticTokens::parse(&text, &path.display().to_string()).map_err(Error)
     }
 }
 

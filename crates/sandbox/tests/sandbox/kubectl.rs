@@ -47,7 +47,7 @@ impl Served {
         let api = world.api.clone();
         let handler = move |request, peer: http_server::Peer| {
             let api = api.clone();
-            async move { api.serve(request, api::Peer { user: None, certificate: peer.certificate }).await }
+            async move { api.serve(request, api::Peer { certificate: peer.certificate, ..Default::default() }).await }
         };
         let server =
             Server { listener, tls: Some(tls), handler: Arc::new(handler), limits: Limits::default() };
