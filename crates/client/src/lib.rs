@@ -13,7 +13,7 @@ mod path;
 mod transport;
 mod watch;
 
-pub use cache::{Cache, Change, Entry, Keep, Owner, Reflectors, Store};
+pub use cache::{Cache, Change, Entry, Keep, Owner, Reflectors, Scope, Store};
 pub use client::{Client, List};
 pub use options::{DeleteOptions, ListOptions, Patch, Propagation, WatchOptions};
 pub use transport::{Body, BodyStream, Transport, TransportError};

@@ -3,7 +3,7 @@
 use object::{Value, json, meta};
 use std::net::SocketAddr;
 
-fn metadata(owner: &Value, name: &str) -> Value {
+pub(crate) fn metadata(owner: &Value, name: &str) -> Value {
     json!({
         "name": name, "namespace": meta::namespace(owner),
         "labels": {"joey.dev/cluster": meta::name(owner), "app.kubernetes.io/managed-by": "joey"},

@@ -4,7 +4,7 @@
 use api::{Assigned, ServiceAddresses};
 use client::DeleteOptions;
 use futures::future::BoxFuture;
-use object::{ApiError, Result, Value, meta};
+use object::{ApiError, Result, Value, json, meta};
 use std::sync::Arc;
 use syncer::Host;
 use syncer::resources::SERVICES;
@@ -19,6 +19,13 @@ pub(crate) struct HostAddresses {
 impl HostAddresses {
     async fn assign_from_host(&self, service: &mut Value, old: Option<&Value>) -> Result<Assigned> {
         if service["spec"]["type"] == "ExternalName" {
+            return Ok(Assigned::default());
+        }
+        if let Some(address) = self.cluster.dns.filter(|_| translate::is_name_server(service)) {
+            service["spec"]["clusterIP"] = address.to_string().into();
+            service["spec"]["clusterIPs"] = json!([address.to_string()]);
+            service["spec"]["ipFamilies"] = json!([if address.is_ipv6() { "IPv6" } else { "IPv4" }]);
+            service["spec"]["ipFamilyPolicy"] = "SingleStack".into();
             return Ok(Assigned::default());
         }
         let wanted = translate::service(&self.cluster, service);

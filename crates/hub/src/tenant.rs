@@ -93,7 +93,7 @@ impl Tenant {
             static_tokens: Default::default(),
             security: Default::default(),
             cache_bytes: None,
-            kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host.clone(), kubelet.clone()))),
+            kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host, kubelet.clone()))),
         })
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;

@@ -9,7 +9,7 @@ use translate::marks;
 pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result<()> {
     let claim = shared.cache.get(&CLAIMS, namespace, name);
     let host_name = shared.host_name(namespace, name);
-    let host = shared.host.cache.get(&CLAIMS, shared.host_namespace(), &host_name);
+    let host = shared.watched.cache.get(&CLAIMS, shared.host_namespace(), &host_name);
     match (claim, host) {
         (None, Some(host)) if marks::origin(&shared.cluster, &host).is_some() => remove(shared, &host).await,
         // The protection finalizer holds the claim while pods use it.
@@ -21,7 +21,7 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
             let made = shared.host.client.create(&CLAIMS, &translate::claim(&shared.cluster, &claim)).await;
             match made {
                 Ok(made) => {
-                    shared.host.cache.observe(&CLAIMS, &made);
+                    shared.watched.cache.observe(&CLAIMS, &made);
                     Ok(())
                 }
                 Err(ApiError::AlreadyExists { .. }) => Ok(()),
@@ -59,7 +59,7 @@ async fn update(shared: &Shared, claim: &Value, host: &Value) -> Result<()> {
         let mut grown = host.clone();
         grown["spec"]["resources"] = claim["spec"]["resources"].clone();
         let made = shared.host.client.update(&CLAIMS, &grown).await?;
-        shared.host.cache.observe(&CLAIMS, &made);
+        shared.watched.cache.observe(&CLAIMS, &made);
     }
     let mut claim = claim.clone();
     let volume = host["spec"]["volumeName"].as_str().unwrap_or("");

@@ -1,6 +1,7 @@
 //! ConfigMaps and Secrets: only those that pods refer to go to the host, for as long as they do.
 
 use crate::pods;
+use crate::queue::{Key, Kind};
 use crate::resources::{CONFIG_MAPS, SECRETS};
 use crate::syncer::Shared;
 use client::DeleteOptions;
@@ -46,28 +47,32 @@ pub(crate) fn references(pod: &Value) -> BTreeSet<(&'static str, String)> {
 /// Before a pod goes to the host, what it refers to does.
 pub(crate) async fn ensure_references(shared: &Shared, pod: &Value) -> Result<()> {
     for (kind, name) in references(pod) {
-        let gvr = if kind == "ConfigMap" { &CONFIG_MAPS } else { &SECRETS };
+        let (gvr, kind) = match kind {
+            "ConfigMap" => (&CONFIG_MAPS, Kind::ConfigMap),
+            _ => (&SECRETS, Kind::Secret),
+        };
         if let Some(object) = shared.cache.get(gvr, meta::namespace(pod), &name) {
             put(shared, gvr, &object).await?;
+            shared.carried.add(Key::new(kind, meta::namespace(pod), &name));
         }
     }
     Ok(())
 }
 
-pub(crate) async fn sync(
-    shared: &Shared,
-    gvr: &GroupVersionResource,
-    namespace: &str,
-    name: &str,
-) -> Result<()> {
-    let kind = if *gvr == *CONFIG_MAPS { "ConfigMap" } else { "Secret" };
-    let host_name = shared.host_name(namespace, name);
-    let host = shared.host.cache.entry(gvr, shared.host_namespace(), &host_name);
+pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, key: &Key) -> Result<()> {
+    let (namespace, name) = (&*key.namespace, &*key.name);
+    let carried = shared.carried.holds(key);
     match shared.cache.get(gvr, namespace, name) {
-        Some(object) if host.is_some() || pods::is_used(shared, namespace, kind, name) => {
-            put(shared, gvr, &object).await
+        Some(object) if carried || pods::is_used(shared, namespace, key.kind.name(), name) => {
+            put(shared, gvr, &object).await?;
+            shared.carried.add(key.clone());
+            Ok(())
         }
-        None if host.is_some() => delete(shared, gvr, &host_name).await,
+        None if carried => {
+            delete(shared, gvr, &shared.host_name(namespace, name)).await?;
+            shared.carried.remove(key);
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -94,7 +99,7 @@ async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Res
     }
 }
 
-async fn delete(shared: &Shared, gvr: &GroupVersionResource, host_name: &str) -> Result<()> {
+pub(crate) async fn delete(shared: &Shared, gvr: &GroupVersionResource, host_name: &str) -> Result<()> {
     let Some(held) = shared.host.client.find(gvr, shared.host_namespace(), host_name).await? else {
         return Ok(());
     };

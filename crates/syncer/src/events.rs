@@ -7,8 +7,8 @@ use translate::marks;
 
 /// Brings a host event over.
 pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
-    let Some(event) = shared.host.cache.get(&EVENTS, shared.host_namespace(), name) else { return Ok(()) };
-    let Some(involved) = shared.host.involved(&event) else { return Ok(()) };
+    let Some(event) = shared.watched.cache.get(&EVENTS, shared.host_namespace(), name) else { return Ok(()) };
+    let Some(involved) = shared.watched.involved(&event) else { return Ok(()) };
     let Some(origin) = marks::origin(&shared.cluster, &involved) else { return Ok(()) };
     let told = translate::event(&origin, meta::name(&involved), shared.host_namespace(), &event);
     match shared.client.create(&EVENTS, &told).await {
@@ -34,7 +34,7 @@ pub(crate) async fn record(
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"name": format!("{}.{suffix}", meta::name(about)), "namespace": meta::namespace(about)},
         "involvedObject": {
-            "apiVersion": "v1", "kind": "Pod", "namespace": meta::namespace(about), "name": meta::name(about), "uid": meta::uid(about),
+            "apiVersion": "v1", "kind": about["kind"].as_str().unwrap_or("Pod"), "namespace": meta::namespace(about), "name": meta::name(about), "uid": meta::uid(about),
         },
         "type": kind, "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": "joey-syncer"}, "reportingComponent": "joey-syncer", "reportingInstance": "",

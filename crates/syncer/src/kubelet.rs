@@ -1,6 +1,6 @@
 //! Logs, exec, attach and port-forward of a tenant's pods: the host's, of that tenant's host pods and no others.
 
-use crate::host::Host;
+use crate::host::{Host, Watched};
 use crate::resources::PODS;
 use bytes::Bytes;
 use client::{Body, BodyStream};
@@ -13,20 +13,21 @@ use translate::{Cluster, marks, names};
 /// Leads from virtual pods to host pods.
 pub struct HostKubelet {
     cluster: Cluster,
-    host: Arc<Host>,
+    watched: Arc<Watched>,
     inner: Arc<dyn Kubelet>,
 }
 
 impl HostKubelet {
     /// A kubelet for `cluster` on `host`, whose own pods `inner` reaches.
-    pub fn new(cluster: Cluster, host: Arc<Host>, inner: Arc<dyn Kubelet>) -> Self {
-        Self { cluster, host, inner }
+    pub fn new(cluster: Cluster, host: &Host, inner: Arc<dyn Kubelet>) -> Self {
+        let watched = host.watched(&cluster.host_namespace);
+        Self { cluster, watched, inner }
     }
 
     /// The host pod of a virtual one, if it is this cluster's.
     fn host_pod(&self, namespace: &str, pod: &str) -> Result<String> {
         let name = names::host(&self.cluster, namespace, pod);
-        let held = self.host.cache.get(&PODS, &self.cluster.host_namespace, &name);
+        let held = self.watched.cache.get(&PODS, &self.cluster.host_namespace, &name);
         let origin = held.and_then(|h| marks::origin(&self.cluster, &h));
         match origin.filter(|o| o.namespace == namespace && o.name == pod) {
             Some(_) => Ok(name),

@@ -9,7 +9,7 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
     if !shared.nodes {
         return Ok(());
     }
-    let Some(host) = shared.host.cache.get(&NODES, "", name) else {
+    let Some(host) = shared.host.nodes.get(&NODES, "", name) else {
         return gone(shared.client.delete(&NODES, "", name, &DeleteOptions::default()).await);
     };
     let wanted = translate::node(&host);
@@ -44,7 +44,7 @@ pub(crate) async fn sync_storage_class(shared: &Shared, name: &str) -> Result<()
     if !shared.nodes {
         return Ok(());
     }
-    let Some(host) = shared.host.cache.get(&STORAGE_CLASSES, "", name) else {
+    let Some(host) = shared.host.nodes.get(&STORAGE_CLASSES, "", name) else {
         return gone(shared.client.delete(&STORAGE_CLASSES, "", name, &DeleteOptions::default()).await);
     };
     if shared.client.find(&STORAGE_CLASSES, "", name).await?.is_some() {

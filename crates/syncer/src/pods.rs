@@ -71,7 +71,7 @@ fn decide(cluster: &translate::Cluster, pod: Option<&Value>, host: Option<&Value
 pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result<()> {
     let pod = shared.cache.get(&PODS, namespace, name);
     let host_name = shared.host_name(namespace, name);
-    let host = shared.host.cache.get(&PODS, shared.host_namespace(), &host_name);
+    let host = shared.watched.cache.get(&PODS, shared.host_namespace(), &host_name);
     match decide(&shared.cluster, pod.as_deref(), host.as_deref()) {
         Step::Nothing => Ok(()),
         Step::Create => match pod {
@@ -115,13 +115,13 @@ async fn create(shared: &Shared, pod: &Value) -> Result<()> {
     tokens::ensure(shared, pod).await?;
     match shared.host.client.create(&PODS, &host).await {
         Ok(made) => {
-            shared.host.cache.observe(&PODS, &made);
+            shared.watched.cache.observe(&PODS, &made);
             tokens::adopt(shared, pod, &made).await
         }
         Err(ApiError::AlreadyExists { .. }) => {
             // Made before, and not seen yet.
             let there = shared.host.client.get(&PODS, shared.host_namespace(), meta::name(&host)).await?;
-            shared.host.cache.observe(&PODS, &there);
+            shared.watched.cache.observe(&PODS, &there);
             shared.queue.add(Key::new(Kind::Pod, namespace, meta::name(pod)));
             Ok(())
         }
@@ -197,11 +197,11 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none())
     {
         let made = shared.host.client.update(&PODS, &changed).await?;
-        shared.host.cache.observe(&PODS, &made);
+        shared.watched.cache.observe(&PODS, &made);
     }
     if let Some(changed) = translate::ephemeral_containers(&shared.cluster, pod, host) {
         let made = shared.host.client.update_subresource(&PODS, &changed, "ephemeralcontainers").await?;
-        shared.host.cache.observe(&PODS, &made);
+        shared.watched.cache.observe(&PODS, &made);
     }
     tokens::renew(shared, pod).await
 }

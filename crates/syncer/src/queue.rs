@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Claim,
     ConfigMap,
     Secret,
+    EndpointSlice,
     /// A host event, by its host name.
     Event,
     Node,
@@ -30,6 +31,7 @@ impl Kind {
             Self::Claim => "PersistentVolumeClaim",
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
+            Self::EndpointSlice => "EndpointSlice",
             Self::Event => "Event",
             Self::Node => "Node",
             Self::StorageClass => "StorageClass",

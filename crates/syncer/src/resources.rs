@@ -24,5 +24,6 @@ resources! {
     NODES: "" "v1" "nodes";
     NAMESPACES: "" "v1" "namespaces";
     SERVICE_ACCOUNTS: "" "v1" "serviceaccounts";
+    ENDPOINT_SLICES: "discovery.k8s.io" "v1" "endpointslices";
     STORAGE_CLASSES: "storage.k8s.io" "v1" "storageclasses";
 }

@@ -1,5 +1,6 @@
 //! Services: their host service exists before they do (their addresses come from it); here they are kept alike.
 
+use crate::endpoints;
 use crate::resources::SERVICES;
 use crate::syncer::Shared;
 use client::DeleteOptions;
@@ -7,12 +8,15 @@ use object::{ApiError, Result, Value, meta};
 use translate::marks;
 
 pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result<()> {
-    if (namespace, name) == ("default", "kubernetes") {
+    // These two have host services of joey's own.
+    if matches!((namespace, name), ("default", "kubernetes") | ("kube-system", "kube-dns")) {
         return Ok(());
     }
     let service = shared.cache.get(&SERVICES, namespace, name);
     let host_name = shared.host_name(namespace, name);
-    let host = shared.host.cache.get(&SERVICES, shared.host_namespace(), &host_name);
+    let host = shared.watched.cache.get(&SERVICES, shared.host_namespace(), &host_name);
+    // Whether its slices go to the host depends on it.
+    endpoints::enqueue(shared, namespace, name);
     match (service, host) {
         (None, Some(host)) if marks::origin(&shared.cluster, &host).is_some() => {
             remove(shared, namespace, name, &host).await
@@ -57,7 +61,7 @@ async fn recreate(shared: &Shared, service: &Value) -> Result<()> {
     }
     match shared.host.client.create(&SERVICES, &host).await {
         Ok(made) => {
-            shared.host.cache.observe(&SERVICES, &made);
+            shared.watched.cache.observe(&SERVICES, &made);
             Ok(())
         }
         Err(ApiError::AlreadyExists { .. }) => Ok(()),
@@ -91,7 +95,7 @@ async fn update(shared: &Shared, service: &Value, host: &Value) -> Result<()> {
     changed["metadata"]["labels"] = wanted["metadata"]["labels"].clone();
     if changed != *host {
         let made = shared.host.client.update(&SERVICES, &changed).await?;
-        shared.host.cache.observe(&SERVICES, &made);
+        shared.watched.cache.observe(&SERVICES, &made);
     }
     let status = translate::service_status(host);
     if !status.is_null() && status != service["status"] && meta::deletion_timestamp(service).is_none() {

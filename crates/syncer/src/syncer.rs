@@ -1,19 +1,28 @@
 //! One virtual cluster's syncer: two caches, one queue, a few workers.
 
-use crate::host::Host;
+use crate::carried::Carried;
+use crate::host::{Host, Watched};
 use crate::queue::{Key, Kind, Queue};
-use crate::resources::{CLAIMS, CONFIG_MAPS, NAMESPACES, NODES, PODS, SECRETS, SERVICES, VOLUMES};
-use crate::{claims, config, events, nodes, pods, services};
+use crate::resources::{
+    CLAIMS, CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SECRETS, SERVICES, STORAGE_CLASSES,
+    VOLUMES,
+};
+use crate::{claims, config, endpoints, events, nodes, pods, services};
+use client::backoff::Backoff;
 use client::{Cache, Change, Client, Keep};
 use object::Result;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use translate::Cluster;
 
 /// Objects worked on at a time, per virtual cluster.
 const WORKERS: usize = 8;
+
+const RETRY_BASE: Duration = Duration::from_millis(100);
+const RETRY_CAP: Duration = Duration::from_secs(30);
 
 /// What a syncer is told.
 pub struct Options {
@@ -44,8 +53,11 @@ pub(crate) struct Shared {
     pub client: Client,
     pub cache: Cache,
     pub host: Arc<Host>,
+    /// The host objects of the namespace that this virtual cluster lives in.
+    pub watched: Arc<Watched>,
     pub nodes: bool,
     pub queue: Arc<Queue>,
+    pub carried: Carried,
     /// When each pod's tokens are due for renewal, by pod uid.
     pub tokens: Mutex<HashMap<String, tokio::time::Instant>>,
     pub observe: Observe,
@@ -58,13 +70,16 @@ impl Syncer {
         let client = client.with_user_agent("joey-syncer");
         let (cache, reflectors) = Cache::new(client.clone());
         let queue = Queue::new();
+        let watched = host.watched(&cluster.host_namespace);
         let shared = Arc::new(Shared {
             cluster,
             client,
             cache,
             host,
+            watched,
             nodes,
             queue,
+            carried: Carried::default(),
             tokens: Mutex::default(),
             observe,
         });
@@ -77,7 +92,7 @@ impl Syncer {
         for gvr in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES] {
             shared.cache.track(gvr, Keep::Full);
         }
-        for gvr in [&NAMESPACES, &NODES] {
+        for gvr in [&NAMESPACES, &NODES, &ENDPOINT_SLICES] {
             shared.cache.track(gvr, Keep::Metadata);
         }
         shared.host.route(&shared.cluster, &shared.queue);
@@ -105,6 +120,7 @@ impl Shared {
             (&CLAIMS, Kind::Claim),
             (&CONFIG_MAPS, Kind::ConfigMap),
             (&SECRETS, Kind::Secret),
+            (&ENDPOINT_SLICES, Kind::EndpointSlice),
         ];
         if let Some((_, kind)) = kinds.into_iter().find(|(gvr, _)| change.is(gvr)) {
             let entry = change.entry();
@@ -117,8 +133,9 @@ impl Shared {
             Kind::Pod => pods::sync(self, &key.namespace, &key.name).await,
             Kind::Service => services::sync(self, &key.namespace, &key.name).await,
             Kind::Claim => claims::sync(self, &key.namespace, &key.name).await,
-            Kind::ConfigMap => config::sync(self, &CONFIG_MAPS, &key.namespace, &key.name).await,
-            Kind::Secret => config::sync(self, &SECRETS, &key.namespace, &key.name).await,
+            Kind::ConfigMap => config::sync(self, &CONFIG_MAPS, key).await,
+            Kind::Secret => config::sync(self, &SECRETS, key).await,
+            Kind::EndpointSlice => endpoints::sync(self, key).await,
             Kind::Event => events::sync(self, &key.name).await,
             Kind::Node => nodes::sync(self, &key.name).await,
             Kind::StorageClass => nodes::sync_storage_class(self, &key.name).await,
@@ -136,14 +153,27 @@ impl Shared {
 }
 
 async fn run(shared: Arc<Shared>) {
-    shared.host.synced().await;
-    shared
-        .cache
-        .wait_synced(&[&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES])
-        .await;
+    shared.host.synced(&shared.watched).await;
+    let own =
+        [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES, &ENDPOINT_SLICES];
+    shared.cache.wait_synced(&own.map(|gvr| &**gvr)).await;
+    load_carried(&shared).await;
     shared.enqueue_all();
     let workers = (0..WORKERS).map(|_| work(&shared));
     futures::future::join_all(workers).await;
+}
+
+async fn load_carried(shared: &Shared) {
+    let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
+    loop {
+        match shared.carried.load(&shared.cluster, &shared.host.client).await {
+            Ok(found) => return found.into_iter().for_each(|key| shared.queue.add(key)),
+            Err(error) => {
+                tracing::warn!(cluster = %shared.cluster.name, %error, "cannot list what is on the host");
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        }
+    }
 }
 
 async fn work(shared: &Shared) {
@@ -166,7 +196,7 @@ async fn work(shared: &Shared) {
 impl Shared {
     /// Everything that is there on either side: what was missed while nobody watched.
     fn enqueue_all(&self) {
-        let host = &self.host.cache;
+        let host = &self.watched.cache;
         let kinds = [(&PODS, Kind::Pod), (&SERVICES, Kind::Service), (&CLAIMS, Kind::Claim)];
         for (gvr, kind) in kinds {
             for entry in host.list(gvr, self.host_namespace()) {
@@ -177,10 +207,8 @@ impl Shared {
             }
         }
         if self.nodes {
-            for (gvr, kind) in
-                [(&NODES, Kind::Node), (&crate::resources::STORAGE_CLASSES, Kind::StorageClass)]
-            {
-                for entry in host.list(gvr, "") {
+            for (gvr, kind) in [(&NODES, Kind::Node), (&STORAGE_CLASSES, Kind::StorageClass)] {
+                for entry in self.host.nodes.list(gvr, "") {
                     self.queue.add(Key::new(kind, "", &entry.name));
                 }
             }

@@ -10,6 +10,7 @@ mod affinity;
 mod claim;
 mod config;
 mod containers;
+mod endpoints;
 mod event;
 pub mod marks;
 pub mod names;
@@ -22,11 +23,12 @@ mod volumes;
 
 pub use claim::{claim, claim_status, volume};
 pub use config::config;
+pub use endpoints::{endpoint_slice, has_own_endpoints};
 pub use event::event;
 pub use node::node;
 pub use pod::{PodContext, ephemeral_containers, pod, pod_update};
 pub use policy::Policy;
-pub use service::{adopt_addresses, service, service_status};
+pub use service::{adopt_addresses, is_name_server, service, service_status};
 pub use status::pod_status;
 
 /// The virtual cluster that objects are translated for.

@@ -159,28 +159,52 @@ fn pass(out: &mut Map<String, Value>, spec: &Value, field: &str) {
     }
 }
 
+/// Kubernetes takes this many name servers.
+const NAME_SERVERS: usize = 3;
+/// And this many domains to search.
+const SEARCHES: usize = 32;
+
 /// Pods resolve the names of their own cluster's services.
 fn dns(cluster: &Cluster, namespace: &str, spec: &Value, out: &mut Map<String, Value>) {
     let policy = spec["dnsPolicy"].as_str().unwrap_or("ClusterFirst");
-    let own = matches!(policy, "ClusterFirst" | "ClusterFirstWithHostNet");
+    let own = match policy {
+        "ClusterFirst" => spec["hostNetwork"] != true,
+        other => other == "ClusterFirstWithHostNet",
+    };
     let Some(server) = cluster.dns.filter(|_| own) else {
         out.insert("dnsPolicy".into(), policy.into());
         pass(out, spec, "dnsConfig");
         return;
     };
     let domain = &cluster.domain;
-    let mut config = json!({
-        "nameservers": [server.to_string()],
-        "searches": [format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain],
-        "options": [{"name": "ndots", "value": "5"}],
-    });
-    for field in ["nameservers", "searches", "options"] {
-        if let (Some(own), Some(all)) = (spec["dnsConfig"][field].as_array(), config[field].as_array_mut()) {
-            all.extend(own.iter().cloned());
+    let own = |field: &str| spec["dnsConfig"][field].as_array().cloned().unwrap_or_default();
+    let joined = |mut all: Vec<Value>, field: &str, most: usize| {
+        for value in own(field) {
+            if all.len() < most && !all.contains(&value) {
+                all.push(value);
+            }
         }
+        all
+    };
+    let searches = vec![
+        format!("{namespace}.svc.{domain}").into(),
+        format!("svc.{domain}").into(),
+        domain.clone().into(),
+    ];
+    // What the pod says of an option counts.
+    let mut options = own("options");
+    if !options.iter().any(|o| o["name"] == "ndots") {
+        options.insert(0, json!({"name": "ndots", "value": "5"}));
     }
     out.insert("dnsPolicy".into(), "None".into());
-    out.insert("dnsConfig".into(), config);
+    out.insert(
+        "dnsConfig".into(),
+        json!({
+            "nameservers": joined(vec![server.to_string().into()], "nameservers", NAME_SERVERS),
+            "searches": joined(searches, "searches", SEARCHES),
+            "options": options,
+        }),
+    );
 }
 
 #[cfg(test)]
@@ -306,6 +330,23 @@ mod tests {
         assert_eq!(host["spec"]["dnsPolicy"], "None");
         expect![[r#"{"nameservers":["10.0.0.10"],"options":[{"name":"ndots","value":"5"}],"searches":["shop.svc.cluster.local","svc.cluster.local","cluster.local"]}"#]]
             .assert_eq(&host["spec"]["dnsConfig"].to_string());
+    }
+
+    #[test]
+    fn what_a_pod_says_of_dns_is_kept() {
+        let cluster = Cluster { dns: "10.0.0.10".parse().ok(), ..cluster() };
+        let own = json!({
+            "nameservers": ["10.0.0.10", "1.1.1.1", "8.8.8.8", "9.9.9.9"], "searches": ["cluster.local", "example.org"],
+            "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+        });
+        let config =
+            |spec: Value| pod(&cluster, &virtual_pod(spec), &PodContext::default()).unwrap()["spec"].take();
+        let host = config(json!({"dnsPolicy": "ClusterFirst", "dnsConfig": own}));
+        expect![[r#"{"nameservers":["10.0.0.10","1.1.1.1","8.8.8.8"],"options":[{"name":"ndots","value":"2"},{"name":"edns0"}],"searches":["shop.svc.cluster.local","svc.cluster.local","cluster.local","example.org"]}"#]]
+            .assert_eq(&host["dnsConfig"].to_string());
+        let host = config(json!({"dnsPolicy": "None", "dnsConfig": own}));
+        assert_eq!((&host["dnsPolicy"], &host["dnsConfig"]), (&json!("None"), &own));
+        assert_eq!(config(json!({"dnsPolicy": "Default"}))["dnsPolicy"], "Default");
     }
 
     #[test]

@@ -20,6 +20,11 @@ const PASSED: [&str; 14] = [
     "type",
 ];
 
+/// Whether a virtual service is the one that stands for joey's own name server: its host service is joey's, not a copy.
+pub fn is_name_server(service: &Value) -> bool {
+    meta::namespace(service) == "kube-system" && meta::name(service) == "kube-dns"
+}
+
 /// The host service of a virtual one. `externalIPs` and `loadBalancerIP` stay behind: they would take the host's traffic.
 pub fn service(cluster: &Cluster, service: &Value) -> Value {
     let mut spec = Map::new();

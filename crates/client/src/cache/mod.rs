@@ -57,6 +57,21 @@ impl Change {
     }
 }
 
+/// Which objects a cache lists and watches.
+#[derive(Clone)]
+pub struct Scope {
+    /// Of this namespace only; empty: of all. Cluster-scoped resources need all.
+    pub namespace: Arc<str>,
+    /// Those that this label selector takes, by resource; empty: all.
+    pub labels: fn(&GroupVersionResource) -> &'static str,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self { namespace: "".into(), labels: |_| "" }
+    }
+}
+
 /// Called for each change, on the task that made it; must be quick and must not wait.
 pub type Handler = Arc<dyn Fn(&Change) + Send + Sync>;
 
@@ -98,6 +113,12 @@ pub struct Cache {
 impl Cache {
     /// A cache of what `client` sees. Nothing happens until the [`Reflectors`] run.
     pub fn new(client: Client) -> (Self, Reflectors) {
+        Self::scoped(client, Scope::default())
+    }
+
+    /// A cache of a part of what `client` sees. Objects out of scope may be put in with [`observe`](Self::observe), and stay
+    /// until the next list.
+    pub fn scoped(client: Client, scope: Scope) -> (Self, Reflectors) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let hot = Arc::new(Hot { ring: Mutex::default(), size: AtomicUsize::new(0) });
         let shared = Shared {
@@ -109,7 +130,7 @@ impl Cache {
             synced: watch::Sender::new(0),
         };
         let cache = Self { shared: Arc::new(shared) };
-        let reflectors = Reflectors::new(client, &cache, receiver);
+        let reflectors = Reflectors::new(client, &cache, receiver, scope);
         (cache, reflectors)
     }
 

@@ -1,7 +1,7 @@
 //! Lists and watches every tracked resource, all on one task.
 
 use super::entry::version_of;
-use super::{Cache, Store};
+use super::{Cache, Scope, Store};
 use crate::backoff::Backoff;
 use crate::client::Client;
 use crate::options::{ListOptions, WatchOptions};
@@ -24,6 +24,9 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 /// A watch that lasted so long had not failed.
 const LASTED: Duration = Duration::from_secs(10);
 
+/// A watch of a server that offers less than a watch is given up after so long without a change.
+const QUIET: Duration = Duration::from_secs(10);
+
 pub(super) enum Command {
     /// List and watch this store's resource from now on.
     Start(Arc<Store>),
@@ -34,13 +37,19 @@ pub struct Reflectors {
     client: Client,
     cache: Cache,
     commands: mpsc::UnboundedReceiver<Command>,
+    scope: Scope,
 }
 
 type Reflecting = Abortable<BoxFuture<'static, ()>>;
 
 impl Reflectors {
-    pub(super) fn new(client: Client, cache: &Cache, commands: mpsc::UnboundedReceiver<Command>) -> Self {
-        Self { client, cache: cache.clone(), commands }
+    pub(super) fn new(
+        client: Client,
+        cache: &Cache,
+        commands: mpsc::UnboundedReceiver<Command>,
+        scope: Scope,
+    ) -> Self {
+        Self { client, cache: cache.clone(), commands, scope }
     }
 
     /// Lists and watches until dropped.
@@ -63,70 +72,101 @@ impl Reflectors {
     fn start(&self, store: Arc<Store>) -> Reflecting {
         let (handle, registration) = AbortHandle::new_pair();
         store.set_task(handle);
-        let one = Reflector { client: self.client.clone(), cache: self.cache.clone(), store };
+        let scope = self.scope.clone();
+        let one = Reflector { client: self.client.clone(), cache: self.cache.clone(), store, scope };
         Abortable::new(Box::pin(one.run()), registration)
     }
+}
+
+/// Why a watch is over, if nothing went wrong.
+enum Ended {
+    ByServer,
+    /// Nothing happened for a while: less than a watch will do.
+    Quiet,
 }
 
 struct Reflector {
     client: Client,
     cache: Cache,
     store: Arc<Store>,
+    scope: Scope,
 }
 
 impl Reflector {
-    /// Lists, watches, and starts again where it has to. The parts that are over soon are boxed: what stays while the
-    /// resource is idle is only the watch.
+    /// Lists, watches, and starts again where it has to. What is not needed while the resource is quiet is boxed: then
+    /// only the wait for a change is kept, where the server offers one.
     async fn run(self) {
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
         let mut version: Option<u64> = None;
         loop {
-            let from = match version {
-                Some(version) => Ok(version),
-                None => Box::pin(self.relist()).await,
-            };
-            let outcome = match from {
-                Ok(from) => {
+            let outcome = match version {
+                None => Box::pin(self.relist()).await.map(|from| {
                     version = Some(from);
-                    match Box::pin(self.connect(from)).await {
-                        Ok(mut watch) => {
-                            let began = Instant::now();
-                            let ended = self.follow(&mut watch, &mut version, &mut backoff).await;
-                            // Servers end quiet watches after a while: nothing is wrong with that.
-                            if began.elapsed() > LASTED {
-                                backoff.reset();
-                            }
-                            ended
-                        }
-                        Err(error) => Err(error),
+                    Ended::Quiet
+                }),
+                Some(from) => {
+                    let touched = self.client.touched(self.store.gvr(), from);
+                    let dozes = touched.is_some();
+                    if let Some(touched) = touched {
+                        let from = touched.await;
+                        self.store.advance(from);
+                        version = Some(from);
                     }
+                    Box::pin(self.watch(&mut version, dozes, &mut backoff)).await
                 }
-                Err(error) => Err(error),
             };
-            if let Err(error) = outcome {
-                if error.is_expired() || error.is_not_found() {
-                    version = None;
+            match outcome {
+                Ok(Ended::Quiet) => continue,
+                Ok(Ended::ByServer) => {}
+                Err(error) => {
+                    if error.is_expired() || error.is_not_found() {
+                        version = None;
+                    }
+                    tracing::debug!(resource = %self.store.gvr().group_resource(), error = %error.message(), "watch interrupted");
                 }
-                tracing::debug!(resource = %self.store.gvr().group_resource(), error = %error.message(), "watch interrupted");
             }
             tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 
+    async fn watch(&self, version: &mut Option<u64>, dozes: bool, backoff: &mut Backoff) -> Result<Ended> {
+        let mut watch = self.connect(version.unwrap_or(0)).await?;
+        let began = Instant::now();
+        let ended = self.follow(&mut watch, version, dozes, backoff).await;
+        // Servers end quiet watches after a while: nothing is wrong with that.
+        if began.elapsed() > LASTED {
+            backoff.reset();
+        }
+        ended
+    }
+
     async fn connect(&self, from: u64) -> Result<WatchStream> {
-        let options =
-            WatchOptions { resource_version: from.to_string(), bookmarks: true, ..WatchOptions::default() };
-        self.client.watch(self.store.gvr(), "", &options).await
+        let options = WatchOptions {
+            resource_version: from.to_string(),
+            bookmarks: true,
+            label_selector: (self.scope.labels)(self.store.gvr()).to_owned(),
+            ..WatchOptions::default()
+        };
+        self.client.watch(self.store.gvr(), &self.scope.namespace, &options).await
     }
 
     async fn follow(
         &self,
         watch: &mut WatchStream,
         version: &mut Option<u64>,
+        dozes: bool,
         backoff: &mut Backoff,
-    ) -> Result<()> {
-        while let Some(frame) = watch.next().await {
-            let frame = frame?;
+    ) -> Result<Ended> {
+        loop {
+            let next = if dozes {
+                match tokio::time::timeout(QUIET, watch.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok(Ended::Quiet),
+                }
+            } else {
+                watch.next().await
+            };
+            let Some(frame) = next.transpose()? else { return Ok(Ended::ByServer) };
             backoff.reset();
             if let Some(seen) = version_of(&frame.object) {
                 *version = Some(seen);
@@ -145,7 +185,6 @@ impl Reflector {
                 self.cache.notify(&change);
             }
         }
-        Ok(())
     }
 
     /// Lists everything, puts it in, answers the version to watch from.
@@ -162,10 +201,11 @@ impl Reflector {
 
     async fn list(&self, limit: u32) -> Result<u64> {
         let gvr: &GroupVersionResource = self.store.gvr();
-        let mut options = ListOptions { limit, ..ListOptions::default() };
+        let labels = (self.scope.labels)(gvr);
+        let mut options = ListOptions { limit, ..ListOptions::labels(labels) };
         let mut entries = vec![];
         let version = loop {
-            let bytes = self.client.list_bytes(gvr, "", &options).await?;
+            let bytes = self.client.list_bytes(gvr, &self.scope.namespace, &options).await?;
             let page: Page<'_> = serde_json::from_slice(&bytes).map_err(|error| {
                 ApiError::Internal(format!("the list of {} is not JSON: {error}", gvr.group_resource()))
             })?;
