@@ -61,6 +61,11 @@ impl<S: State> Inner<S> {
         let Some(watch) = &mut self.watch else { return false };
         loop {
             match watch.try_next() {
+                // So far behind that it takes a search: everything anew is as quick, and sure.
+                Ok(None) if watch.behind() => {
+                    self.watch = None;
+                    return false;
+                }
                 Ok(None) => return true,
                 Ok(Some(event)) => {
                     let object =

@@ -14,6 +14,9 @@ pub mod feed;
 pub mod memory;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+mod upkeep;
+
+pub use upkeep::{Cared, Upkeep};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -112,6 +115,12 @@ pub trait Watch: Send {
     /// Every change under the prefix up to and including this revision was handed out: what a bookmark may say.
     /// Advances with the whole store's revision, also when other prefixes change.
     fn position(&self) -> Revision;
+
+    /// Whether changes that were published already must still be searched for in history: `try_next` may have nothing
+    /// although there is something.
+    fn behind(&self) -> bool {
+        false
+    }
 }
 
 /// Why the store refused.
@@ -140,6 +149,9 @@ pub enum StoreError {
     Closed,
 }
 
+/// Rung with how long maintenance may wait. Never blocks.
+pub type Bell = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// One virtual cluster's data. All methods may be called at any time from any task.
 pub trait Store: Send + Sync + 'static {
     /// The current value of `key`, and the revision this is true at.
@@ -162,13 +174,24 @@ pub trait Store: Send + Sync + 'static {
     /// The revision of the last write that readers can see.
     fn revision(&self) -> Revision;
 
+    /// The revision of the last write that anybody was told of, also through another process on the same data.
+    /// [`revision`](Self::revision) is at least this from then on.
+    fn latest(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        async { Ok(self.revision()) }.boxed()
+    }
+
     /// Forgets history before `revision`: lists at, and watches from, an older revision fail from then on. Current values
     /// stay. Does nothing when that much was forgotten already; fails with `Future` when `revision` lies ahead.
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Does what became due with time (deletes expired keys, forgets old history, gives memory back) and says after how
-    /// long to call again; `None` until something is written. For one sweeper per process: stores have no timers.
+    /// long to call again; `None` until the store rings (see [`attend`](Self::attend)). For [`Upkeep`], of which there is
+    /// one per process: stores have no timers.
     fn maintain(&self) -> BoxFuture<'_, Result<Option<Duration>, StoreError>> {
         async { Ok(None) }.boxed()
     }
+
+    /// Gives the store a bell for when [`maintain`](Self::maintain) has something to do sooner than it last said. The
+    /// first one given stays.
+    fn attend(&self, _bell: Bell) {}
 }

@@ -21,6 +21,8 @@ use std::sync::Arc;
 const STEP: u64 = 1_000;
 /// Page cache while copying.
 const CACHE: usize = 4 << 20;
+/// Revisions that a restored store passes over: more than a store can have come to after its backup was made.
+const LEAP: u64 = 1_000_000_000;
 
 impl EmbeddedStore {
     /// Writes all data, as of now and with its history, to the file `to`, which must not exist, and says the revision.
@@ -41,10 +43,11 @@ impl EmbeddedStore {
         Ok(meta.revision)
     }
 
-    /// Makes a store in the folder `path` from a backup, after checking all of it, and says the revision. Fails when
-    /// the folder has a store. Blocks on the disk.
+    /// Makes a store in the folder `path` from a backup, after checking all of it, and says the revision it goes on from.
+    /// Fails when the folder has a store. Blocks on the disk.
     ///
-    /// The store goes on from the backup's revision: clients that saw later ones are told that those lie in the future.
+    /// That revision lies far beyond the backup's, and everything before it counts as compacted: revisions do not go back
+    /// for clients that saw writes which the backup does not have, and their watches end, so that they list anew.
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<Revision, StoreError> {
         let (backup, path) = (backup.as_ref(), path.as_ref());
         let place = backup.display().to_string();
@@ -57,8 +60,10 @@ impl EmbeddedStore {
         let loaded = load(&database, &Arc::new(ValueCache::new(0))).map_err(located)?;
         std::fs::create_dir_all(path)
             .map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;
-        create(&path.join(FILE), |database| copy(&loaded.snapshot, loaded.meta, database))?;
-        Ok(loaded.meta.revision)
+        let revision = Revision(loaded.meta.revision.0 + LEAP);
+        let meta = Meta { revision, compacted: revision, swept: loaded.meta.swept };
+        create(&path.join(FILE), |database| copy(&loaded.snapshot, meta, database))?;
+        Ok(revision)
     }
 }
 

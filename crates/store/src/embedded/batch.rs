@@ -50,6 +50,11 @@ impl Batch {
         self.last
     }
 
+    /// Lets a revision pass in which nothing changes.
+    pub(super) fn skip(&mut self) {
+        self.last.0 += 1;
+    }
+
     /// The key's version after the changes so far, if it lives.
     fn current(&self, index: &Index, key: &str) -> Option<Version> {
         match self.latest.get(key) {

@@ -9,18 +9,24 @@ use super::index::{Index, Version};
 use super::record::Record;
 use super::writer::Writer;
 use crate::feed::{Changes, Feed, History};
-use crate::{Event, ListRequest, Listing, Revision, StoreError};
+use crate::{Bell, Event, ListRequest, Listing, Revision, StoreError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Entries a list reads before it lets other tasks run.
 const LIST_CHUNK: usize = 512;
 /// Most log records and bytes a lagging watcher reads at a time.
 const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
+/// Milliseconds without use after which memory is given back.
+pub(super) const REST: u64 = 60_000;
+/// Milliseconds that maintenance may be late before it is told to come sooner.
+const LATE: u64 = 1_000;
 
 /// Shared by a store, its write path and its watches.
 pub(super) struct Engine {
@@ -40,6 +46,11 @@ pub(super) struct Engine {
     pub(super) next_expiry: AtomicU64,
     /// The same for the next part of history that gets too old.
     pub(super) next_compaction: AtomicU64,
+    /// When maintenance was last told to come; `u64::MAX` for never.
+    pub(super) next_visit: AtomicU64,
+    pub(super) bell: OnceLock<Bell>,
+    /// Times and revisions of lists that were answered in part: their rest is to be had for as long as history is kept.
+    pub(super) paged: Mutex<VecDeque<(u64, Revision)>>,
 }
 
 /// What readers see, all of one revision.
@@ -112,11 +123,68 @@ impl Engine {
         let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
         let oldest = writer.samples.front().map_or(u64::MAX, |(time, _)| time.saturating_add(history));
         self.next_compaction.store(oldest, Ordering::Release);
+        self.ring();
     }
 
     /// Milliseconds since 1970 when there is something to do; `u64::MAX` for never.
     pub(super) fn due(&self) -> u64 {
-        self.next_expiry.load(Ordering::Acquire).min(self.next_compaction.load(Ordering::Acquire))
+        let written =
+            self.next_expiry.load(Ordering::Acquire).min(self.next_compaction.load(Ordering::Acquire));
+        let oldest =
+            self.paged.lock().front().map_or(u64::MAX, |(time, _)| time.saturating_add(self.page_age()));
+        written.min(oldest)
+    }
+
+    /// Asks for maintenance when it would come too late, or not at all.
+    pub(super) fn ring(&self) {
+        let Some(bell) = self.bell.get() else { return };
+        let now = self.options.now();
+        let due = self.due().min(now.saturating_add(REST));
+        if due.saturating_add(LATE) < self.next_visit.load(Ordering::Acquire) {
+            self.next_visit.store(due, Ordering::Release);
+            bell(Duration::from_millis(due.saturating_sub(now)));
+        }
+    }
+
+    /// Memory is in use that will have to be given back.
+    pub(super) fn used(&self) {
+        if self.next_visit.load(Ordering::Acquire) == u64::MAX {
+            self.ring();
+        }
+    }
+
+    /// Milliseconds after which the rest of a list is not to be had any more. Pages that begin close together share an
+    /// entry, hence the addition.
+    fn page_age(&self) -> u64 {
+        let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
+        history.saturating_add(history / 8)
+    }
+
+    /// Notes that a list as of `revision` was answered in part.
+    fn note_page(&self, revision: Revision) {
+        let now = self.options.now();
+        let mut paged = self.paged.lock();
+        match paged.back_mut() {
+            Some((time, last)) if now.saturating_sub(*time) < self.page_age() / 9 => {
+                *last = revision.max(*last)
+            }
+            _ => paged.push_back((now, revision)),
+        }
+        drop(paged);
+        self.ring();
+    }
+
+    /// The last revision of which pages became too old.
+    pub(super) fn outdated_pages(&self, now: u64) -> Option<Revision> {
+        let mut paged = self.paged.lock();
+        let mut outdated = None;
+        while let Some((time, revision)) = paged.front()
+            && now.saturating_sub(*time) >= self.page_age()
+        {
+            outdated = Some(*revision);
+            paged.pop_front();
+        }
+        outdated
     }
 
     pub(super) async fn listing(&self, request: ListRequest) -> Result<Listing, StoreError> {
@@ -136,6 +204,10 @@ impl Engine {
                 self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len()))?,
             );
         }
+        if found.remaining > 0 && request.at.is_none() {
+            self.note_page(revision);
+        }
+        self.used();
         Ok(Listing { entries, revision, remaining: found.remaining })
     }
 

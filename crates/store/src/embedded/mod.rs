@@ -23,17 +23,17 @@ mod tests;
 mod writer;
 
 use crate::feed::{Feed, History, Limits};
-use crate::{Entry, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
+use crate::{Bell, Entry, ListRequest, Listing, Revision, Store, StoreError, Watch, Write};
 use cache::ValueCache;
 use disk::{Disk, LockedFile};
 use driver::Job;
-use engine::{Engine, State, locate};
+use engine::{Engine, REST, State, locate};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
@@ -44,8 +44,6 @@ pub const FILE: &str = "data.redb";
 
 /// Writes that may wait at a time; further ones wait for room.
 const WAITING: usize = 8_192;
-/// Milliseconds without use after which memory is given back.
-const REST: u64 = 60_000;
 
 /// How a store is run. [`Options::default`] suits a virtual cluster among thousands.
 #[derive(Clone)]
@@ -157,6 +155,9 @@ impl EmbeddedStore {
             feed: Arc::new(Feed::new(meta.revision, options.recent)),
             next_expiry: AtomicU64::new(u64::MAX),
             next_compaction: AtomicU64::new(u64::MAX),
+            next_visit: AtomicU64::new(u64::MAX),
+            bell: OnceLock::new(),
+            paged: Mutex::default(),
             options,
             writer: Mutex::new(writer),
         });
@@ -209,6 +210,7 @@ impl Store for EmbeddedStore {
             };
             let Some((key, version)) = found else { return Ok((None, revision)) };
             let value = self.engine.read_from(snapshot, |snapshot| snapshot.value(version.revision))?;
+            self.engine.used();
             Ok((Some(version.entry(key, value)), revision))
         }
         .boxed()
@@ -253,8 +255,17 @@ impl Store for EmbeddedStore {
             let freed = engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
             let rest = if engine.cache.rest() || freed { now.saturating_add(REST) } else { u64::MAX };
             let due = engine.due().min(rest);
+            engine.next_visit.store(due, Ordering::Release);
+            // what became due before this was stored
+            if engine.due() < due {
+                engine.ring();
+            }
             Ok((due != u64::MAX).then(|| Duration::from_millis(due.saturating_sub(now))))
         }
         .boxed()
+    }
+
+    fn attend(&self, bell: Bell) {
+        let _ = self.engine.bell.set(bell);
     }
 }

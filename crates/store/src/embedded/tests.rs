@@ -246,6 +246,44 @@ async fn old_history_is_compacted_and_its_space_used_again() {
     assert_eq!(left, 1, "only the current value is left");
 }
 
+#[tokio::test]
+async fn pages_of_a_list_go_out_of_date_though_nothing_is_written() {
+    let root = folder();
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let store = open_at(root.path(), &clock);
+    for name in ["/a/1", "/a/2", "/a/3"] {
+        create(&store, name, "x").await.expect("create");
+    }
+    // what the writes left to do is done: nothing is due from now on
+    clock.fetch_add(1_000_000, Ordering::Relaxed);
+    while let Some(wait) = store.maintain().await.expect("maintenance") {
+        clock.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
+    }
+    let rang = Arc::new(Mutex::new(Vec::new()));
+    let bell = rang.clone();
+    store.attend(Box::new(move |wait| bell.lock().push(wait)));
+    let mut watch = store.watch("/", store.revision()).await.expect("watch");
+    let page = ListRequest { prefix: "/a/".into(), limit: 1, ..ListRequest::default() };
+    let first = store.list(page.clone()).await.expect("list");
+    assert!(!rang.lock().is_empty(), "somebody has to come");
+    let rest = ListRequest { after: Some("/a/1".into()), at: Some(first.revision), ..page };
+    assert_eq!(store.maintain().await.map(|wait| wait.is_some()), Ok(true));
+    clock.fetch_add(300_000, Ordering::Relaxed);
+    store.maintain().await.expect("maintenance");
+    assert!(store.list(rest.clone()).await.is_ok(), "five minutes are kept");
+    clock.fetch_add(60_000, Ordering::Relaxed);
+    store.maintain().await.expect("maintenance");
+    let next = Revision(first.revision.0 + 1);
+    assert_eq!(store.list(rest).await.err(), Some(StoreError::Compacted(next)));
+    assert_eq!((store.revision(), watch.position(), watch.try_next().is_ok()), (next, next, true));
+    clock.fetch_add(60_000, Ordering::Relaxed);
+    assert_eq!(store.maintain().await, Ok(None), "and then there is nothing to do again");
+    drop(store);
+    let store = open_at(root.path(), &clock);
+    assert_eq!(store.revision(), next);
+    assert_eq!(create(&store, "/b", "x").await, Ok(Revision(next.0 + 1)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_of_one_revision_and_restores_all_of_it() {
     let root = folder();
@@ -272,18 +310,19 @@ async fn a_backup_is_of_one_revision_and_restores_all_of_it() {
 
     let path = root.path().join("restored");
     let bytes = std::fs::read(&file).expect("the backup");
-    assert_eq!(EmbeddedStore::restore(&file, &path), Ok(revision));
+    let restored_at = EmbeddedStore::restore(&file, &path).expect("a restore");
+    assert!(restored_at > store.revision(), "revisions do not go back for who saw later writes");
     assert!(std::fs::read(&file).expect("the backup") == bytes, "the backup is only read");
     let again = EmbeddedStore::restore(&file, &path).err();
     assert!(matches!(&again, Some(StoreError::Io(what)) if what.contains("exists already")), "{again:?}");
     let restored = EmbeddedStore::open(&path, Options::default()).expect("open");
-    assert_eq!(restored.revision(), revision);
+    assert_eq!(restored.revision(), restored_at);
     assert!(restored.list(ListRequest::default()).await.expect("list").entries == expected);
-    let older = ListRequest { at: Some(Revision(500)), ..ListRequest::default() };
-    assert_eq!(restored.list(older).await.expect("history").entries.len(), 500);
-    let compacted = ListRequest { at: Some(Revision(99)), ..ListRequest::default() };
-    assert_eq!(restored.list(compacted).await.err(), Some(StoreError::Compacted(Revision(100))));
-    assert!(create(&restored, "/new", "x").await.is_ok_and(|new| new > revision));
+    let older = ListRequest { at: Some(revision), ..ListRequest::default() };
+    assert_eq!(restored.list(older).await.err(), Some(StoreError::Compacted(restored_at)));
+    let watch = restored.watch("/", revision).await.err();
+    assert_eq!(watch, Some(StoreError::Compacted(restored_at)), "who followed the old one lists anew");
+    assert!(create(&restored, "/new", "x").await.is_ok_and(|new| new > restored_at));
 
     let mut bytes = bytes;
     let middle = bytes.len() / 2;

@@ -53,7 +53,7 @@ impl Engine {
         for job in jobs {
             self.decide(writer, &mut batch, job, now, &mut round);
         }
-        self.age(writer, now, batch.last(), &mut round);
+        self.age(writer, now, &mut batch, &mut round);
         let budget = 64 + 2 * batch.changes.len() as u64;
         let result = self.commit(writer, &batch, round.compacted, budget);
         self.note_due(writer);
@@ -112,7 +112,18 @@ impl Engine {
     }
 
     /// Notes how old history is, and lets the part that is too old go.
-    fn age(&self, writer: &mut Writer, now: u64, last: Revision, round: &mut Round) {
+    fn age(&self, writer: &mut Writer, now: u64, batch: &mut Batch, round: &mut Round) {
+        if let Some(revision) = self.outdated_pages(now)
+            && revision >= round.compacted
+        {
+            // A store in which nothing changes still moves on, as etcd does when Kubernetes compacts it: pages of a list
+            // do not stay good for ever.
+            if batch.last() == revision {
+                batch.skip();
+            }
+            round.compacted = Revision(revision.0 + 1);
+        }
+        let last = batch.last();
         let history = u64::try_from(self.options.history.as_millis()).unwrap_or(u64::MAX);
         while let Some((time, revision)) = writer.samples.front()
             && now.saturating_sub(*time) >= history
@@ -138,14 +149,14 @@ impl Engine {
         if writer.database.is_none() {
             self.reopen(writer)?;
         }
-        let sweep = sweep.min(compacted.0 - writer.meta.swept.0);
-        let meta = Meta { revision: batch.last(), compacted, swept: Revision(writer.meta.swept.0 + sweep) };
-        if batch.changes.is_empty() && meta == writer.meta && !writer.undo {
+        let mut meta = Meta { revision: batch.last(), compacted, swept: writer.meta.swept };
+        let unswept = sweep > 0 && meta.swept < compacted;
+        if batch.changes.is_empty() && meta == writer.meta && !unswept && !writer.undo {
             return Ok(());
         }
         let committed = guarded(|| {
             let Some(database) = &writer.database else { return Err(StoreError::Closed) };
-            let swept = store(database, batch, writer, &meta, self.state.read().revision)?;
+            let swept = store(database, batch, writer, &mut meta, self.state.read().revision, sweep)?;
             Ok((swept, Snapshot::take(database, &self.cache)?))
         });
         match committed {
@@ -238,8 +249,9 @@ fn store(
     database: &Database,
     batch: &Batch,
     writer: &Writer,
-    meta: &Meta,
+    meta: &mut Meta,
     visible: Revision,
+    sweep: u64,
 ) -> Result<Vec<Arc<str>>, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
     let mut swept = Vec::new();
@@ -263,20 +275,14 @@ fn store(
                 values.insert(change.revision.0, encode_value(value).as_slice()).map_err(failed)?;
             }
         }
-        for revision in writer.meta.swept.0 + 1..=meta.swept.0 {
-            let (key, deleted, previous) = match log.get(revision).map_err(failed)? {
-                Some(stored) => {
-                    let record = Record::decode(revision, stored.value())?;
-                    (record.key.into(), record.deleted, record.previous)
-                }
-                None => continue,
-            };
+        let old = superfluous(&log, meta, sweep)?;
+        for Superfluous { revision, key, deleted, previous } in old {
             if previous.0 > 0 {
                 log.remove(previous.0).map_err(failed)?;
                 values.remove(previous.0).map_err(failed)?;
             }
             if deleted {
-                log.remove(revision).map_err(failed)?;
+                log.remove(revision.0).map_err(failed)?;
             }
             if deleted || previous.0 > 0 {
                 swept.push(key);
@@ -288,6 +294,39 @@ fn store(
     }
     transaction.commit().map_err(failed)?;
     Ok(swept)
+}
+
+/// A log record that was compacted: what came before it may go, and it too if it deleted.
+struct Superfluous {
+    revision: Revision,
+    key: Arc<str>,
+    deleted: bool,
+    previous: Revision,
+}
+
+/// The next `most` records to sweep; notes in `meta` how far that gets.
+fn superfluous(
+    log: &impl ReadableTable<u64, &'static [u8]>,
+    meta: &mut Meta,
+    most: u64,
+) -> Result<Vec<Superfluous>, StoreError> {
+    let mut found = Vec::new();
+    if meta.swept >= meta.compacted {
+        return Ok(found);
+    }
+    for item in log.range(meta.swept.0 + 1..=meta.compacted.0).map_err(failed)? {
+        if found.len() as u64 == most {
+            return Ok(found);
+        }
+        let (revision, stored) = item.map_err(failed)?;
+        let revision = Revision(revision.value());
+        let record = Record::decode(revision.0, stored.value())?;
+        let (key, deleted, previous) = (record.key.into(), record.deleted, record.previous);
+        found.push(Superfluous { revision, key, deleted, previous });
+        meta.swept = revision;
+    }
+    meta.swept = meta.compacted;
+    Ok(found)
 }
 
 /// The batch as watchers see it.

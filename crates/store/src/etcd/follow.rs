@@ -38,6 +38,7 @@ pub(super) async fn follow(engine: Weak<Engine>, head: Revision) {
                 head = head.max(oldest);
                 live.compacted.fetch_max(oldest.0, Ordering::AcqRel);
                 live.feed.publish::<()>(head, || Err(()));
+                live.shown.send_replace(head);
             }
             error => {
                 tracing::warn!(%error, revision = head.0, "the watch on etcd ended; watching again");
@@ -88,6 +89,7 @@ async fn copy(engine: &Weak<Engine>, mut stream: WatchStream, head: &mut Revisio
         let events = || Ok::<_, ()>(events(&engine, &message));
         engine.feed.publish(last.max(*head), events);
         *head = last.max(*head);
+        engine.shown.send_replace(*head);
     }
 }
 

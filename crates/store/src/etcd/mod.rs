@@ -28,7 +28,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// Longest wait for our own watch to show what we wrote.
+const SHOWN: Duration = Duration::from_secs(5);
 
 /// Which etcd, and which part of it.
 #[derive(Clone)]
@@ -78,6 +82,8 @@ struct Engine {
     keys: Keys,
     history: Option<Duration>,
     feed: Arc<Feed>,
+    /// The feed's head, for who waits for it.
+    shown: watch::Sender<Revision>,
     /// The highest revision any answer told.
     seen: AtomicU64,
     /// What is known to be compacted.
@@ -113,6 +119,7 @@ impl EtcdStore {
             keys,
             history: options.history,
             feed: Arc::new(Feed::new(head, options.recent)),
+            shown: watch::Sender::new(head),
             seen: AtomicU64::new(head.0),
             compacted: AtomicU64::new(0),
             age: Mutex::default(),
@@ -232,6 +239,7 @@ impl Engine {
             (None, Expect::At(_)) => Some(Request::Delete(DeleteRangeRequest { key: key.clone() })),
             (None, Expect::Absent) => None,
         };
+        let changes = success.is_some();
         let operation = |request| RequestOp { request: Some(request) };
         let failure = Request::Range(RangeRequest { key, ..RangeRequest::default() });
         let request = TxnRequest {
@@ -241,7 +249,23 @@ impl Engine {
         };
         let answer = self.client.txn(request).await?;
         let revision = self.see(revision_of(answer.header));
-        if answer.succeeded { Ok(revision) } else { Err(StoreError::Conflict(self.held(&answer))) }
+        if !answer.succeeded {
+            return Err(StoreError::Conflict(self.held(&answer)));
+        }
+        if changes {
+            self.show(revision).await;
+        }
+        Ok(revision)
+    }
+
+    /// Waits until the feed has what was written at `revision`: whoever is told of a write finds its effects in all that
+    /// follows the feed. The write is durable already, so a watch that is broken delays the answer, no more.
+    async fn show(&self, revision: Revision) {
+        let mut shown = self.shown.subscribe();
+        let reached = shown.wait_for(|shown| *shown >= revision);
+        if tokio::time::timeout(SHOWN, reached).await.is_err() {
+            tracing::warn!(revision = revision.0, "the watch on etcd does not show what was written");
+        }
     }
 
     /// What a refused transaction found.
@@ -304,7 +328,8 @@ impl Engine {
             self.compact(revision).await?;
         }
         let next = self.age.lock().samples.front().map(|(time, _)| history.saturating_sub(time.elapsed()));
-        Ok(if watched { Some(next.unwrap_or(history).min(history / 4)) } else { next })
+        let next = next.unwrap_or(history);
+        Ok(Some(if watched { next.min(history / 4) } else { next }))
     }
 }
 
@@ -358,6 +383,10 @@ impl Store for EtcdStore {
 
     fn revision(&self) -> Revision {
         self.engine.seen()
+    }
+
+    fn latest(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        self.engine.ask().boxed()
     }
 
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -153,6 +153,10 @@ impl Watch for FeedWatch {
             _ => self.seen,
         }
     }
+
+    fn behind(&self) -> bool {
+        matches!(self.source, Source::Behind | Source::History(_))
+    }
 }
 
 impl Drop for FeedWatch {
