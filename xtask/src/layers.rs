@@ -21,7 +21,7 @@ pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
             "translate",
         ],
     ),
-    ("engines", &["store", "client", "node"]),
+    ("engines", &["audit", "store", "client", "node"]),
     ("semantics", &["api"]),
     (
         "edges",
