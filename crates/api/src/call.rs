@@ -28,6 +28,8 @@ pub(crate) struct Call {
     pub now: Timestamp,
     /// Text of `Warning` headers; a set in order.
     pub warnings: Arc<Mutex<Vec<String>>>,
+    /// What webhooks converted for this request.
+    pub conversions: crate::conversion::Learned,
 }
 
 /// A resource as a request names it.

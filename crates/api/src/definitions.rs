@@ -241,9 +241,9 @@ fn set_condition(definition: &mut Value, now: &str, kind: &str, holds: bool, rea
 
 /// Deletes the objects of a definition; whether none is left.
 async fn remove_objects(call: &Call, definition: &Value) -> Result<bool> {
-    let resources = kinds::custom::resources(definition);
-    let Some(resource) = resources.first() else { return Ok(true) };
-    let prefix = keys::prefix(resource, "");
+    // In the version they are kept in, so that nothing has to be converted.
+    let Some(resource) = kinds::custom::stored_resource(definition) else { return Ok(true) };
+    let prefix = keys::prefix(&resource, "");
     let listing = call
         .api
         .store

@@ -3,26 +3,27 @@
 use crate::call::{Call, Target};
 use crate::pipeline::{Manage, Write};
 use crate::request::ResourcePath;
-use crate::{codec, strategy};
+use crate::{codec, conversion, strategy};
 use kinds::Resource;
 use merge::{FieldFilter, FieldManager, ManagerInfo, SeveralVersions, SingleVersion};
 use object::{Result, Value, json, meta};
 use std::sync::Arc;
 
 /// Gives the fields of a new object to the request's manager.
-pub(crate) fn settle_create(write: &Write<'_>, manage_as: &Manage, object: &mut Value) {
+pub(crate) async fn settle_create(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
     let emptied = emptied_lists(write, object);
     for pointer in &emptied {
         if let Some(list) = object.pointer_mut(pointer) {
             *list = json!([]);
         }
     }
-    settle_update(write, manage_as, object);
+    settle_update(write, manage_as, object).await?;
     for pointer in &emptied {
         if let Some(list) = object.pointer_mut(pointer) {
             *list = Value::Null;
         }
     }
+    Ok(())
 }
 
 /// Lists that every object of a kind has, that are sent empty and kept as none: whoever sent them owns them.
@@ -40,12 +41,23 @@ fn emptied_lists(write: &Write<'_>, object: &Value) -> Vec<&'static str> {
 }
 
 /// Gives the fields that changed to whoever changed them.
-pub(crate) fn settle_update(write: &Write<'_>, manage_as: &Manage, object: &mut Value) {
+pub(crate) async fn settle_update(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
+    let (call, target) = (write.call, write.target);
     let manager = match manage_as {
-        Manage::Applied | Manage::Nobody => return,
-        Manage::Update => manager_name(write.call),
+        Manage::Applied | Manage::Nobody => return Ok(()),
+        Manage::Update => manager_name(call),
     };
-    manage(write.call, write.target, &manager, |fields, info| fields.update(write.old, object, info));
+    if conversion::webhook(&target.resource).is_none() {
+        manage(call, target, &manager, |fields, info| fields.update(write.old, object, info));
+        return Ok(());
+    }
+    let settled = || {
+        let mut object = object.clone();
+        manage(call, target, &manager, |fields, info| fields.update(write.old, &mut object, info));
+        object
+    };
+    *object = conversion::with_conversions(call, target, settled).await?;
+    Ok(())
 }
 
 /// Managed fields of an object that is answered but never stored.
@@ -161,6 +173,9 @@ fn manage<T>(
         let known = |r: &Arc<Resource>| r.gvr.group_version().to_string();
         let convert = |object: &Value, version: &str| {
             let to = target.version(version)?;
+            if conversion::webhook(to).is_some() {
+                return conversion::lookup(call, object, version);
+            }
             let mut object = object.clone();
             let converted = codec::convert(&mut object, &to.gvk()).ok()?;
             if converted && to.custom {

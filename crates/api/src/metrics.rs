@@ -3,6 +3,10 @@
 //! Label sets are bounded whatever tenants do: verbs and codes are few, built-in resources are known, and all custom ones are
 //! counted as one.
 
+mod hooks;
+
+pub(crate) use hooks::{Hooks, Outcome};
+
 use crate::call::Call;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -33,6 +37,7 @@ pub struct Metrics {
     seconds: Histogram,
     watches: Gauge,
     syncs: Family<SyncLabels, Counter>,
+    hooks: Hooks,
 }
 
 /// Seconds: from what memory answers to what a disk or webhook takes.
@@ -61,7 +66,8 @@ impl Default for Metrics {
             "Objects brought up to date with the host, by kind and outcome",
             syncs.clone(),
         );
-        Self { registry, requests, seconds, watches, syncs }
+        let hooks = Hooks::new(&mut registry);
+        Self { registry, requests, seconds, watches, syncs, hooks }
     }
 }
 
@@ -72,6 +78,11 @@ impl Metrics {
             .get_or_create(&RequestLabels { verb: about.verb, resource: about.resource, code })
             .inc();
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// What is counted of webhooks.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Counts a stream for as long as the guard lives.

@@ -2,7 +2,9 @@
 //!
 //! managed fields → mutating admission → prepare → allocate → validate → validating admission
 //!
-//! Objects come in decoded and defaulted, in the version of the request; they leave in the version of the store.
+//! Objects come in decoded and defaulted, in the version of the request. Built-in ones leave in the version of the store, in
+//! which their rules are written; custom ones keep theirs, whose schema they are held to, and are converted when they are
+//! stored.
 
 use crate::admission::{self, Operation};
 use crate::call::{Call, Target};
@@ -39,10 +41,10 @@ pub(crate) async fn admit_create(
     strategy::derive(&mut object);
     strategy::underive_new(call, &mut object);
     clear_system_fields(&mut object);
-    managed::settle_create(write, manage, &mut object);
+    managed::settle_create(write, manage, &mut object).await?;
     admission::mutate(write, Operation::Create, &mut object).await?;
     fill_system_fields(write, &mut object);
-    let mut object = call.api.to_storage(target, object)?;
+    let mut object = kept(call, target, object).await?;
     strategy::prepare_create(write, &mut object);
     let allocation = strategy::allocate(write, &mut object).await?;
     let checked = async {
@@ -70,10 +72,10 @@ pub(crate) async fn admit_update(
     codec::dedup_owner_references(call, &mut object);
     strategy::derive(&mut object);
     keep_system_fields(&mut object, old);
-    managed::settle_update(write, manage, &mut object);
+    managed::settle_update(write, manage, &mut object).await?;
     admission::mutate(write, Operation::Update, &mut object).await?;
-    let mut object = call.api.to_storage(target, object)?;
-    let old_stored = call.api.to_storage(target, old.clone())?;
+    let mut object = kept(call, target, object).await?;
+    let old_stored = kept(call, target, old.clone()).await?;
     strategy::prepare_update(write, &mut object, &old_stored);
     managed::settle(&mut object, &old_stored);
     let allocation = strategy::allocate(write, &mut object).await?;
@@ -95,6 +97,11 @@ pub(crate) async fn admit_update(
 pub(crate) async fn admit_delete(call: &Call, target: &Target, object: &Value) -> Result<()> {
     let write = Write { call, target, old: Some(object) };
     admission::validate(&write, Operation::Delete, object).await
+}
+
+/// The object in the version that the rules of its kind are written for.
+async fn kept(call: &Call, target: &Target, object: Value) -> Result<Value> {
+    if target.resource.custom { Ok(object) } else { call.api.to_storage(target, object).await }
 }
 
 /// Fields that only the server sets are not taken from clients.

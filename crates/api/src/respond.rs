@@ -60,7 +60,7 @@ pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> An
 }
 
 /// An object of `target`'s kind.
-pub(crate) fn object(call: &Call, target: &Target, code: u16, object: Outgoing) -> Result<Answer> {
+pub(crate) async fn object(call: &Call, target: &Target, code: u16, object: Outgoing) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
     if let Outgoing::Stored(entry) = &object
         && accepted == Accepted::PLAIN
@@ -73,7 +73,7 @@ pub(crate) fn object(call: &Call, target: &Target, code: u16, object: Outgoing) 
     }
     let value = match object {
         Outgoing::Value(value) => value,
-        Outgoing::Stored(entry) => call.api.read(target, &entry)?,
+        Outgoing::Stored(entry) => call.api.read(target, &entry).await?,
     };
     let shaped = match accepted.shape {
         Shape::Whole => value,
@@ -115,7 +115,7 @@ pub(crate) fn served_as_stored<'a>(target: &Target, value: &'a [u8]) -> Option<S
 }
 
 /// A list of `target`'s kind.
-pub(crate) fn list(
+pub(crate) async fn list(
     call: &Call,
     target: &Target,
     accepted: Accepted,
@@ -126,7 +126,7 @@ pub(crate) fn list(
     if plain && entries.iter().all(|e| served_as_stored(target, &e.value).is_some()) {
         return Ok(bytes(200, Media::Json.name(), plain_list(target, &entries, about)));
     }
-    let values = entries.iter().map(|e| call.api.read(target, e)).collect::<Result<Vec<_>>>()?;
+    let values = call.api.read_all(target, &entries).await?;
     list_of_values(call, target, accepted, values, about)
 }
 

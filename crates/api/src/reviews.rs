@@ -27,7 +27,7 @@ pub(crate) async fn answer(call: &Call, target: &Target) -> Option<Result<Answer
 
 async fn review(call: &Call, target: &Target) -> Result<Answer> {
     if call.method == http::Method::GET {
-        return components(call, target);
+        return components(call, target).await;
     }
     codec::check_options(call, "CreateOptions")?;
     let mut object = codec::decode_body(call, target, &target.resource)?;
@@ -64,7 +64,7 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
     if what == "selfsubjectrulesreviews" && !call.pretty() && call.accept(target, false)? == Accepted::PLAIN {
         return Ok(respond::bytes(201, "application/json", rules_text(&object)));
     }
-    respond::object(call, target, 201, object.into())
+    respond::object(call, target, 201, object.into()).await
 }
 
 /// A rules review with the fields of rules in Kubernetes' order, for people who read it.
@@ -112,7 +112,7 @@ async fn token_review(call: &Call, spec: &Value) -> Result<Value> {
 }
 
 /// Component statuses: deprecated, and about processes that are all this one.
-fn components(call: &Call, target: &Target) -> Result<Answer> {
+async fn components(call: &Call, target: &Target) -> Result<Answer> {
     let all: Vec<Value> = ["controller-manager", "etcd-0", "scheduler"]
         .iter()
         .map(|name| {
@@ -125,5 +125,5 @@ fn components(call: &Call, target: &Target) -> Result<Answer> {
         return respond::list_of_values(call, target, accepted, all, &Default::default());
     }
     let one = all.into_iter().find(|c| meta::name(c) == target.at.name).ok_or_else(|| target.not_found())?;
-    respond::object(call, target, 200, one.into())
+    respond::object(call, target, 200, one.into()).await
 }

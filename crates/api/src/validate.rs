@@ -17,7 +17,7 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
         errors
     } else if resource.storage.group != resource.gvr.group {
         // Held to the rules of the group it was sent to.
-        validation::validate_create(&resource.gvk(), &write.call.api.present(write.target, object.clone())?)
+        validation::validate_create(&resource.gvk(), &crate::conversion::shown(write.target, object.clone())?)
     } else {
         validation::validate_create(&kind, object)
     };

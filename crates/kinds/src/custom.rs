@@ -9,8 +9,10 @@ use crate::{builtin, storage_version_hash};
 use object::{GroupResource, GroupVersion, GroupVersionKind, Value};
 use std::sync::Arc;
 
+mod conversion;
 mod shared;
 
+pub use conversion::{Conversion, ConversionWebhook};
 pub use shared::CustomSchema;
 
 /// One version of a custom resource, as far as its definition goes beyond [`Resource`].
@@ -30,6 +32,8 @@ pub struct CustomVersion {
     pub status: bool,
     /// `deprecated`, with the warning to give.
     pub deprecation: Option<String>,
+    /// All versions of the definition, and how objects get from one to another.
+    pub conversion: Arc<Conversion>,
 }
 
 /// An additional printer column.
@@ -67,6 +71,15 @@ pub struct ScalePaths {
 ///
 /// Names are those accepted (`status.acceptedNames`), where there are any.
 pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
+    versions(definition, |version| version["served"] == true)
+}
+
+/// The resource of the version that objects are kept in, served or not.
+pub fn stored_resource(definition: &Value) -> Option<Arc<Resource>> {
+    versions(definition, |version| version["storage"] == true).pop()
+}
+
+fn versions(definition: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<Arc<Resource>> {
     let spec = &definition["spec"];
     let accepted = &definition["status"]["acceptedNames"];
     let names = if text(&accepted["kind"]).is_empty() { &spec["names"] } else { accepted };
@@ -74,13 +87,15 @@ pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
     let stored = versions.iter().find(|v| v["storage"] == true).map_or("", |v| text(&v["name"]));
     let storage_version = GroupVersion::new(group, stored);
+    let conversion = Arc::new(Conversion::of(definition));
     versions
         .iter()
-        .filter(|version| version["served"] == true)
+        .filter(|version| wanted(version))
         .map(|version| {
             let gvr = GroupVersion::new(group, text(&version["name"])).resource(text(&names["plural"]));
             let kind = text(&names["kind"]);
-            let custom = custom_version(spec, version, &gvr.group_version().kind(kind));
+            let kind_here = gvr.group_version().kind(kind);
+            let custom = custom_version(spec, version, &kind_here, &conversion);
             let schema = custom.schema.reference();
             let gvk = gvr.group_version().kind(kind);
             Arc::new(Resource {
@@ -113,7 +128,12 @@ pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
         .collect()
 }
 
-fn custom_version(spec: &Value, version: &Value, gvk: &GroupVersionKind) -> CustomVersion {
+fn custom_version(
+    spec: &Value,
+    version: &Value,
+    gvk: &GroupVersionKind,
+    conversion: &Arc<Conversion>,
+) -> CustomVersion {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut columns: Vec<CustomColumn> =
         list(&version["additionalPrinterColumns"]).iter().map(column).collect();
@@ -145,6 +165,7 @@ fn custom_version(spec: &Value, version: &Value, gvk: &GroupVersionKind) -> Cust
         }),
         status: version["subresources"].get("status").is_some_and(Value::is_object),
         deprecation: (version["deprecated"] == true).then_some(warning),
+        conversion: conversion.clone(),
     }
 }
 

@@ -38,7 +38,7 @@ mod table;
 mod warnings;
 mod workloads;
 
-use object::{FieldError, GroupVersionKind};
+use object::{FieldError, GroupVersionKind, Path};
 use serde_json::Value;
 
 pub use pod::resize::qos_class;
@@ -117,6 +117,18 @@ pub fn validate_custom_metadata(object: &Value, namespaced: bool) -> Vec<FieldEr
 pub fn validate_custom_metadata_update(new: &Value, old: &Value, namespaced: bool) -> Vec<FieldError> {
     let mut errors = vec![];
     update_metadata(&mut errors, new, old, table::custom(namespaced));
+    errors
+}
+
+/// What is wrong with labels, or else with annotations, that a conversion webhook made.
+pub fn validate_words(are_labels: bool, words: &Value) -> Vec<FieldError> {
+    let mut errors = vec![];
+    if are_labels {
+        metadata::labels(&mut errors, &node::Node::at(words, Path::new("metadata.labels")));
+    } else {
+        // Upstream's path, without the s.
+        metadata::annotations(&mut errors, &node::Node::at(words, Path::new("metadata.annotation")));
+    }
     errors
 }
 

@@ -22,7 +22,7 @@ enum Change {
 pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<Answer> {
     if verb == Verb::Get {
         let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
-        let parent = call.api.read(target, &entry.ok_or_else(|| target.not_found())?)?;
+        let parent = call.api.read(target, &entry.ok_or_else(|| target.not_found())?).await?;
         return send(call, target, &parent);
     }
     let change = Change::read(call, target, verb)?;
@@ -30,7 +30,7 @@ pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<A
     let transform = |parent: &Value| scaled(call, target, parent, &change);
     match update::change(call, target, Manage::Nobody, transform).await? {
         Outgoing::Value(parent) => send(call, target, &parent),
-        Outgoing::Stored(entry) => send(call, target, &call.api.read(target, &entry)?),
+        Outgoing::Stored(entry) => send(call, target, &call.api.read(target, &entry).await?),
     }
 }
 

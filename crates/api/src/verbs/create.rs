@@ -13,7 +13,7 @@ pub(crate) async fn create(call: &Call, target: &mut Target) -> Result<Answer> {
     call.accept(target, false)?;
     let object = codec::decode_body(call, target, &target.resource.clone())?;
     let created = create_object(call, target, &Manage::Update, object).await?;
-    respond::object(call, target, 201, created)
+    respond::object(call, target, 201, created).await
 }
 
 /// Stores a decoded, defaulted object of `target`'s version as new, and returns it.
@@ -35,8 +35,16 @@ pub(crate) async fn create_object(
             return Err(already_exists(target, &object, &entry));
         }
         meta::unset(&mut object, "resourceVersion");
-        return Ok(call.api.present(target, object)?.into());
+        let object = call.api.to_storage(target, object).await?;
+        return Ok(call.api.present(target, object).await?.into());
     }
+    let mut object = match call.api.to_storage(target, object).await {
+        Ok(object) => object,
+        Err(error) => {
+            allocation.undo(call).await;
+            return Err(error);
+        }
+    };
     let value = stored::encode(&object);
     let write = store::Write {
         key: target.key().into(),
@@ -48,7 +56,7 @@ pub(crate) async fn create_object(
         Ok(revision) => {
             meta::set(&mut object, "resourceVersion", revision.0.to_string());
             crate::strategy::after_write(call, target).await?;
-            call.api.present(target, object).map(Outgoing::Value)
+            call.api.present(target, object).await.map(Outgoing::Value)
         }
         Err(error) => {
             allocation.undo(call).await;

@@ -33,7 +33,7 @@ pub(crate) async fn delete(call: &Call, target: &Target) -> Result<Answer> {
             Ok(respond::bytes(200, accepted.media.name(), respond::encode(call, target, accepted, &status)?))
         }
         Deleted::Now(object) | Deleted::Later(object) => {
-            respond::object(call, target, 200, Outgoing::Value(object))
+            respond::object(call, target, 200, Outgoing::Value(object)).await
         }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) async fn delete_object(call: &Call, target: &Target, options: &Option
     for _ in 0..ATTEMPTS {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
         let entry = entry.ok_or_else(|| target.not_found())?;
-        let object = call.api.read(target, &entry)?;
+        let object = call.api.read(target, &entry).await?;
         check_preconditions(target, options, &object)?;
         pipeline::admit_delete(call, target, &object).await?;
         if let Some(outcome) = step(call, target, options, &entry, object).await? {
@@ -80,7 +80,7 @@ async fn step(
     }
     let mut revision = entry.mod_revision;
     if marked != object {
-        let value = Some(stored::encode(&call.api.to_storage(target, marked.clone())?));
+        let value = Some(stored::encode(&call.api.to_storage(target, marked.clone()).await?));
         let write = store::Write { key: entry.key.clone(), expect: Expect::At(revision), value, ttl: None };
         match call.api.store.write(write).await {
             Ok(written) => revision = written,
@@ -289,8 +289,7 @@ pub(crate) async fn delete_collection(call: &Call, target: &Target) -> Result<An
     let listing =
         call.api.store.list(ListRequest { prefix, ..Default::default() }).await.map_err(failure::store)?;
     let mut gone = Vec::new();
-    for entry in listing.entries {
-        let object = call.api.read(target, &entry)?;
+    for object in call.api.read_all(target, &listing.entries).await? {
         if !selection.matches(target, &object) {
             continue;
         }

@@ -9,7 +9,7 @@ pub(crate) async fn get(call: &Call, target: &Target) -> Result<Answer> {
     check_resource_version(call)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(crate::failure::store)?;
     let entry = entry.ok_or_else(|| target.not_found())?;
-    respond::object(call, target, 200, Outgoing::Stored(entry))
+    respond::object(call, target, 200, Outgoing::Stored(entry)).await
 }
 
 /// A get may ask for "not older than"; the store is never behind, so only a future version is refused.

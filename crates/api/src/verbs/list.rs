@@ -35,7 +35,7 @@ async fn answer(
         continue_token: gathered.last.map(|key| page.token(gathered.revision, &key[prefix.len()..])),
         remaining: gathered.remaining,
     };
-    respond::list(call, target, accepted, gathered.entries, &about)
+    respond::list(call, target, accepted, gathered.entries, &about).await
 }
 
 struct Gathered {
@@ -86,8 +86,8 @@ async fn gather(
             });
         }
         let mut full = None;
-        for entry in listing.entries {
-            let object = call.api.read(target, &entry).map_err(Gather::Api)?;
+        let objects = call.api.read_all(target, &listing.entries).await.map_err(Gather::Api)?;
+        for (entry, object) in listing.entries.into_iter().zip(objects) {
             if selection.matches(target, &object) {
                 let key = entry.key.to_string();
                 entries.push(entry);

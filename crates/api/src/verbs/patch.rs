@@ -23,12 +23,12 @@ pub(crate) async fn patch(call: &Call, target: &mut Target) -> Result<Answer> {
         && is_absent(call, target).await?
     {
         let created = create_by_apply(call, target, config).await?;
-        return respond::object(call, target, 201, created);
+        return respond::object(call, target, 201, created).await;
     }
     let manage = if matches!(patch, Patch::Apply { .. }) { Manage::Applied } else { Manage::Update };
     let outcome =
         super::update::change(call, target, manage, |old| patch.transform(call, target, old)).await?;
-    respond::object(call, target, 200, outcome)
+    respond::object(call, target, 200, outcome).await
 }
 
 async fn is_absent(call: &Call, target: &Target) -> Result<bool> {
@@ -46,7 +46,8 @@ async fn create_by_apply(call: &Call, target: &mut Target, config: &Value) -> Re
             ),
         });
     }
-    let applied = managed::apply(call, target, None, config, false)?;
+    let apply = || managed::apply(call, target, None, config, false);
+    let applied = crate::conversion::with_conversions(call, target, apply).await??;
     let object = codec::decode_value(call, target, &target.resource, applied)?;
     super::create::create_object(call, target, &Manage::Applied, object).await
 }

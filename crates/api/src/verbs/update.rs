@@ -3,7 +3,7 @@
 use crate::call::{Call, Target};
 use crate::pipeline::{self, Write};
 use crate::respond::{self, Answer, Outgoing};
-use crate::{codec, failure, stored, strategy};
+use crate::{codec, conversion, failure, stored, strategy};
 use object::{ApiError, Result, Value, meta};
 use store::{Entry, Expect, StoreError};
 
@@ -23,7 +23,7 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
                 return Err(gone_precondition(target, &body));
             }
             let created = super::create::create_object(call, target, &pipeline::Manage::Update, body).await?;
-            return respond::object(call, target, 201, created);
+            return respond::object(call, target, 201, created).await;
         }
     }
     let outcome = change(call, target, pipeline::Manage::Update, |old| {
@@ -31,7 +31,7 @@ pub(crate) async fn update(call: &Call, target: &mut Target) -> Result<Answer> {
         Ok(body.clone())
     })
     .await?;
-    respond::object(call, target, 200, outcome)
+    respond::object(call, target, 200, outcome).await
 }
 
 fn gone_precondition(target: &Target, body: &Value) -> ApiError {
@@ -61,8 +61,8 @@ pub(crate) async fn change(
     for _ in 0..ATTEMPTS {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
         let entry = entry.ok_or_else(|| target.not_found())?;
-        let old = call.api.read(target, &entry)?;
-        let mut new = transform(&old)?;
+        let old = call.api.read(target, &entry).await?;
+        let mut new = conversion::with_conversions(call, target, || transform(&old)).await??;
         if !matches!(manage, pipeline::Manage::Nobody) {
             check_version(target, &new, &old)?;
         }
@@ -88,14 +88,15 @@ pub(crate) async fn change(
     })
 }
 
-/// Stores `new` (in storage version) over `entry`; `None` when somebody else wrote first.
+/// Stores `new` over `entry`; `None` when somebody else wrote first.
 async fn commit(call: &Call, target: &Target, entry: &Entry, mut new: Value) -> Result<Option<Outgoing>> {
+    new = call.api.to_storage(target, new).await?;
     let value = stored::encode(&new);
     if value == entry.value {
         return Ok(Some(Outgoing::Stored(entry.clone())));
     }
     if call.dry_run() {
-        return Ok(Some(call.api.present(target, new)?.into()));
+        return Ok(Some(call.api.present(target, new).await?.into()));
     }
     let old_uid_version = entry.mod_revision;
     // The last finalizer of an object under deletion was taken off: it goes.
@@ -111,7 +112,7 @@ async fn commit(call: &Call, target: &Target, entry: &Entry, mut new: Value) -> 
                 meta::set(&mut new, "resourceVersion", revision.0.to_string());
                 strategy::after_write(call, target).await?;
             }
-            call.api.present(target, new).map(|o| Some(o.into()))
+            call.api.present(target, new).await.map(|o| Some(o.into()))
         }
         Err(StoreError::Conflict(_)) => Ok(None),
         Err(error) => Err(failure::store(error)),

@@ -4,23 +4,27 @@
 //! else is derived per watcher. A watcher holds a cursor into the store's feed and costs no task of its own: the connection
 //! that reads the stream drives it.
 
+use crate::Api;
 use crate::call::{Call, Target};
 use crate::codec;
 use crate::negotiate::{Accepted, Media, Shape};
 use crate::respond::{self, Answer, partial};
 use crate::selection::Selection;
 use crate::stored::Stored;
-use crate::{failure, keys, table};
+use crate::{conversion, failure, keys, table};
 use bytes::Bytes;
 use client::Body;
 use http::{HeaderValue, header};
 use object::{ApiError, Result, Value, json, meta};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Entry, Event, ListRequest, Revision, StoreError, Watch};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+/// So many of the objects that a watch begins with are converted at a time.
+const PENDING_TOGETHER: usize = 500;
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
@@ -61,6 +65,7 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
         accepted,
         selection,
         pending,
+        converted: VecDeque::new(),
         watch,
         deadline,
     };
@@ -142,6 +147,8 @@ struct Watcher {
     selection: Selection,
     /// Existing objects that are still to be sent as ADDED.
     pending: VecDeque<Entry>,
+    /// The next of them, where a webhook had to convert them.
+    converted: VecDeque<Value>,
     /// Send the bookmark that ends the initial events, at this revision.
     initial_end: Option<Revision>,
     watch: Box<dyn Watch>,
@@ -153,19 +160,21 @@ struct Watcher {
 }
 
 /// What frames are derived from, once per event.
+#[derive(Default)]
 struct Derived {
     new: OnceLock<Option<Arc<Value>>>,
     old: OnceLock<Option<Arc<Value>>>,
     frame: OnceLock<Option<Bytes>>,
+    /// What a webhook made of the event, by version.
+    converted: parking_lot::Mutex<BTreeMap<String, Arc<OnceCell<Change>>>>,
 }
 
+/// What an object was before an event, and what it is after.
+type Change = (Option<Arc<Value>>, Option<Arc<Value>>);
+
 fn derived(event: &Event) -> Arc<Derived> {
-    let any = event.derived.get_or_init(|| {
-        Arc::new(Derived { new: OnceLock::new(), old: OnceLock::new(), frame: OnceLock::new() })
-    });
-    any.clone().downcast().unwrap_or_else(|_| {
-        Arc::new(Derived { new: OnceLock::new(), old: OnceLock::new(), frame: OnceLock::new() })
-    })
+    let any = event.derived.get_or_init(|| Arc::new(Derived::default()));
+    any.clone().downcast().unwrap_or_default()
 }
 
 impl Watcher {
@@ -175,8 +184,14 @@ impl Watcher {
             if self.over {
                 return None;
             }
+            if let Some(object) = self.converted.pop_front() {
+                if self.selection.matches(&self.target, &object) {
+                    return Some(self.encode("ADDED", object));
+                }
+                continue;
+            }
             if let Some(entry) = self.pending.pop_front() {
-                if let Some(frame) = self.existing(&entry) {
+                if let Some(frame) = self.existing(entry).await {
                     return Some(frame);
                 }
                 continue;
@@ -191,7 +206,7 @@ impl Watcher {
                 () = tokio::time::sleep_until(wake) => None,
             };
             let frame = match next {
-                Some(Ok(event)) => self.change(&event),
+                Some(Ok(event)) => self.change(&event).await,
                 Some(Err(error)) => {
                     self.over = true;
                     Some(self.failed(error))
@@ -218,14 +233,17 @@ impl Watcher {
         Some(self.bookmark(position, false))
     }
 
-    fn existing(&mut self, entry: &Entry) -> Option<Bytes> {
+    async fn existing(&mut self, entry: Entry) -> Option<Bytes> {
         if self.plain()
             && self.selection.is_everything()
             && let Some(stored) = respond::served_as_stored(&self.target, &entry.value)
         {
             return Some(json_frame("ADDED", stored, entry.mod_revision));
         }
-        let object = self.read(entry)?;
+        if self.converts(&entry.value) {
+            return self.convert_pending(entry).await;
+        }
+        let object = self.read(&entry)?;
         self.selection.matches(&self.target, &object).then(|| self.encode("ADDED", (*object).clone()))
     }
 
@@ -233,9 +251,16 @@ impl Watcher {
         self.accepted == Accepted::PLAIN
     }
 
+    /// Whether a webhook has to be asked before a stored value can be shown.
+    fn converts(&self, value: &[u8]) -> bool {
+        conversion::webhook(&self.target.resource).is_some()
+            && Stored::new(value)
+                .is_some_and(|s| s.api_version != self.target.resource.gvr.group_version().to_string())
+    }
+
     /// Parsed and converted; what cannot be read is passed over so that it never stalls the watch.
     fn read(&self, entry: &Entry) -> Option<Arc<Value>> {
-        match self.call.api.read(&self.target, entry) {
+        match self.call.api.read_at_once(&self.target, entry) {
             Ok(object) => Some(Arc::new(object)),
             Err(error) => {
                 tracing::warn!(key = %entry.key, %error, "object cannot be read; left out of the watch");
@@ -244,27 +269,20 @@ impl Watcher {
         }
     }
 
-    fn change(&mut self, event: &Event) -> Option<Bytes> {
+    async fn change(&mut self, event: &Event) -> Option<Bytes> {
         let derived = derived(event);
         if self.plain() && self.selection.is_everything() && self.as_stored(event) {
             return derived.frame.get_or_init(|| shared_frame(event)).clone();
         }
-        let new = || {
-            let entry = Entry {
-                key: event.key.clone(),
-                value: event.value.clone()?,
-                create_revision: event.revision,
-                mod_revision: event.revision,
-            };
-            self.read(&entry)
-        };
-        // The last state of a deleted object is shown with the revision of its deletion.
-        let old = || {
-            let previous = event.previous.clone()?;
-            self.read(&Entry { mod_revision: event.revision, ..previous })
-        };
-        let shareable = self.as_stored(event);
-        let (new, old) = if shareable {
+        let new = || self.read(&after(event)?);
+        let old = || self.read(&before(event)?);
+        let values = [event.value.as_ref(), event.previous.as_ref().map(|p| &p.value)];
+        let (new, old) = if values.into_iter().flatten().any(|value| self.converts(value)) {
+            match changed(&self.call.api, &self.target, event, &derived).await {
+                Ok((old, new)) => (new, old),
+                Err(error) => return Some(self.unconverted(&error)),
+            }
+        } else if self.as_stored(event) {
             (derived.new.get_or_init(new).clone(), derived.old.get_or_init(old).clone())
         } else {
             (new(), old())
@@ -279,6 +297,23 @@ impl Watcher {
             (true, false) => ("DELETED", old),
         };
         object.map(|o| self.encode(kind, (*o).clone()))
+    }
+
+    /// Converts a pending object together with those that follow it, for the next frames.
+    async fn convert_pending(&mut self, first: Entry) -> Option<Bytes> {
+        let next = self.pending.len().min(PENDING_TOGETHER);
+        let entries: Vec<Entry> = std::iter::once(first).chain(self.pending.drain(..next)).collect();
+        match self.call.api.read_all(&self.target, &entries).await {
+            Ok(objects) => self.converted.extend(objects),
+            Err(error) => return Some(self.unconverted(&error)),
+        }
+        None
+    }
+
+    /// A watch whose objects cannot be converted ends: its client is to list again.
+    fn unconverted(&mut self, error: &ApiError) -> Bytes {
+        self.over = true;
+        self.pack("ERROR", &error.to_status())
     }
 
     fn as_stored(&self, event: &Event) -> bool {
@@ -341,6 +376,35 @@ impl Watcher {
         };
         self.pack("ERROR", &error.to_status())
     }
+}
+
+/// What a webhook makes of an event: asked once, whoever watches.
+async fn changed(api: &Api, target: &Target, event: &Event, derived: &Derived) -> Result<Change> {
+    let version = target.resource.gvr.group_version().to_string();
+    let cell = derived.converted.lock().entry(version).or_default().clone();
+    let ask = || async {
+        let entries: Vec<Entry> = [before(event), after(event)].into_iter().flatten().collect();
+        let mut read = api.read_all(target, &entries).await?.into_iter().map(Arc::new);
+        let old = event.previous.is_some().then(|| read.next()).flatten();
+        Ok((old, read.next()))
+    };
+    cell.get_or_try_init(ask).await.cloned()
+}
+
+/// The object after an event, unless it is gone.
+fn after(event: &Event) -> Option<Entry> {
+    Some(Entry {
+        key: event.key.clone(),
+        value: event.value.clone()?,
+        create_revision: event.revision,
+        mod_revision: event.revision,
+    })
+}
+
+/// The object before an event. The last state of a deleted one is shown with the revision of its deletion.
+fn before(event: &Event) -> Option<Entry> {
+    let previous = event.previous.clone()?;
+    Some(Entry { mod_revision: event.revision, ..previous })
 }
 
 fn shared_frame(event: &Event) -> Option<Bytes> {

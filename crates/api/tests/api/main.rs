@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod cluster;
+mod conversion;
 mod definitions;
 mod extensions;
 mod lists;

@@ -117,7 +117,7 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
 
 /// The object as policies see it: in the version of the request, and a scale where one is written.
 fn shown(write: &Write<'_>, object: &Value) -> Result<Value> {
-    let object = write.call.api.present(write.target, object.clone())?;
+    let object = crate::conversion::shown(write.target, object.clone())?;
     match write.target.at.subresource.as_str() {
         "scale" => kinds::scale::read(&write.target.resource, &object),
         _ => Ok(object),

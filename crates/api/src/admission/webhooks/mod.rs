@@ -7,10 +7,12 @@ pub(super) mod review;
 use super::{Operation, policies};
 use crate::codec;
 use crate::followed::State;
+use crate::metrics::Outcome;
 use crate::pipeline::Write;
 use object::{ApiError, Result, Value, meta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The webhook configurations of the cluster, by store key, so that hooks are called in the order of names.
 #[derive(Default)]
@@ -46,6 +48,10 @@ struct Hook {
 impl Hook {
     fn value(&self) -> &Value {
         &self.configuration["webhooks"][self.index]
+    }
+
+    fn mutates(&self) -> bool {
+        self.configuration["kind"] == "MutatingWebhookConfiguration"
     }
 
     fn name(&self) -> &str {
@@ -141,7 +147,7 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
         return Ok(());
     }
     // Hooks see the version of the request.
-    let shown = write.call.api.present(write.target, object.clone())?;
+    let shown = crate::conversion::shown(write.target, object.clone())?;
     let answers = all.iter().map(|hook| async {
         if matches(write, operation, hook, &shown).await? {
             ask(write, operation, hook, &shown).await?;
@@ -162,9 +168,19 @@ async fn ask(write: &Write<'_>, operation: Operation, hook: &Hook, object: &Valu
         )));
     }
     let review = review::request(write, operation, object);
-    let uid = review["request"]["uid"].clone();
-    let response = match call::call(write.call, value, &review).await.and_then(|a| review::response(a, &uid))
-    {
+    let request = &review["request"];
+    let began = Instant::now();
+    let answer = call::call(write.call, value, &review).await;
+    let answer = answer.and_then(|answer| review::response(answer, &request["uid"]));
+    let outcome = match &answer {
+        Ok(response) if response["allowed"] == true => Outcome::Allowed,
+        Ok(response) => Outcome::Refused(review::denied(hook.name(), response).code()),
+        Err(_) => Outcome::Failed { refused: value["failurePolicy"] != "Ignore" },
+    };
+    let kind = if hook.mutates() { "admit" } else { "validating" };
+    let metrics = write.call.api.metrics().hooks();
+    metrics.called(hook.name(), kind, review::operation(operation), &outcome, began.elapsed());
+    let response = match answer {
         Ok(response) => response,
         Err(error) => return tolerate(hook, error).map(|()| None),
     };

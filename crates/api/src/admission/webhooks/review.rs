@@ -19,11 +19,12 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
     let kind = json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind});
     let gvr = &resource.gvr;
     let what = json!({"group": gvr.group, "version": gvr.version, "resource": gvr.resource});
-    let (operation, options) = match operation {
-        Operation::Create => ("CREATE", "CreateOptions"),
-        Operation::Update => ("UPDATE", "UpdateOptions"),
-        Operation::Delete => ("DELETE", "DeleteOptions"),
+    let options = match operation {
+        Operation::Create => "CreateOptions",
+        Operation::Update => "UpdateOptions",
+        Operation::Delete => "DeleteOptions",
     };
+    let operation = self::operation(operation);
     let deleting = operation == "DELETE";
     let name = if meta::name(object).is_empty() { write.target.at.name.as_str() } else { meta::name(object) };
     let mut request = json!({
@@ -44,6 +45,15 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
         }
     }
     request
+}
+
+/// An operation, as reviews name it.
+pub(super) fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+    }
 }
 
 /// The `response` of an answer to the review `uid`.
