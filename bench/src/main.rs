@@ -1,8 +1,9 @@
-//! Measures a release build of joey: `cargo xtask bench first-light`.
+//! Measures a release build of joey: `cargo xtask bench first-light`, `cargo xtask bench api`.
 //!
 //! Figures that take a process as a whole are the median of ten processes. Those that wait (memory, idle processor time) are
 //! taken from ten processes that idle at the same time; each is measured by its own memory and its own processor time.
 
+mod api;
 mod pods;
 mod sample;
 mod up;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// Requests, watches and memory of one API server, beside another's when one is named.
+    Api(api::Api),
     /// Start, create, memory, idle processor time, pod latencies and the program's size.
     FirstLight {
         /// How often each figure is taken.
@@ -36,8 +39,11 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let What::FirstLight { runs, clusters, pods } = Arguments::parse().what;
-    match first_light(runs, clusters, pods) {
+    let outcome = match Arguments::parse().what {
+        What::Api(api) => api.run().map(|()| true),
+        What::FirstLight { runs, clusters, pods } => first_light(runs, clusters, pods),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!("a figure is not within what it must be");

@@ -1,0 +1,116 @@
+//! Fan-out: many watches of one collection, and one object that changes as soon as all of them have seen its last change.
+
+use super::connection::{Asked, Connection};
+use super::load::Taken;
+use super::scenarios::{NAMESPACE, config_map};
+use super::target::Target;
+use futures::future::try_join_all;
+use http::Method;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Watches that share a connection.
+const SHARED: usize = 20;
+/// A change that is not seen by then is lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Stands before the number of a change.
+const MARK: &str = "\"stamp\":\"";
+
+/// A watch has seen the change of this number.
+struct Seen(u64, Instant);
+
+/// Changes an object for as long as `lasting` in front of `watchers` watches. An operation is one event delivered to one.
+pub(crate) async fn fan_out(target: &Target, watchers: usize, lasting: Duration) -> Result<Taken, String> {
+    let writer = Connection::open(&target.address).await?;
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/fan-out");
+    let _ = writer.ask(Asked::send(Method::DELETE, &path, "")).await;
+    let collection = path.trim_end_matches("/fan-out");
+    writer.ask(Asked::send(Method::POST, collection, body(0))).await?;
+    let (seen, mut arrivals) = mpsc::unbounded_channel();
+    let tasks = open(target, collection, watchers, &seen).await?;
+    wait(&mut arrivals, watchers, 0).await?;
+
+    let (before, began) = (target.processor()?, Instant::now());
+    let mut taken = Taken::default();
+    let mut number = 0;
+    while began.elapsed() < lasting {
+        number += 1;
+        let asked = Instant::now();
+        let put = Asked::send(Method::PUT, &path, body(number));
+        let (written, seen) = tokio::join!(writer.ask(put), wait(&mut arrivals, watchers, number));
+        written?;
+        taken.latencies.extend(seen?.into_iter().map(|at| (at - asked).as_secs_f64() * 1e3));
+    }
+    taken.operations = taken.latencies.len() as f64;
+    taken.seconds = began.elapsed().as_secs_f64();
+    taken.processor = target.processor()? - before;
+    tasks.into_iter().for_each(|task| task.abort());
+    Ok(taken)
+}
+
+fn body(number: u64) -> String {
+    let mut object = config_map("fan-out");
+    object["data"]["stamp"] = number.to_string().into();
+    object.to_string()
+}
+
+async fn open(
+    target: &Target,
+    collection: &str,
+    watchers: usize,
+    seen: &mpsc::UnboundedSender<Seen>,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, String> {
+    let mut tasks = vec![];
+    for first in (0..watchers).step_by(SHARED) {
+        let connection = Connection::open(&target.address).await?;
+        let opened = (first..watchers.min(first + SHARED)).map(|_| async {
+            let selector = "fieldSelector=metadata.name%3Dfan-out";
+            connection.begin(Asked::get(format!("{collection}?watch=true&{selector}"))).await
+        });
+        for (status, body) in try_join_all(opened).await? {
+            if !status.is_success() {
+                return Err(format!("watch: {status}"));
+            }
+            tasks.push(tokio::spawn(read(body, seen.clone())));
+        }
+    }
+    Ok(tasks)
+}
+
+/// Tells of every change that a watch shows.
+async fn read(mut body: Incoming, seen: mpsc::UnboundedSender<Seen>) {
+    let mut line: Vec<u8> = vec![];
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        line.extend_from_slice(&data);
+        while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            let event: Vec<u8> = line.drain(..=end).collect();
+            let text = String::from_utf8_lossy(&event);
+            let number = text.split_once(MARK).and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
+            if let Some(number) = number
+                && seen.send(Seen(number, Instant::now())).is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// When each watch saw the change of this number.
+async fn wait(
+    arrivals: &mut mpsc::UnboundedReceiver<Seen>,
+    watchers: usize,
+    number: u64,
+) -> Result<Vec<Instant>, String> {
+    let mut all = Vec::with_capacity(watchers);
+    while all.len() < watchers {
+        match tokio::time::timeout(PATIENCE, arrivals.recv()).await {
+            Ok(Some(Seen(seen, at))) if seen == number => all.push(at),
+            Ok(Some(_)) => {}
+            _ => return Err(format!("{} of {watchers} watches saw change {number}", all.len())),
+        }
+    }
+    Ok(all)
+}
