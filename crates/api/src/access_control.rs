@@ -173,17 +173,19 @@ pub(crate) async fn check_escalation(write: &Write<'_>, object: &Value) -> Resul
 
 /// Refuses a request that its user may not make.
 pub(crate) async fn authorize(api: &Api, call: &Call) -> Result<()> {
-    check(api, &attributes(call)).await
-}
-
-async fn check(api: &Api, attributes: &Attributes) -> Result<()> {
-    match decide(api, attributes).await? {
+    let attributes = attributes(call);
+    let decision = decide(api, &attributes).await?;
+    let outcome = if decision.is_allowed() { "allow" } else { "forbid" };
+    call.annotate("authorization.k8s.io/decision", outcome);
+    call.annotate("authorization.k8s.io/reason", decision.reason());
+    match decision {
         Decision::Allow(_) => Ok(()),
         Decision::NoOpinion(reason) => Err(attributes.forbidden(&reason)),
     }
 }
 
-fn attributes(call: &Call) -> Attributes {
+/// What a request is, to those who decide about it.
+pub(crate) fn attributes(call: &Call) -> Attributes {
     match &call.info.resource {
         None => Attributes::path(call.user.clone(), call.info.verb, &call.info.path),
         Some(at) => {
@@ -217,6 +219,9 @@ pub(crate) async fn impersonated(api: &Api, call: &Call) -> Result<UserInfo> {
     let rules = api.access.read().await?;
     let authorize =
         |attributes: &Attributes| rules.state.decide(&api.config.access.authorization, attributes);
-    let (user, _) = impersonation::impersonate(&wanted, &attributes(call), &api.impersonation, &authorize)?;
+    let (user, mode) =
+        impersonation::impersonate(&wanted, &attributes(call), &api.impersonation, &authorize)?;
+    let constraint = if mode == impersonation::Mode::Legacy { String::new() } else { mode.verb() };
+    call.record_impersonation(&user, &constraint);
     Ok(user)
 }

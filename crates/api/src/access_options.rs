@@ -2,6 +2,7 @@
 
 use access::front_proxy::FrontProxy;
 use access::oidc::OidcConfig;
+use std::sync::Arc;
 
 /// The doors of one API server. The default is Kubernetes', with bootstrap tokens on.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct AccessOptions {
     pub extend_tokens: bool,
     /// `--service-account-jwks-uri`; empty: this server's own.
     pub jwks_uri: String,
+    /// `--audit-…`: who is told.
+    pub audit: Option<Arc<audit::Audit>>,
 }
 
 impl Default for AccessOptions {
@@ -38,6 +41,7 @@ impl Default for AccessOptions {
             max_token_seconds: 0,
             extend_tokens: true,
             jwks_uri: String::new(),
+            audit: None,
         }
     }
 }

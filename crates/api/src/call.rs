@@ -28,6 +28,10 @@ pub(crate) struct Call {
     pub now: Timestamp,
     /// Text of `Warning` headers; a set in order.
     pub warnings: Arc<Mutex<Vec<String>>>,
+    /// Names the request in logs.
+    pub audit_id: String,
+    /// What the audit log is told, if anything.
+    pub audit: Option<Arc<audit::Recording>>,
     /// What webhooks converted for this request.
     pub conversions: crate::conversion::Learned,
 }

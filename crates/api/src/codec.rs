@@ -34,7 +34,9 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
             decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?
         }
     };
-    finish(call, resource, &expected, decoded)
+    let object = finish(call, resource, &expected, decoded)?;
+    call.record_object(&object);
+    Ok(object)
 }
 
 /// As [`decode_body`], of a kind that may also be sent in the older versions `also`, which differ in nothing else.
@@ -333,6 +335,7 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
             _ => parse(media, &call.body, &expected)?,
         };
         check_options_kind(&body)?;
+        call.record_delete_options(&body);
         body
     };
     if body["dryRun"].as_array().is_none_or(Vec::is_empty) {

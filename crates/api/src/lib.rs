@@ -9,6 +9,7 @@ mod access_options;
 mod addresses;
 mod admission;
 mod api_services;
+mod auditing;
 mod authenticate;
 mod bootstrap;
 mod call;

@@ -5,7 +5,7 @@ use crate::metrics::About;
 use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
-use crate::{Api, access_control, authenticate, documents, subresources, verbs};
+use crate::{Api, access_control, auditing, authenticate, documents, subresources, verbs};
 use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
@@ -37,6 +37,7 @@ impl Api {
         let upgrade = node::Upgrade::take(&mut parts.extensions);
         let accept = parts.headers.clone();
         let query = Query::parse(parts.uri.query().unwrap_or(""));
+        let audit_id = auditing::id(self, &parts.headers, &peer);
         let api = match self.shared() {
             Ok(api) => api,
             Err(error) => return respond::error(&accept, &error),
@@ -53,12 +54,15 @@ impl Api {
             user: UserInfo::anonymous(),
             now: object::time::now(),
             warnings: Arc::new(Mutex::new(Vec::new())),
+            audit_id,
+            audit: None,
             conversions: Default::default(),
         };
         let warnings = call.warnings.clone();
         let (began, about) = (Instant::now(), About::of(&call));
         let answer = self.authorized(&mut call, &peer).await;
         let user = call.user.username.clone();
+        let recorded = auditing::Unfinished::of(&call);
         let answer = match answer {
             Ok(()) => route(call).await,
             Err(error) => Err(error),
@@ -79,6 +83,7 @@ impl Api {
             let inner = std::mem::replace(stream, futures::stream::empty().boxed());
             *stream = inner.inspect(move |_| _ = &streaming).boxed();
         }
+        recorded.answer(&mut answer);
         for text in warnings.lock().iter() {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
             if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
@@ -89,7 +94,9 @@ impl Api {
     }
 
     async fn authorized(&self, call: &mut Call, peer: &Peer) -> Result<()> {
-        call.user = authenticate::user(self, call, peer).await?;
+        let known = authenticate::user(self, call, peer).await;
+        call.user = known.inspect_err(|_| auditing::refused(self, call, peer))?;
+        auditing::begin(self, call, peer);
         call.user = access_control::impersonated(self, call).await?;
         access_control::authorize(self, call).await
     }

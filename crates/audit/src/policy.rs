@@ -42,7 +42,7 @@ struct Resources {
 }
 
 impl Policy {
-    /// Everything, as metadata: what is kept with a log and no policy file is nothing, so this is for tests.
+    /// The same of every request.
     pub fn uniform(level: Level) -> Self {
         let kept = Kept { level, omit_stages: vec![], omit_managed_fields: false };
         let rule = Rule {

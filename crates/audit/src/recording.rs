@@ -120,8 +120,7 @@ impl Recording {
     pub fn response(&self, code: u16, status: Option<&Value>) {
         let mut outcome = json!({"metadata": {}, "code": code});
         for field in ["status", "message", "reason", "details"] {
-            if let Some(value) = status.and_then(|status| status.get(field)).filter(|value| !is_empty(value))
-            {
+            if let Some(value) = status.and_then(|status| status.get(field)).filter(|value| *value != "") {
                 outcome[field] = value.clone();
             }
         }
@@ -152,10 +151,6 @@ impl Recording {
         }
         object
     }
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_str() == Some("") || value.as_object().is_some_and(|fields| fields.is_empty())
 }
 
 fn forget_managed_fields(object: &mut Value) {

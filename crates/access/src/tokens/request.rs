@@ -20,6 +20,8 @@ pub struct TokenRequest {
     object: Value,
     audiences: Vec<String>,
     seconds: i64,
+    /// The token's `jti`.
+    pub id: String,
     /// May a token of a pod live for a year, when it is one of those that are asked for again anyway?
     pub extend: bool,
     /// A warning for the client, when what it asked for was cut down.
@@ -88,7 +90,7 @@ impl TokenRequest {
         spec.insert("expirationSeconds".into(), seconds.into());
         spec.entry("boundObjectRef").or_insert(Value::Null);
         let audiences = super::jwt::audiences(&json!({"aud": spec["audiences"]}));
-        Ok(Self { object, audiences, seconds, extend: true, warning })
+        Ok(Self { object, audiences, seconds, id: uuid::Uuid::new_v4().to_string(), extend: true, warning })
     }
 
     /// The object the token is to be bound to, to be looked up and given to [`grant`](Self::grant).
@@ -128,7 +130,7 @@ impl TokenRequest {
             issued_at: now,
             expires_at: now + self.seconds,
             audiences: self.audiences,
-            id: uuid::Uuid::new_v4().to_string(),
+            id: self.id,
             ..Claims::default()
         };
         if let Some((wanted, object)) = bound {

@@ -36,6 +36,7 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     let bound = bound.as_ref().map(|(wanted, object)| (*wanted, object));
     let issuer = config.issuer.get().await;
     let issuer = issuer.map_err(|e| ApiError::Internal(format!("failed to generate token: {e}")))?;
+    call.annotate("authentication.kubernetes.io/issued-credential-id", &format!("JTI={}", request.id));
     let mut granted =
         request.grant(&issuer, audiences, &account, bound, node.as_ref(), call.now.as_second())?;
     if let Some(managed) = asked["metadata"].get("managedFields") {

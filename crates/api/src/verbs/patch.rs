@@ -16,6 +16,7 @@ enum Patch {
 
 pub(crate) async fn patch(call: &Call, target: &mut Target) -> Result<Answer> {
     let patch = Patch::parse(call, target)?;
+    call.record_patch();
     codec::check_options(call, "PatchOptions")?;
     call.accept(target, false)?;
     if let Patch::Apply { config, .. } = &patch

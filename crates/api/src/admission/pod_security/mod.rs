@@ -1,7 +1,7 @@
 //! PodSecurity: the Pod Security Standards, as the labels of a namespace ask for them.
 //!
-//! Pods are refused (`enforce`) or warned about (`warn`); objects that make pods are only warned about. Nothing is audited
-//! here: the annotations would go to the audit log.
+//! Pods are refused (`enforce`), noted in the audit log (`audit`) or warned about (`warn`); objects that make pods are only
+//! noted and warned about.
 
 mod baseline;
 mod policy;
@@ -39,6 +39,18 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
     let Some(namespace) = entry.as_ref().and_then(stored::decode) else { return Ok(()) };
     let (policy, _) = Policy::of(&namespace);
+    let call = write.call;
+    if call.audit.is_some() {
+        if is_pod {
+            call.annotate("pod-security.kubernetes.io/enforce-policy", &policy.enforce.to_string());
+        }
+        let violations = policy.audit.evaluate(pod);
+        if !violations.is_empty() {
+            let details = violation::details(&violations);
+            let noted = format!("would violate PodSecurity \"{}\": {details}", policy.audit);
+            call.annotate("pod-security.kubernetes.io/audit-violations", &noted);
+        }
+    }
     if is_pod {
         let violations = policy.enforce.evaluate(pod);
         if !violations.is_empty() {

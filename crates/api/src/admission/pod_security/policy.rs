@@ -53,6 +53,7 @@ impl fmt::Display for Standard {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     pub enforce: Standard,
+    pub audit: Standard,
     pub warn: Standard,
 }
 
@@ -61,13 +62,13 @@ impl Policy {
     pub fn of(namespace: &Value) -> (Self, Vec<FieldError>) {
         let mut errors = Vec::new();
         let enforce = standard(namespace, "enforce", Level::Restricted, &mut errors);
-        standard(namespace, "audit", Level::Privileged, &mut errors);
+        let audit = standard(namespace, "audit", Level::Privileged, &mut errors);
         let mut warn = standard(namespace, "warn", Level::Privileged, &mut errors);
         // Who asks for no warnings is warned of what would be refused.
         if meta::label(namespace, &format!("{PREFIX}warn")).is_none() && enforce.level > warn.level {
             warn = enforce;
         }
-        (Self { enforce, warn }, errors)
+        (Self { enforce, audit, warn }, errors)
     }
 }
 
