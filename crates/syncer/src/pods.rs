@@ -39,12 +39,13 @@ fn decide(cluster: &translate::Cluster, pod: Option<&Value>, host: Option<&Value
             None => Step::Nothing,
         },
         (Some(pod), None) => {
-            let was_there = pod["spec"]["nodeName"].as_str().is_some_and(|n| !n.is_empty());
+            let gated = pod["spec"]["schedulingGates"].as_array().is_some_and(|g| !g.is_empty());
             let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
             match meta::deletion_timestamp(pod) {
                 Some(_) => Step::Release,
                 None if ended => Step::Nothing,
-                None if was_there => Step::Release,
+                None if was_there(pod) => Step::Release,
+                None if gated => Step::Nothing,
                 None => Step::Create,
             }
         }
@@ -66,6 +67,13 @@ fn decide(cluster: &translate::Cluster, pod: Option<&Value>, host: Option<&Value
             _ => Step::Update,
         },
     }
+}
+
+/// Whether the host has had the pod. One that names its node from the start has not been there for that alone.
+fn was_there(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let scheduled = conditions.any(|c| c["type"] == "PodScheduled" && c["status"] == "True");
+    scheduled || pod["status"]["startTime"].is_string()
 }
 
 pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result<()> {
@@ -193,6 +201,8 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         changed["status"] = status;
         write_status(shared, &changed).await?;
     }
+    let resized = resize(shared, pod, host).await?;
+    let host = resized.as_ref().unwrap_or(host);
     if let Some(changed) =
         translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none())
     {
@@ -204,6 +214,23 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         shared.watched.cache.observe(&PODS, &made);
     }
     tokens::renew(shared, pod).await
+}
+
+/// Passes on that the tenant wants other resources for running containers; the host pod as it is then. What the host refuses is
+/// told once.
+async fn resize(shared: &Shared, pod: &Value, host: &Value) -> Result<Option<Value>> {
+    let Some(changed) = translate::pod_resize(pod, host) else { return Ok(None) };
+    match shared.host.client.update_subresource(&PODS, &changed, "resize").await {
+        Ok(made) => {
+            shared.watched.cache.observe(&PODS, &made);
+            Ok(Some(made))
+        }
+        Err(error) if matches!(error.code(), 400 | 403 | 404 | 422) => {
+            events::record(shared, pod, "Warning", "ResizeRefused", &error.message()).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The host's scheduler chose a node: so it is said in the virtual cluster.
@@ -307,12 +334,15 @@ mod tests {
         let gone = |grace| Step::DeleteHost { uid: "h1".into(), grace };
         let rows = [
             (Some(pod(json!({}))), None, Step::Create),
-            (Some(pod(json!({"spec": {"nodeName": "n"}}))), None, Step::Release),
+            (Some(pod(json!({"status": {"startTime": "t"}}))), None, Step::Release),
             (
-                Some(pod(json!({"spec": {"nodeName": "n"}, "status": {"phase": "Succeeded"}}))),
+                Some(pod(json!({"status": {"conditions": [{"type": "PodScheduled", "status": "True"}]}}))),
                 None,
-                Step::Nothing,
+                Step::Release,
             ),
+            (Some(pod(json!({"spec": {"nodeName": "n"}}))), None, Step::Create),
+            (Some(pod(json!({"spec": {"schedulingGates": [{"name": "g"}]}}))), None, Step::Nothing),
+            (Some(pod(json!({"status": {"startTime": "t", "phase": "Succeeded"}}))), None, Step::Nothing),
             (Some(pod(deleting.clone())), None, Step::Release),
             (Some(pod(deleting.clone())), Some(host("u1", json!({}))), gone(Some(7))),
             (Some(pod(deleting.clone())), Some(host("u1", deleting.clone())), Step::Update),

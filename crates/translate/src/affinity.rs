@@ -27,6 +27,20 @@ pub(crate) fn add(
     }
 }
 
+/// Ties a pod to a node, as a DaemonSet's pods are: the host's scheduler, its taints and its room still count.
+pub(crate) fn pin(node: &str, out: &mut Map<String, Value>) {
+    let affinity = out.entry("affinity").or_insert_with(|| json!({}));
+    let required = &mut affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    if required["nodeSelectorTerms"].as_array().is_none_or(Vec::is_empty) {
+        *required = json!({"nodeSelectorTerms": [{}]});
+    }
+    for term in required["nodeSelectorTerms"].as_array_mut().into_iter().flatten() {
+        let mut fields = term["matchFields"].as_array().cloned().unwrap_or_default();
+        fields.push(json!({"key": "metadata.name", "operator": "In", "values": [node]}));
+        term["matchFields"] = fields.into();
+    }
+}
+
 fn terms(affinity: &mut Value, kind: &str, change: impl Fn(&mut Value)) {
     let Some(holder) = affinity.get_mut(kind) else { return };
     if let Some(list) =

@@ -18,7 +18,7 @@ pub const PREFIX: &str = "joey.dev/";
 
 /// Annotations that make node software (CNIs, meshes, runtimes) act with the host's authority, or that say what the host should
 /// not hear from a tenant.
-const HELD_BACK: [&str; 10] = [
+const HELD_BACK: [&str; 16] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "k8s.v1.cni.cncf.io/",
     "v1.multus-cni.io/",
@@ -28,6 +28,12 @@ const HELD_BACK: [&str; 10] = [
     "sidecar.istio.io/",
     "vault.hashicorp.com/",
     "container.seccomp.security.alpha.kubernetes.io/",
+    "container.apparmor.security.beta.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+    "io.kubernetes.cri",
+    "io.katacontainers.",
+    "iam.amazonaws.com/",
+    "scheduler.alpha.kubernetes.io/",
     "kubernetes.io/config.",
 ];
 

@@ -68,6 +68,9 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
         out.insert("imagePullSecrets".into(), translated.into());
     }
     affinity::add(cluster, namespace, spec, context, &mut out);
+    if let Some(node) = spec["nodeName"].as_str().filter(|n| !n.is_empty()) {
+        affinity::pin(node, &mut out);
+    }
     // The host's own account must not leak in, nor its services.
     out.insert("automountServiceAccountToken".into(), false.into());
     out.insert("enableServiceLinks".into(), false.into());
@@ -79,6 +82,7 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
     let mut metadata = marks::metadata(cluster, pod);
     metadata["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
     metadata["annotations"][ANNOTATIONS_ANNOTATION] = listed(&pod["metadata"]["annotations"]).into();
+    metadata["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
     if let Some(kind) = meta::controller_of(pod).and_then(|owner| owner["kind"].as_str()) {
         metadata["annotations"][CONTROLLER_ANNOTATION] = kind.into();
     }
@@ -93,6 +97,8 @@ pub(crate) const LABELS_ANNOTATION: &str = "joey.dev/pod-labels";
 pub(crate) const ANNOTATIONS_ANNOTATION: &str = "joey.dev/pod-annotations";
 /// Annotation with the kind of the virtual pod's controller: people and sandboxes want to know.
 const CONTROLLER_ANNOTATION: &str = "joey.dev/controller-kind";
+/// Annotation with the resources that the tenant asked for last: the host may have put in its own.
+const RESOURCES_ANNOTATION: &str = "joey.dev/pod-resources";
 /// Annotation with the virtual service account.
 pub(crate) const ACCOUNT_ANNOTATION: &str = "joey.dev/service-account";
 
@@ -108,6 +114,7 @@ pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value>
     changed["metadata"]["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
     changed["metadata"]["annotations"][ANNOTATIONS_ANNOTATION] =
         listed(&pod["metadata"]["annotations"]).into();
+    changed["metadata"]["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
     for field in ["containers", "initContainers"] {
         for container in changed["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
             let wanted =
@@ -121,6 +128,41 @@ pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value>
         changed["spec"]["activeDeadlineSeconds"] = deadline.clone();
     }
     (changed != *host).then_some(changed)
+}
+
+/// The resources of each container, by name.
+fn resources(pod: &Value) -> String {
+    let mut all = Map::new();
+    for container in
+        ["containers", "initContainers"].iter().flat_map(|f| pod["spec"][*f].as_array().into_iter().flatten())
+    {
+        let name = container["name"].as_str().unwrap_or_default();
+        if let Some(resources) =
+            container.get("resources").filter(|r| r.as_object().is_some_and(|r| !r.is_empty()))
+        {
+            all.insert(name.into(), resources.clone());
+        }
+    }
+    Value::from(all).to_string()
+}
+
+/// The host pod with the resources that the tenant asks for now, if those are not what it asked for last.
+pub fn pod_resize(pod: &Value, host: &Value) -> Option<Value> {
+    let last = meta::annotation(host, RESOURCES_ANNOTATION)?;
+    if last == resources(pod) || meta::deletion_timestamp(host).is_some() {
+        return None;
+    }
+    let mut changed = host.clone();
+    for field in ["containers", "initContainers"] {
+        for container in changed["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+            let wanted =
+                pod["spec"][field].as_array().into_iter().flatten().find(|c| c["name"] == container["name"]);
+            if let Some(resources) = wanted.and_then(|w| w.get("resources")).filter(|r| r.is_object()) {
+                container["resources"] = resources.clone();
+            }
+        }
+    }
+    Some(changed)
 }
 
 /// The host pod with the debugging containers that the virtual one got since; `None` when there are none, or when the policy does
@@ -347,6 +389,31 @@ mod tests {
         let host = config(json!({"dnsPolicy": "None", "dnsConfig": own}));
         assert_eq!((&host["dnsPolicy"], &host["dnsConfig"]), (&json!("None"), &own));
         assert_eq!(config(json!({"dnsPolicy": "Default"}))["dnsPolicy"], "Default");
+    }
+
+    #[test]
+    fn resources_follow_once() {
+        let with = |cpu: &str| {
+            virtual_pod(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}))
+        };
+        let mut host = pod(&cluster(), &with("1"), &PodContext::default()).unwrap();
+        host["spec"]["containers"][0]["resources"]["limits"] = json!({"cpu": "4"});
+        assert_eq!(pod_resize(&with("1"), &host), None, "what the host put in stays");
+        let resized = pod_resize(&with("2"), &host).unwrap();
+        assert_eq!(resized["spec"]["containers"][0]["resources"], json!({"requests": {"cpu": "2"}}));
+        let told = pod_update(&cluster(), &with("2"), &host).unwrap();
+        assert_eq!(pod_resize(&with("2"), &told), None);
+    }
+
+    #[test]
+    fn a_pod_that_names_its_node_goes_there_by_way_of_the_scheduler() {
+        let spec = json!({"nodeName": "n1", "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}],
+        }}}});
+        let host = pod(&cluster(), &virtual_pod(spec), &PodContext::default()).unwrap();
+        assert!(host["spec"]["nodeName"].is_null());
+        expect![[r#"{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}],"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}]}}"#]]
+            .assert_eq(&host["spec"]["affinity"]["nodeAffinity"].to_string());
     }
 
     #[test]

@@ -10,7 +10,8 @@ pub struct Policy {
     pub host_paths: bool,
     /// `hostNetwork`, `hostPID`, `hostIPC` and host ports.
     pub host_namespaces: bool,
-    /// Privileged containers and capabilities beyond the runtime's default set.
+    /// What the baseline Pod Security Standard forbids otherwise: privileged containers, capabilities beyond the runtime's default
+    /// set, unsafe sysctls, no seccomp, AppArmor or SELinux.
     pub privileged: bool,
 }
 
@@ -30,6 +31,25 @@ const HARMLESS: [&str; 13] = [
     "SETUID",
     "SYS_CHROOT",
 ];
+
+/// Kernel settings that stay inside of a pod.
+const SYSCTLS: [&str; 11] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+];
+
+/// SELinux types of ordinary containers.
+const SELINUX_TYPES: [&str; 5] =
+    ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 
 impl Policy {
     /// Refuses a pod that asks for more than the policy gives.
@@ -57,11 +77,21 @@ impl Policy {
                 self.check_container(&format!("spec.{field}[{i}]"), container)?;
             }
         }
-        let windows = &spec["securityContext"]["windowsOptions"]["hostProcess"];
-        if *windows == true && !self.privileged {
+        if self.privileged {
+            return Ok(());
+        }
+        let security = &spec["securityContext"];
+        if security["windowsOptions"]["hostProcess"] == true {
             return refuse("spec.securityContext.windowsOptions.hostProcess");
         }
-        Ok(())
+        if let Some(name) = list(&security["sysctls"])
+            .iter()
+            .filter_map(|s| s["name"].as_str())
+            .find(|n| !SYSCTLS.contains(n))
+        {
+            return refuse(&format!("spec.securityContext.sysctls ({name})"));
+        }
+        check_confinement("spec.securityContext", security)
     }
 
     /// As [`check`](Self::check), for one container at `path`.
@@ -70,6 +100,9 @@ impl Policy {
             && list(&container["ports"]).iter().any(|p| p["hostPort"].as_i64().unwrap_or(0) != 0)
         {
             return refuse(&format!("{path}.ports.hostPort"));
+        }
+        if !self.host_namespaces {
+            check_handlers(path, container)?;
         }
         if self.privileged {
             return Ok(());
@@ -88,8 +121,41 @@ impl Policy {
         if let Some(extra) = added.iter().filter_map(Value::as_str).find(|c| !HARMLESS.contains(c)) {
             return refuse(&format!("{path}.securityContext.capabilities.add ({extra})"));
         }
-        Ok(())
+        check_confinement(&format!("{path}.securityContext"), security)
     }
+}
+
+/// Kubelets run probes and hooks from the host's network: a host of their own would reach what pods cannot.
+fn check_handlers(path: &str, container: &Value) -> Result<(), Refusal> {
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|p| (p.to_owned(), &container[p]));
+    let hooks = ["postStart", "preStop"].map(|h| (format!("lifecycle.{h}"), &container["lifecycle"][h]));
+    for (name, handler) in probes.iter().chain(&hooks) {
+        for kind in ["httpGet", "tcpSocket"] {
+            if handler[kind]["host"].as_str().is_some_and(|h| !h.is_empty()) {
+                return refuse(&format!("{path}.{name}.{kind}.host"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's fences around a container stay up.
+fn check_confinement(path: &str, security: &Value) -> Result<(), Refusal> {
+    for profile in ["seccompProfile", "appArmorProfile"] {
+        if security[profile]["type"] == "Unconfined" {
+            return refuse(&format!("{path}.{profile}.type (Unconfined)"));
+        }
+    }
+    let label = &security["seLinuxOptions"];
+    if label["type"].as_str().is_some_and(|t| !SELINUX_TYPES.contains(&t)) {
+        return refuse(&format!("{path}.seLinuxOptions.type"));
+    }
+    for field in ["user", "role"] {
+        if label[field].as_str().is_some_and(|t| !t.is_empty()) {
+            return refuse(&format!("{path}.seLinuxOptions.{field}"));
+        }
+    }
+    Ok(())
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -98,4 +164,64 @@ fn list(value: &Value) -> &[Value] {
 
 fn refuse(what: &str) -> Result<(), Refusal> {
     Err(Refusal(format!("{what} is not allowed by this virtual cluster's policy")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::json;
+
+    #[test]
+    fn what_the_baseline_standard_forbids_is_refused() {
+        let container = |extra: Value| {
+            let mut container = json!({"name": "c"});
+            for (key, value) in extra.as_object().into_iter().flatten() {
+                container[key] = value.clone();
+            }
+            json!({"containers": [container]})
+        };
+        let rows = [
+            (json!({"hostPID": true}), "spec.hostPID"),
+            (json!({"volumes": [{"hostPath": {"path": "/"}}]}), "spec.volumes[0].hostPath"),
+            (
+                json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax"}]}}),
+                "spec.securityContext.sysctls (kernel.msgmax)",
+            ),
+            (
+                json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}),
+                "spec.securityContext.seccompProfile.type (Unconfined)",
+            ),
+            (
+                container(json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}})),
+                "spec.containers[0].securityContext.appArmorProfile.type (Unconfined)",
+            ),
+            (
+                container(json!({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}})),
+                "spec.containers[0].securityContext.seLinuxOptions.type",
+            ),
+            (
+                container(json!({"securityContext": {"privileged": true}})),
+                "spec.containers[0].securityContext.privileged",
+            ),
+            (
+                container(json!({"livenessProbe": {"httpGet": {"host": "169.254.169.254", "port": 80}}})),
+                "spec.containers[0].livenessProbe.httpGet.host",
+            ),
+            (
+                container(
+                    json!({"lifecycle": {"postStart": {"tcpSocket": {"host": "10.0.0.1", "port": 22}}}}),
+                ),
+                "spec.containers[0].lifecycle.postStart.tcpSocket.host",
+            ),
+        ];
+        let open = Policy { host_paths: true, host_namespaces: true, privileged: true };
+        for (spec, field) in rows {
+            let pod = json!({"spec": spec});
+            let refused = Policy::default().check(&pod).unwrap_err().0;
+            assert_eq!(refused, format!("{field} is not allowed by this virtual cluster's policy"));
+            assert_eq!(open.check(&pod), Ok(()));
+        }
+        let ordinary = json!({"containers": [{"name": "c", "readinessProbe": {"httpGet": {"port": 80}}, "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}]});
+        assert_eq!(Policy::default().check(&json!({"spec": ordinary})), Ok(()));
+    }
 }
