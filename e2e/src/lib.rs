@@ -68,11 +68,21 @@ impl Joey {
         Self::run(&["serve", "--listen", "127.0.0.1:0", "--sandbox-nodes", "2"], "kubectl --kubeconfig")
     }
 
-    fn run(arguments: &[&str], ready: &str) -> Option<Self> {
+    /// Starts `joey up` with further arguments.
+    pub fn up_with(arguments: &[&str]) -> Option<Self> {
+        Self::run(&[&["up"], arguments].concat(), "Ctrl-C stops")
+    }
+
+    /// Starts nothing: a folder, and programs to run. [`start`](Self::start) starts `joey up`.
+    pub fn idle() -> Option<Self> {
         let programs = Programs::find()?;
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
-        let mut joey = Self { programs, folder, child: None, arguments };
+        Some(Self { programs, folder, child: None, arguments: vec!["up".into()] })
+    }
+
+    fn run(arguments: &[&str], ready: &str) -> Option<Self> {
+        let mut joey = Self::idle()?;
+        joey.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
         joey.start(ready);
         Some(joey)
     }
@@ -98,6 +108,18 @@ impl Joey {
             child.kill().expect("it was running");
             child.wait().expect("it ended");
         }
+    }
+
+    /// Asks the process to stop, as Ctrl-C does, and gives its exit code.
+    pub fn interrupt(&mut self) -> i32 {
+        let mut child = self.child.take().expect("it was running");
+        signal(&child, "INT");
+        child.wait().expect("it ended").code().unwrap_or(-1)
+    }
+
+    /// The process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// What it logged.
@@ -187,6 +209,18 @@ impl Joey {
         self.finish(command)
     }
 
+    /// Runs another `joey` command without any kubeconfig but what the arguments say.
+    pub fn joey_alone(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(&self.programs.joey);
+        command.args(arguments).env_remove("KUBECONFIG").env("HOME", self.path("home"));
+        command.env_remove("XDG_DATA_HOME").stdin(Stdio::null()).output().expect("it runs").into()
+    }
+
+    /// A command that runs `joey`, for what the other functions do not do.
+    pub fn command(&self) -> Command {
+        Command::new(&self.programs.joey)
+    }
+
     /// Starts another long-running `joey`, given the line that says it is ready.
     pub fn spawn(&self, arguments: &[&str], ready: &str) -> Running {
         let mut command = Command::new(&self.programs.joey);
@@ -212,8 +246,14 @@ impl Drop for Joey {
     }
 }
 
+/// Sends a signal to a process.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|s| s.success()), "kill -{name} {}", child.id());
+}
+
 /// A process that ends with the test.
-pub struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

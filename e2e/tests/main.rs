@@ -4,6 +4,8 @@ mod basics;
 mod clusters;
 mod crash;
 mod deployments;
+mod folders;
+mod full_disk;
 mod helm;
 mod objects;
 mod operator;

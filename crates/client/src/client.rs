@@ -8,6 +8,7 @@ use crate::transport::{Body, Transport, TransportError};
 use crate::watch::WatchStream;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::{Method, Request, Response, header};
 use object::{ApiError, GroupVersionResource, Result, meta};
 use serde_json::{Value, json};
@@ -217,6 +218,11 @@ impl Client {
         let request = self.request(Method::GET, &query.finish(), None, JSON)?;
         let answer = self.answered(request).await?;
         Ok(WatchStream::new(answer.into_body()))
+    }
+
+    /// See [`Transport::touched`].
+    pub(crate) fn touched(&self, gvr: &GroupVersionResource, after: u64) -> Option<BoxFuture<'static, u64>> {
+        self.transport.touched(gvr, after)
     }
 
     /// Gets any path, such as `/apis` or `/version`, in the form `accept` asks for.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use object::GroupVersionResource;
 
 /// A streamed body: chunks as they come. For a watch, each chunk is one or more whole frames (JSON lines).
 pub type BodyStream = BoxStream<'static, Result<Bytes, TransportError>>;
@@ -27,4 +28,11 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>>;
+
+    /// Waits, for less than a watch costs, until an object of a resource changes after a resourceVersion; answers the one
+    /// to watch from. `None`: this server can only be watched.
+    fn touched(&self, gvr: &GroupVersionResource, after: u64) -> Option<BoxFuture<'static, u64>> {
+        let _ = (gvr, after);
+        None
+    }
 }

@@ -94,14 +94,33 @@ pub fn definition() -> Value {
                                 "description": "Which controllers run: all, none, or names joined by commas.",
                             },
                         }},
-                        "status": {"type": "object", "properties": {
-                            "phase": {"type": "string"}, "version": {"type": "string"}, "address": {"type": "string"},
-                            "observedGeneration": {"type": "integer", "format": "int64"}, "message": {"type": "string"},
-                            "kubeconfigSecret": {"type": "string"},
-                        }},
+                        "metadata": {"type": "object", "properties": {"name": {
+                            // It names a Service on the host, and is part of the names of what tenants make.
+                            "type": "string", "maxLength": 63, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+                        }}},
+                        "status": status_schema(),
                     },
                 }},
             }],
         },
     })
+}
+
+fn status_schema() -> Value {
+    let text = || json!({"type": "string"});
+    let generation = json!({"type": "integer", "format": "int64"});
+    let condition = json!({
+        "type": "object", "required": ["type", "status"],
+        "properties": {
+            "type": text(), "status": text(), "reason": text(), "message": text(),
+            "lastTransitionTime": {"type": "string", "format": "date-time"}, "observedGeneration": generation,
+        },
+    });
+    json!({"type": "object", "properties": {
+        "phase": text(), "version": text(), "address": text(), "message": text(), "kubeconfigSecret": text(),
+        "observedGeneration": generation,
+        "conditions": {
+            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"], "items": condition,
+        },
+    }})
 }

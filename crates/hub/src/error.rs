@@ -1,5 +1,7 @@
 //! What can keep a virtual cluster from running, said so that a person knows what to do.
 
+use object::ApiError;
+use std::io::ErrorKind;
 use std::path::Path;
 use store::StoreError;
 
@@ -12,11 +14,13 @@ impl Error {
     /// A file or folder that cannot be used.
     pub fn file(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         let help = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                ": choose another with --data-dir, or change its permissions"
+            ErrorKind::PermissionDenied => ": choose another with --data-dir, or change its permissions",
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": free some space and try again",
+            ErrorKind::ReadOnlyFilesystem => ": it is read-only, choose another with --data-dir",
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                ": a file is where a folder should be, choose another with --data-dir"
             }
-            std::io::ErrorKind::StorageFull => ": free some space and try again",
-            std::io::ErrorKind::ReadOnlyFilesystem => ": it is read-only, choose another with --data-dir",
+            ErrorKind::NotFound if doing == "make" => ": choose another with --data-dir",
             _ => "",
         };
         Self(format!("cannot {doing} {}: {error}{help}", path.display()))
@@ -34,7 +38,27 @@ impl Error {
             StoreError::Corrupt(what) => format!(
                 "the data in {folder} is damaged ({what}); nothing was changed: restore a backup, or move the folder away to start afresh"
             ),
-            other => format!("cannot use the data in {folder}: {other}"),
+            other => format!("cannot use the data in {folder}: {other}{}", help(&other.to_string())),
         })
+    }
+
+    /// An API server that does not start on the store in a folder.
+    pub fn start(folder: &Path, error: &ApiError) -> Self {
+        let text = error.to_string();
+        Self(format!("cannot start on the data in {}: {text}{}", folder.display(), help(&text)))
+    }
+}
+
+/// What helps against a failure of the system that a store has put into words.
+fn help(text: &str) -> &'static str {
+    let says = |words: &str| text.contains(words);
+    if says("No space left") || says("Disk quota exceeded") {
+        ": free some space and try again"
+    } else if says("Read-only file system") {
+        ": choose another folder with --data-dir"
+    } else if says("Permission denied") {
+        ": choose another folder with --data-dir, or change its permissions"
+    } else {
+        ""
     }
 }

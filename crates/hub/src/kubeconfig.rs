@@ -91,10 +91,16 @@ pub fn set_host(config: &mut Value, context: &str, host: &str) {
     }
 }
 
-/// Whether a context is there that joey did not make.
-pub fn is_foreign(config: &Value, context: &str) -> bool {
-    let there = config["contexts"].as_array().into_iter().flatten().any(|e| e["name"] == context);
-    there && host_of(config, context).is_none()
+/// Whether a context, cluster or user of this name is there that joey did not make.
+pub fn is_foreign(config: &Value, name: &str) -> bool {
+    let there = |list: &str| config[list].as_array().into_iter().flatten().any(|e| e["name"] == name);
+    host_of(config, name).is_none() && ["contexts", "clusters", "users"].into_iter().any(there)
+}
+
+/// The contexts that lead to virtual clusters of a host, and to the host itself where joey made that.
+pub fn contexts_of<'a>(config: &'a Value, host: &'a str) -> impl Iterator<Item = &'a str> {
+    let names = config["contexts"].as_array().into_iter().flatten().filter_map(|e| e["name"].as_str());
+    names.filter(move |name| host_of(config, name) == Some(host))
 }
 
 /// The host context of a virtual cluster's context, as [`set_host`] noted it.
@@ -172,10 +178,14 @@ mod tests {
         let mut config = json!({"contexts": [theirs], "clusters": [], "users": [], "current-context": "work", "preferences": {"colors": true}});
         let own = json!({"contexts": [{"name": "joey-demo", "context": {"cluster": "joey-demo"}}]});
         assert!(!is_foreign(&config, "joey-demo") && is_foreign(&config, "work"));
+        config["users"] = json!([{"name": "joey-demo", "user": {"token": "theirs"}}]);
+        assert!(is_foreign(&config, "joey-demo"), "their user of that name is not ours to replace");
+        config["users"] = json!([]);
         merge(&mut config, &own);
         set_host(&mut config, "joey-demo", "joey-host");
         assert_eq!(host_of(&config, "joey-demo"), Some("joey-host"));
         assert!(!is_foreign(&config, "joey-demo"));
+        assert_eq!(contexts_of(&config, "joey-host").collect::<Vec<_>>(), ["joey-demo"]);
         assert_eq!(config["preferences"]["colors"], true);
         assert!(remove(&mut config, "joey-demo") && !remove(&mut config, "joey-demo"));
         assert_eq!(config["contexts"], json!([theirs]));

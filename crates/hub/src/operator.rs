@@ -3,8 +3,10 @@
 
 use crate::Error;
 use crate::tenant::{Place, Tenant, folder, status};
-use client::{Cache, Change, Client, DeleteOptions, FrameType, Keep, ListOptions, Patch, WatchOptions};
-use deploy::{FINALIZER, gvr};
+use client::{
+    Cache, Change, Client, DeleteOptions, FrameType, Keep, ListOptions, Patch, Scope, WatchOptions,
+};
+use deploy::{FINALIZER, Spec, gvr};
 use node::Kubelet;
 use object::{ApiError, GroupVersionResource, Value, json, meta};
 use parking_lot::Mutex;
@@ -29,12 +31,13 @@ const RETRY_CAP: Duration = Duration::from_secs(60);
 /// Runs the virtual clusters of one host.
 pub struct Operator {
     shared: Arc<Shared>,
-    reflecting: JoinHandle<()>,
+    reflecting: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
     host: Arc<Host>,
-    cache: Cache,
+    /// The VirtualClusters: of all namespaces under the empty one, or of some.
+    caches: HashMap<String, Cache>,
     place: Place,
     kubelet: Arc<dyn Kubelet>,
     owners: Mutex<HashMap<Key, Arc<Notify>>>,
@@ -45,16 +48,32 @@ struct Shared {
 }
 
 impl Operator {
-    /// Installs the definition on the host and follows its objects. `kubelet` reaches the host's own pods.
+    /// Installs the definition on the host and follows its objects, of all namespaces if none are given. `kubelet` reaches the
+    /// host's own pods.
     ///
     /// # Errors
-    /// When the host cannot be reached or refuses the definition.
-    pub async fn start(host: Arc<Host>, place: Place, kubelet: Arc<dyn Kubelet>) -> Result<Self, Error> {
-        install(host.client()).await?;
-        let (cache, reflectors) = Cache::new(host.client().with_user_agent("joey-operator"));
+    /// When the host cannot be reached, or neither takes the definition nor has it.
+    pub async fn start(
+        host: Arc<Host>,
+        place: Place,
+        kubelet: Arc<dyn Kubelet>,
+        namespaces: &[String],
+    ) -> Result<Self, Error> {
+        let everywhere = [String::new()];
+        let namespaces = if namespaces.is_empty() { &everywhere[..] } else { namespaces };
+        install(host.client(), &namespaces[0]).await?;
+        let client = host.client().with_user_agent("joey-operator");
+        let (caches, reflectors): (HashMap<_, _>, Vec<_>) = namespaces
+            .iter()
+            .map(|namespace| {
+                let scope = Scope { namespace: namespace.as_str().into(), ..Scope::default() };
+                let (cache, reflectors) = Cache::scoped(client.clone(), scope);
+                ((namespace.clone(), cache), reflectors)
+            })
+            .unzip();
         let shared = Arc::new(Shared {
             host,
-            cache,
+            caches,
             place,
             kubelet,
             owners: Mutex::default(),
@@ -63,9 +82,12 @@ impl Operator {
             tasks: TaskTracker::new(),
         });
         let weak = Arc::downgrade(&shared);
-        shared.cache.subscribe(Arc::new(move |change| changed(&weak, change)));
-        shared.cache.track(&gvr(), Keep::Full);
-        let reflecting = tokio::spawn(reflectors.run());
+        for cache in shared.caches.values() {
+            let weak = weak.clone();
+            cache.subscribe(Arc::new(move |change| changed(&weak, change)));
+            cache.track(&gvr(), Keep::Full);
+        }
+        let reflecting = reflectors.into_iter().map(|r| tokio::spawn(r.run())).collect();
         Ok(Self { shared, reflecting })
     }
 
@@ -83,45 +105,102 @@ impl Operator {
 
     /// Stops all virtual clusters and waits for them.
     pub async fn stop(self) {
-        self.reflecting.abort();
+        self.reflecting.iter().for_each(JoinHandle::abort);
         self.shared.shutdown.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
 }
 
+impl Shared {
+    /// A VirtualCluster as last seen.
+    fn seen(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.cache(namespace)?.get(&gvr(), namespace, name)
+    }
+
+    /// Takes in what a write answered.
+    fn observe(&self, object: &Value) {
+        if let Some(cache) = self.cache(meta::namespace(object)) {
+            cache.observe(&gvr(), object);
+        }
+    }
+
+    fn cache(&self, namespace: &str) -> Option<&Cache> {
+        self.caches.get(namespace).or_else(|| self.caches.get(""))
+    }
+}
+
 impl Drop for Operator {
     fn drop(&mut self) {
-        self.reflecting.abort();
+        self.reflecting.iter().for_each(JoinHandle::abort);
         self.shared.shutdown.cancel();
     }
 }
 
-/// Installs or updates the definition, and waits until it is served.
-async fn install(client: &Client) -> Result<(), Error> {
+/// Installs or updates the definition, and waits until the host says that it serves it.
+async fn install(client: &Client, namespace: &str) -> Result<(), Error> {
     let definitions = GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     let wanted = deploy::definition();
     let refused =
         |e: ApiError| Error(format!("cannot install the VirtualCluster definition on the host: {e}"));
-    match client.create(&definitions, &wanted).await {
-        Ok(_) => {}
+    let held = match client.create(&definitions, &wanted).await {
+        Ok(held) => held,
         Err(ApiError::AlreadyExists { .. }) => {
             let patch = Patch::Merge(json!({"spec": wanted["spec"]}));
-            client.patch(&definitions, "", meta::name(&wanted), "", &patch).await.map_err(refused)?;
+            match client.patch(&definitions, "", meta::name(&wanted), "", &patch).await {
+                Err(error) if error.code() == 403 => return Ok(()),
+                outcome => outcome.map_err(refused)?,
+            }
+        }
+        // Somebody who may has installed it, or will be told to.
+        Err(error) if error.code() == 403 => {
+            let served =
+                client.list(&gvr(), namespace, &ListOptions { limit: 1, ..ListOptions::default() }).await;
+            return served.map(drop).map_err(|_| refused(error));
         }
         Err(error) => return Err(refused(error)),
-    }
-    let mut wait = Duration::from_millis(10);
-    for _ in 0..20 {
-        match client.list(&gvr(), "", &ListOptions { limit: 1, ..ListOptions::default() }).await {
-            Ok(_) => return Ok(()),
-            // Served a moment after it was taken: what to await is on the other side.
-            Err(error) if error.code() == 404 => tokio::time::sleep(wait).await,
-            Err(error) => return Err(refused(error)),
+    };
+    match tokio::time::timeout(ESTABLISHED, established(client, &definitions, held)).await {
+        Ok(outcome) => outcome.map_err(refused),
+        Err(_) => {
+            Err(Error("the host does not serve the VirtualCluster definition, though it took it".into()))
         }
-        wait = (wait * 2).min(Duration::from_secs(1));
     }
-    Err(Error("the host does not serve the VirtualCluster definition, though it took it".into()))
+}
+
+/// How long a host may take to serve a definition that it took.
+const ESTABLISHED: Duration = Duration::from_secs(30);
+
+/// Waits for a definition's `Established`.
+async fn established(
+    client: &Client,
+    definitions: &GroupVersionResource,
+    mut held: Value,
+) -> Result<(), ApiError> {
+    let name = meta::name(&held).to_owned();
+    loop {
+        let options = WatchOptions {
+            resource_version: meta::resource_version(&held).to_owned(),
+            field_selector: format!("metadata.name={name}"),
+            ..WatchOptions::default()
+        };
+        let conditions = held["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let says =
+            |kind: &str, status: &str| conditions.iter().find(|c| c["type"] == kind && c["status"] == status);
+        if says("Established", "True").is_some() {
+            return Ok(());
+        }
+        if let Some(taken) = says("NamesAccepted", "False") {
+            let message = taken["message"].as_str().unwrap_or("its names are taken");
+            return Err(ApiError::Internal(message.to_owned()));
+        }
+        let mut watch = client.watch(definitions, "", &options).await?;
+        held = match watch.next().await {
+            Some(Ok(frame)) if frame.kind != FrameType::Deleted => serde_json::from_slice(&frame.object)
+                .map_err(|e| ApiError::Internal(format!("the host's answer is not JSON: {e}")))?,
+            _ => client.get(definitions, "", &name).await?,
+        };
+    }
 }
 
 fn changed(weak: &Weak<Shared>, change: &Change) {
@@ -140,17 +219,23 @@ fn changed(weak: &Weak<Shared>, change: &Change) {
     }
 }
 
+/// A virtual cluster, and what it was started with.
+struct Running {
+    tenant: Tenant,
+    spec: Spec,
+}
+
 /// The life of one virtual cluster.
 async fn own(shared: Arc<Shared>, key: Key, notify: Arc<Notify>) {
-    let mut running: Option<Tenant> = None;
+    let mut running: Option<Running> = None;
     let mut wait = Duration::from_secs(1);
     loop {
-        let object = shared.cache.get(&gvr(), &key.0, &key.1);
+        let object = shared.seen(&key.0, &key.1);
         let outcome = match object {
             None => break,
             Some(object) if meta::deletion_timestamp(&object).is_some() => {
-                if let Some(tenant) = running.take() {
-                    tenant.stop().await;
+                if let Some(running) = running.take() {
+                    running.tenant.stop().await;
                 }
                 remove(&shared, &object).await
             }
@@ -173,14 +258,14 @@ async fn own(shared: Arc<Shared>, key: Key, notify: Arc<Notify>) {
             () = tokio::time::sleep(retry.unwrap_or_default()), if retry.is_some() => {}
         }
     }
-    if let Some(tenant) = running {
-        tenant.stop().await;
+    if let Some(running) = running {
+        running.tenant.stop().await;
     }
     shared.owners.lock().remove(&key);
     shared.outcomes.send_modify(|all| drop(all.remove(&key)));
 }
 
-async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -> Result<(), Error> {
+async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Running>) -> Result<(), Error> {
     let client = shared.host.client();
     if !meta::finalizers(object).any(|f| f == FINALIZER) {
         let mut finalizers: Vec<Value> = meta::finalizers(object).map(Value::from).collect();
@@ -189,14 +274,21 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -
             json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta::resource_version(object)}}),
         );
         let held = client.patch(&gvr(), meta::namespace(object), meta::name(object), "", &patch).await;
-        shared.cache.observe(&gvr(), &held.map_err(|e| Error(e.to_string()))?);
+        shared.observe(&held.map_err(|e| Error(e.to_string()))?);
+    }
+    let spec = Spec::read(object);
+    if running.as_ref().is_some_and(|running| running.spec != spec)
+        && let Some(changed) = running.take()
+    {
+        // It comes up again in a moment, on the same port and data, as it is wanted now.
+        changed.tenant.stop().await;
     }
     if running.is_none() {
         report(shared, object, status(object, "Starting", "", None)).await?;
         match Tenant::start(object, &shared.place, &shared.host, &shared.kubelet).await {
             Ok(tenant) => {
                 settled(shared, object, Ok(tenant.address()));
-                *running = Some(tenant);
+                *running = Some(Running { tenant, spec });
             }
             Err(error) => {
                 settled(shared, object, Err(error.clone()));
@@ -205,7 +297,7 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Tenant>) -
             }
         }
     }
-    let address = running.as_ref().map(Tenant::address);
+    let address = running.as_ref().map(|running| running.tenant.address());
     report(shared, object, status(object, "Ready", "", address)).await
 }
 
@@ -216,7 +308,7 @@ fn settled(shared: &Shared, object: &Value, outcome: Result<SocketAddr, Error>) 
 
 /// Writes the status if it says something new.
 async fn report(shared: &Shared, object: &Value, status: Value) -> Result<(), Error> {
-    let newest = shared.cache.get(&gvr(), meta::namespace(object), meta::name(object));
+    let newest = shared.seen(meta::namespace(object), meta::name(object));
     if newest.is_some_and(|o| o["status"] == status) {
         return Ok(());
     }
@@ -234,7 +326,7 @@ async fn report(shared: &Shared, object: &Value, status: Value) -> Result<(), Er
         .await
     {
         Ok(held) => {
-            shared.cache.observe(&gvr(), &held);
+            shared.observe(&held);
             Ok(())
         }
         Err(ApiError::NotFound { .. }) => Ok(()),

@@ -23,6 +23,7 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(&cli.logging);
+    telling::of_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return telling::failed(&hub::Error(format!("cannot start: {error}"))),

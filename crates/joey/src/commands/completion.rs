@@ -1,6 +1,6 @@
 //! `joey completion`.
 
-use crate::Cli;
+use crate::{Cli, telling};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -12,6 +12,8 @@ pub(crate) struct Completion {
 
 impl Completion {
     pub fn print(&self) {
-        clap_complete::generate(self.shell, &mut Cli::command(), "joey", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "joey", &mut script);
+        telling::text(&String::from_utf8_lossy(&script));
     }
 }

@@ -1,12 +1,13 @@
 //! `joey connect` and `joey disconnect`: contexts in the kubeconfig, and the way back.
 
 use super::host::{Host, HostArgs};
-use crate::telling::say;
+use crate::telling::{self, say};
 use clap::Args;
 use hub::{Error, kubeconfig};
 use object::{GroupVersionResource, Value, meta};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 #[derive(Args)]
 pub(crate) struct Connect {
@@ -31,7 +32,7 @@ impl Connect {
         let cluster = host.cluster(&self.name, self.namespace.as_deref()).await?;
         let own = fetch(&host, &cluster).await?;
         if self.print {
-            print!("{}", kubeconfig::to_text(&own)?);
+            telling::text(&kubeconfig::to_text(&own)?);
             return Ok(());
         }
         if !self.command.is_empty() {
@@ -41,7 +42,7 @@ impl Connect {
         let mut config = kubeconfig::read(&host.file)?;
         if kubeconfig::is_foreign(&config, &context) {
             return Err(Error(format!(
-                "{} has a context {context} that is not joey's: rename it first",
+                "{} has a context, cluster or user {context} that is not joey's: rename it, or give another file with --kubeconfig",
                 host.file.display()
             )));
         }
@@ -72,21 +73,35 @@ async fn fetch(host: &Host, cluster: &Value) -> Result<Value, Error> {
 
 /// Runs a command with a kubeconfig of its own, and ends as it ends.
 async fn run_with(config: &Value, command: &[String]) -> Result<(), Error> {
-    let file = std::env::temp_dir().join(format!("joey-kubeconfig-{}", std::process::id()));
+    // A folder that only this user may enter: nobody else can put something in the file's place.
+    let folder = tempfile::Builder::new().prefix("joey-").tempdir();
+    let folder = folder.map_err(|e| Error::file("make a folder in", &std::env::temp_dir(), &e))?;
+    let file = folder.path().join("kubeconfig");
     kubeconfig::write(&file, config)?;
-    let outcome = spawn(&file, command).await;
-    let _ = std::fs::remove_file(&file);
-    match outcome? {
+    let status = spawn(&file, command).await;
+    drop(folder);
+    match exit_code(status?) {
         0 => Ok(()),
         code => std::process::exit(code),
     }
 }
 
-async fn spawn(file: &Path, command: &[String]) -> Result<i32, Error> {
+async fn spawn(file: &Path, command: &[String]) -> Result<ExitStatus, Error> {
     let mut child = tokio::process::Command::new(&command[0]);
     child.args(&command[1..]).env("KUBECONFIG", file).stdin(Stdio::inherit());
-    let status = child.status().await.map_err(|e| Error(format!("cannot run {}: {e}", command[0])))?;
-    Ok(status.code().unwrap_or(1))
+    let mut child = child.spawn().map_err(|e| Error(format!("cannot run {}: {e}", command[0])))?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map_err(|e| Error(format!("cannot wait for {}: {e}", command[0]))),
+            // The terminal asks the command as well; how it ends is its affair.
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+/// As shells tell it: 128 and the signal, for a command that a signal ended.
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 #[derive(Args)]

@@ -7,7 +7,7 @@ use clap::Args;
 use deploy::gvr;
 use hub::Error;
 use object::{ApiError, GroupVersionResource, Map, Value, json, meta, names};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Label of a namespace that `create` made for a virtual cluster, so that `delete` may remove it.
@@ -30,7 +30,7 @@ pub(crate) struct Create {
     /// Set a field of the spec, such as policy.privileged=true. Can be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Read the VirtualCluster from a YAML file.
+    /// Read the VirtualCluster from a YAML file; - is standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -71,23 +71,14 @@ impl Create {
     /// The object to make, from the file and the flags.
     fn object(&self) -> Result<Value, Error> {
         let mut object = match &self.file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| Error(format!("cannot read {}: {e}", path.display())))?;
-                let object: Value = serde_saphyr::from_str(&text)
-                    .map_err(|e| Error(format!("{} is not YAML: {e}", path.display())))?;
-                if object["kind"] != deploy::KIND {
-                    return Err(Error(format!("{} holds no {}", path.display(), deploy::KIND)));
-                }
-                object
-            }
+            Some(path) => from_file(path)?,
             None => deploy::virtual_cluster("", "", json!({})),
         };
         if let Some(name) = &self.name {
             meta::set(&mut object, "name", name.clone());
         }
         let name = meta::name(&object).to_owned();
-        if let Some(problem) = names::dns1123_label(&name).first() {
+        if let Some(problem) = names::dns1035_label(&name).first() {
             return Err(Error(format!("{name:?} cannot be a virtual cluster's name: {problem}")));
         }
         let namespace = self
@@ -104,6 +95,23 @@ impl Create {
         }
         Ok(object)
     }
+}
+
+/// The VirtualCluster in a YAML file; `-` is standard input.
+fn from_file(path: &Path) -> Result<Value, Error> {
+    let shown = path.display();
+    let text = match path.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(path),
+    };
+    let text = text.map_err(|e| Error(format!("cannot read {shown}: {e}")))?;
+    let object: Value = serde_saphyr::from_str(&text)
+        .map_err(|e| Error(format!("{shown} is not YAML of one object: {e}")))?;
+    let wanted = format!("{}/{}", deploy::GROUP, deploy::VERSION);
+    if object["kind"] != deploy::KIND || object["apiVersion"] != wanted.as_str() {
+        return Err(Error(format!("{shown} holds no {} of {wanted}", deploy::KIND)));
+    }
+    Ok(object)
 }
 
 /// Sets `a.b.c=value` in a spec; the value is YAML.
@@ -129,7 +137,7 @@ async fn ensure_namespace(host: &super::host::Host, namespace: &str, cluster: &s
     match host.client.create(&gvr, &object).await {
         Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
         // Who may not make namespaces may still use one that is there.
-        Err(ApiError::Forbidden { .. }) => Ok(()),
+        Err(error) if error.code() == 403 => Ok(()),
         Err(error) => Err(host.explain(&error)),
     }
 }

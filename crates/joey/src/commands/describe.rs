@@ -2,6 +2,7 @@
 
 use super::host::HostArgs;
 use super::list::pods;
+use super::output::{self, Format};
 use crate::telling::say;
 use clap::Args;
 use hub::Error;
@@ -14,6 +15,9 @@ pub(crate) struct Describe {
     /// Its host namespace.
     #[arg(short, long, value_name = "NS")]
     namespace: Option<String>,
+    /// Output format.
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -22,6 +26,9 @@ impl Describe {
     pub async fn run(self) -> Result<(), Error> {
         let host = self.host.open().await?;
         let cluster = host.cluster(&self.name, self.namespace.as_deref()).await?;
+        if output::object(&cluster, self.output)? {
+            return Ok(());
+        }
         let status = |field: &str| cluster["status"][field].as_str().unwrap_or("-").to_owned();
         let count = pods(&host, &cluster).await.map_or("unknown".to_owned(), |n| n.to_string());
         let rows = [
@@ -42,6 +49,14 @@ impl Describe {
         }
         say!("Spec:");
         print_fields(&cluster["spec"], 2);
+        let conditions = cluster["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if !conditions.is_empty() {
+            say!("Conditions:");
+            let text = |c: &Value, field: &str| c[field].as_str().unwrap_or("").to_owned();
+            let row = |c| ["type", "status", "reason", "message"].map(|f| text(c, f)).to_vec();
+            let rows: Vec<_> = conditions.iter().map(row).collect();
+            output::table(&["TYPE", "STATUS", "REASON", "MESSAGE"], &rows);
+        }
         Ok(())
     }
 }

@@ -39,7 +39,11 @@ impl HostArgs {
             None => kubeconfig::host_of(&config, current).unwrap_or(current).to_owned(),
         };
         if context.is_empty() {
-            return Err(Error(format!("{} has no current context: give one with --context", file.display())));
+            let is = if file.exists() { "has no current context" } else { "does not exist" };
+            return Err(Error(format!(
+                "{} {is}: give another with --kubeconfig or --context",
+                file.display()
+            )));
         }
         let connection =
             hostclient::connect(Some(&file), Some(&context), concat!("joey/", env!("CARGO_PKG_VERSION")))
@@ -58,8 +62,15 @@ impl HostArgs {
             };
         }
         if let Some(list) = std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty()) {
-            let first = std::env::split_paths(&list).find(|p| !p.as_os_str().is_empty());
-            return first.ok_or_else(|| Error("KUBECONFIG names no file".into()));
+            let files: Vec<_> = std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect();
+            // As kubectl has it, the first file that says which context is current decides.
+            let decides = |file: &&PathBuf| {
+                kubeconfig::read(file)
+                    .is_ok_and(|c| c["current-context"].as_str().is_some_and(|n| !n.is_empty()))
+            };
+            let file =
+                files.iter().find(decides).or_else(|| files.iter().find(|f| f.exists())).or(files.first());
+            return file.cloned().ok_or_else(|| Error("KUBECONFIG names no file".into()));
         }
         let home = std::env::var_os("HOME")
             .map(PathBuf::from)
@@ -82,13 +93,21 @@ impl Host {
                 server, self.context
             ),
             ApiError::Unauthorized => {
-                format!("{server} does not accept the credentials of context {}", self.context)
+                format!(
+                    "{server} does not accept the credentials of context {} in {}: get new ones from whoever runs it",
+                    self.context,
+                    self.file.display()
+                )
             }
-            ApiError::Forbidden { .. } | ApiError::ForbiddenMessage(_) => {
-                format!("{server} does not allow it: {error}")
+            error if error.code() == 403 => {
+                format!("{server} does not allow context {} to do this: {error}", self.context)
             }
             ApiError::ServiceUnavailable(_) | ApiError::Timeout(_) => {
-                format!("cannot reach {server}: {error}")
+                format!(
+                    "cannot reach {server} (context {} of {}): {error}; is it running, and is this its address?",
+                    self.context,
+                    self.file.display()
+                )
             }
             other => other.to_string(),
         })

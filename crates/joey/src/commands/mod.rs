@@ -68,8 +68,19 @@ impl Command {
     }
 }
 
-/// Waits for Ctrl-C or a request to terminate.
+/// Waits for Ctrl-C or a request to terminate. Whoever asks again while things are being stopped gets an end at once.
 pub(crate) async fn interrupted() {
+    asked_to_stop().await;
+    tokio::spawn(async {
+        asked_to_stop().await;
+        std::process::exit(INTERRUPTED);
+    });
+}
+
+/// What shells report of a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
+async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {
@@ -79,5 +90,13 @@ pub(crate) async fn interrupted() {
             }
         }
         Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// Does `work` unless it is interrupted: then what runs already is stopped as after any failure.
+pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = interrupted() => Err(Error("stopped before it was ready; the next start goes on from here".into())),
     }
 }

@@ -1,6 +1,6 @@
 //! Tables and other forms that objects are printed in.
 
-use crate::telling::say;
+use crate::telling::{self, say};
 use clap::ValueEnum;
 use hub::Error;
 use object::{Value, json, meta};
@@ -14,6 +14,19 @@ pub(crate) enum Format {
     Name,
 }
 
+/// Prints one object in a form other than a description; `false` when that is wanted.
+pub(crate) fn object(object: &Value, format: Option<Format>) -> Result<bool, Error> {
+    match format {
+        None | Some(Format::Wide) => return Ok(false),
+        Some(Format::Name) => say!("virtualcluster.joey.dev/{}", meta::name(object)),
+        Some(Format::Json) => say!("{object:#}"),
+        Some(Format::Yaml) => {
+            telling::text(&serde_saphyr::to_string(object).map_err(|e| Error(e.to_string()))?);
+        }
+    }
+    Ok(true)
+}
+
 /// Prints objects in a form other than a table; `false` when a table is wanted.
 pub(crate) fn objects(objects: &[Value], format: Option<Format>) -> Result<bool, Error> {
     match format {
@@ -25,7 +38,7 @@ pub(crate) fn objects(objects: &[Value], format: Option<Format>) -> Result<bool,
         }
         Some(Format::Json) => say!("{:#}", as_list(objects)),
         Some(Format::Yaml) => {
-            print!("{}", serde_saphyr::to_string(&as_list(objects)).map_err(|e| Error(e.to_string()))?)
+            telling::text(&serde_saphyr::to_string(&as_list(objects)).map_err(|e| Error(e.to_string()))?);
         }
     }
     Ok(true)
