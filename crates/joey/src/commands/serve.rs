@@ -1,28 +1,32 @@
 //! `joey serve`: one stand-alone control plane.
 
+mod auditing;
 mod authentication;
 mod files;
+mod nodes;
+mod storage;
 
 use crate::telling::say;
 use clap::Args;
 use controllers::Which;
-use hub::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
-use sandbox::Sandbox;
-use std::net::SocketAddr;
+use controllers::election::Election;
+use hub::{ControlPlane, ControlPlaneOptions, Error, Stores, kubeconfig};
+use nodes::Nodes;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 
-/// A stand-alone server has the machine to itself.
-const CACHE_BYTES: usize = 32 << 20;
-
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Folder for keys and data.
+    /// Folder for keys and data; with --store etcd, for the kubeconfig.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
     listen: SocketAddr,
+    /// Address that the kubernetes service leads to, and by which clients reach this server, if another one.
+    #[arg(long, value_name = "IP")]
+    advertise_address: Option<IpAddr>,
     /// Where to write an administrator's kubeconfig.
     #[arg(long, value_name = "FILE")]
     kubeconfig_out: Option<PathBuf>,
@@ -37,6 +41,10 @@ pub(crate) struct Serve {
     service_cidr: String,
     #[command(flatten)]
     authentication: authentication::Authentication,
+    #[command(flatten)]
+    auditing: auditing::Auditing,
+    #[command(flatten)]
+    storage: storage::Flags,
 }
 
 impl Serve {
@@ -45,39 +53,41 @@ impl Serve {
             Error(format!("--service-cidr {}: give an IPv4 range such as 10.96.0.0/16", self.service_cidr))
         })?;
         let static_tokens = self.authentication.static_tokens()?;
-        let security = self.authentication.security()?;
+        let mut security = self.authentication.security()?;
+        security.access.audit = self.auditing.audit()?;
         let which = Which::parse(&self.controllers).map_err(|e| Error(format!("--controllers: {e}")))?;
+        let storage = self.storage.storage()?;
+        let shared = storage.is_shared();
         let listener = bind(self.listen).await?;
-        let sandbox = (self.sandbox_nodes > 0).then(|| {
-            Sandbox::new(sandbox::Options { nodes: self.sandbox_nodes, ..sandbox::Options::default() })
-        });
+        let port = listener.local_addr().map_err(|e| Error(e.to_string()))?.port();
+        let simulated = (self.sandbox_nodes > 0).then(|| Nodes::new(self.sandbox_nodes));
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: self.data_dir.clone(),
+            storage,
+            stores: Stores::new(),
             listener,
-            hosts: vec![],
-            advertise: None,
+            hosts: self.advertise_address.iter().map(IpAddr::to_string).collect(),
+            advertise: self.advertise_address.map(|ip| SocketAddr::new(ip, port)),
             service_cidr,
             addresses: None,
             static_tokens,
             security,
-            cache_bytes: Some(CACHE_BYTES),
-            kubelet: sandbox.as_ref().map(Sandbox::kubelet),
+            kubelet: simulated.as_ref().map(Nodes::kubelet),
         })
         .await?;
-        let controllers = plane.control(which)?;
-        let nodes = match sandbox {
-            Some(sandbox) => {
-                let started = sandbox.start(plane.client("joey-sandbox")).await;
-                Some(started.map_err(|e| Error(format!("sandbox: {e}")))?)
+        let running = match shared {
+            true => Running::Elected(plane.lead(which, nodes::terms(simulated, &plane))),
+            false => {
+                let nodes = match &simulated {
+                    Some(nodes) => Some(nodes.start(plane.client(nodes::CLIENT)).await.map_err(Error)?),
+                    None => None,
+                };
+                Running::Alone(plane.control(which)?, nodes)
             }
-            None => None,
         };
         self.tell(&plane)?;
         super::interrupted().await;
-        if let Some(nodes) = nodes {
-            nodes.stop().await;
-        }
-        controllers.stop().await;
+        running.stop().await;
         plane.stop().await;
         Ok(())
     }
@@ -90,6 +100,28 @@ impl Serve {
         say!("serving on https://{}", plane.address());
         say!("kubectl --kubeconfig {} get namespaces", file.display());
         Ok(())
+    }
+}
+
+/// What works on the objects.
+enum Running {
+    /// Nobody else serves them.
+    Alone(controllers::Handle, Option<sandbox::Handle>),
+    /// One of all that serve them.
+    Elected(Election),
+}
+
+impl Running {
+    async fn stop(self) {
+        match self {
+            Self::Alone(controllers, nodes) => {
+                if let Some(nodes) = nodes {
+                    nodes.stop().await;
+                }
+                controllers.stop().await;
+            }
+            Self::Elected(election) => election.stop().await,
+        }
     }
 }
 
