@@ -303,6 +303,25 @@ mod tests {
             json!({"nodeName": "n", "schedulerName": "mine", "priorityClassName": "system-node-critical", "priority": 2000001000}),
             expect![[r#"
                 {
+                  "affinity": {
+                    "nodeAffinity": {
+                      "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                          {
+                            "matchFields": [
+                              {
+                                "key": "metadata.name",
+                                "operator": "In",
+                                "values": [
+                                  "n"
+                                ]
+                              }
+                            ]
+                          }
+                        ]
+                      }
+                    }
+                  },
                   "automountServiceAccountToken": false,
                   "containers": [
                     {
