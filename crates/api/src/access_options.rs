@@ -17,6 +17,9 @@ pub struct AccessOptions {
     pub client_authorities: Vec<Vec<u8>>,
     /// `--requestheader-…`: proxies that name the user in headers.
     pub front_proxy: Option<TrustedProxies>,
+    /// PEM of the certificate and key that extension API servers are shown (`--proxy-client-cert-file`); without, the server
+    /// has an authority of its own for that.
+    pub proxy_client: Option<(String, String)>,
     /// `--oidc-…`.
     pub oidc: Vec<OidcProvider>,
     /// `--service-account-max-token-expiration` in seconds; 0: no limit.
@@ -37,6 +40,7 @@ impl Default for AccessOptions {
             authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
             client_authorities: vec![],
             front_proxy: None,
+            proxy_client: None,
             oidc: vec![],
             max_token_seconds: 0,
             extend_tokens: true,

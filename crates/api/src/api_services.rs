@@ -7,7 +7,8 @@ use object::{GroupVersion, Result, Value, json};
 use std::collections::BTreeSet;
 use store::{Expect, StoreError, Write};
 
-const PREFIX: &str = "/apiregistration.k8s.io/apiservices/";
+/// Where they are kept.
+pub(crate) const PREFIX: &str = "/apiregistration.k8s.io/apiservices/";
 
 /// `v1.apps`; the core group's is `v1.`.
 fn name(version: &GroupVersion) -> String {

@@ -74,6 +74,39 @@ impl Target {
 }
 
 impl Call {
+    /// Lets the store find out how far it is when the request names a later version: another server on the same data may
+    /// have told the client of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn learn_version(&self) -> Result<()> {
+        let wanted = self.query.get("resourceVersion").parse().unwrap_or(0);
+        if wanted > self.api.store.revision().0 {
+            self.api.store.latest().await.map_err(crate::failure::store)?;
+        }
+        Ok(())
+    }
+
+    /// What the server does for itself.
+    pub fn of_server(api: Arc<Api>) -> Self {
+        Self {
+            api,
+            info: RequestInfo::default(),
+            query: Query::parse(""),
+            raw_query: String::new(),
+            headers: HeaderMap::new(),
+            method: http::Method::GET,
+            body: Bytes::new(),
+            upgrade: None,
+            user: UserInfo::new(access::user::USER_APISERVER, &[access::user::GROUP_MASTERS]),
+            now: object::time::now(),
+            warnings: Arc::default(),
+            audit_id: Default::default(),
+            audit: None,
+            conversions: Default::default(),
+        }
+    }
+
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
     }

@@ -1,27 +1,32 @@
 //! Everything that is not a resource: discovery, OpenAPI, health, version, keys.
 
+use crate::aggregation;
 use crate::call::Call;
 use crate::respond::{self, Answer};
 use crate::serve::not_allowed;
 use access::tokens;
 use kinds::Registry;
 use object::{ApiError, Result, json};
-use openapi::Documents;
+use openapi::{AggregatedVersion, Documents};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// The documents of the registry last asked about.
+/// The documents of the registry last asked about, and of what other servers served beside it.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<Option<(Arc<Registry>, Arc<Documents>)>>);
+pub(crate) struct Cache(Mutex<Option<(Arc<Registry>, Arc<[AggregatedVersion]>, Arc<Documents>)>>);
 
 impl Cache {
-    fn of(&self, registry: Arc<Registry>) -> Arc<Documents> {
+    fn of(&self, registry: Arc<Registry>, others: Arc<[AggregatedVersion]>) -> Arc<Documents> {
         let mut held = self.0.lock();
         match &*held {
-            Some((known, documents)) if Arc::ptr_eq(known, &registry) => documents.clone(),
+            Some((known, with, documents))
+                if Arc::ptr_eq(known, &registry) && (Arc::ptr_eq(with, &others) || others.is_empty() && with.is_empty()) =>
+            {
+                documents.clone()
+            }
             _ => {
-                let documents = Arc::new(Documents::new(registry.clone()));
-                *held = Some((registry, documents.clone()));
+                let documents = Arc::new(Documents::aggregating(registry.clone(), others.clone()));
+                *held = Some((registry, others, documents.clone()));
                 documents
             }
         }
@@ -43,7 +48,7 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
         "/metrics" => Ok(respond::bytes(
             200,
             "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-            call.api.metrics.text(),
+            call.api.flow.text().await + &call.api.metrics.text(),
         )),
         "/openid/v1/jwks" => {
             let keys = tokens::jwks(&token_keys(call).await?);
@@ -87,7 +92,11 @@ async fn token_keys(call: &Call) -> Result<Vec<access::PublicKey>> {
 }
 
 async fn document(call: &Call) -> Result<Answer> {
-    let documents = call.api.documents.of(call.api.registry().await?);
+    if let Some(answer) = aggregation::openapi(call).await? {
+        return Ok(answer);
+    }
+    let others = aggregation::versions(&call.api).await?;
+    let documents = call.api.documents.of(call.api.registry().await?, others);
     let Some(document) = documents.get(&call.info.path, &call.headers, &call.query_text())? else {
         return Ok(page_not_found());
     };

@@ -8,6 +8,7 @@ mod access_control;
 mod access_options;
 mod addresses;
 mod admission;
+mod aggregation;
 mod api_services;
 mod auditing;
 mod authenticate;
@@ -19,6 +20,7 @@ mod definitions;
 mod documents;
 mod expressions;
 mod failure;
+mod flow;
 mod followed;
 mod go_order;
 mod in_process;
@@ -88,11 +90,16 @@ pub struct Api {
     definitions: Followed<definitions::Served>,
     hooks: Followed<admission::Hooks>,
     policies: Followed<admission::Policies>,
+    remotes: Followed<aggregation::Remotes>,
+    findings: aggregation::Findings,
+    watching: aggregation::Watching,
+    identity: aggregation::Identity,
     outbound: OnceLock<Arc<dyn Outbound>>,
     documents: documents::Cache,
     impersonation: LastModes,
     oidc: oidc::Asked,
     metrics: Metrics,
+    flow: flow::Flow,
     authenticator: arc_swap::ArcSwap<access::authenticator::TokenAuthenticator>,
     this: std::sync::Weak<Api>,
 }
@@ -125,11 +132,20 @@ impl Api {
                 "/admissionregistration.k8s.io/",
                 admission::Policies::default(),
             ),
+            remotes: Followed::new(
+                store.clone(),
+                api_services::PREFIX,
+                aggregation::Remotes::default(),
+            ),
+            findings: aggregation::Findings::default(),
+            watching: aggregation::Watching::default(),
+            identity: aggregation::Identity::default(),
             outbound: OnceLock::new(),
             documents: documents::Cache::default(),
             impersonation: LastModes::default(),
             oidc: oidc::Asked::new(config.access.oidc.len()),
             metrics: Metrics::default(),
+            flow: flow::Flow::new(store.clone()),
             authenticator: arc_swap::ArcSwap::from_pointee(authenticate::authenticator(&config)),
             store,
             config,
@@ -142,6 +158,11 @@ impl Api {
     /// Gives the server a way to call others (webhooks). Without one, such calls fail. The first one given stays.
     pub fn set_outbound(&self, outbound: Arc<dyn Outbound>) {
         let _ = self.outbound.set(outbound);
+    }
+
+    /// Lets requests in as they come, whatever flow schemas and priority levels say.
+    pub fn disable_priority_and_fairness(&self) {
+        self.flow.disable();
     }
 
     /// The store behind this server.

@@ -1,11 +1,11 @@
-//! The order of every request: read → who are you → on whose behalf → may you → answer.
+//! The order of every request: read → who are you → on whose behalf → is it your turn → may you → answer.
 
 use crate::call::{Call, Target};
 use crate::metrics::About;
 use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
-use crate::{Api, access_control, auditing, authenticate, documents, subresources, verbs};
+use crate::{Api, access_control, aggregation, auditing, authenticate, documents, flow, subresources, verbs};
 use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
@@ -60,14 +60,17 @@ impl Api {
         };
         let warnings = call.warnings.clone();
         let (began, about) = (Instant::now(), About::of(&call));
-        let answer = self.authorized(&mut call, &peer).await;
+        let mut admission = flow::Admission::default();
+        let answer = self.authorized(&mut call, &peer, &mut admission).await;
         let user = call.user.username.clone();
         let recorded = auditing::Unfinished::of(&call);
         let answer = match answer {
             Ok(()) => route(call).await,
-            Err(error) => Err(error),
+            Err(error) => admission.refusal().ok_or(error),
         };
+        admission.leave();
         let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
+        admission.mark(&mut answer);
         let (code, took) = (answer.status().as_u16(), began.elapsed());
         tracing::debug!(
             verb = about.verb(),
@@ -93,11 +96,17 @@ impl Api {
         answer
     }
 
-    async fn authorized(&self, call: &mut Call, peer: &Peer) -> Result<()> {
+    async fn authorized(
+        &self,
+        call: &mut Call,
+        peer: &Peer,
+        admission: &mut flow::Admission,
+    ) -> Result<()> {
         let known = authenticate::user(self, call, peer).await;
         call.user = known.inspect_err(|_| auditing::refused(self, call, peer))?;
         auditing::begin(self, call, peer);
         call.user = access_control::impersonated(self, call).await?;
+        flow::admit(self, call, admission).await?;
         access_control::authorize(self, call).await
     }
 }
@@ -109,6 +118,9 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 async fn route(call: Call) -> Result<Answer> {
     if call.body.len() > MAX_BODY {
         return Err(ApiError::TooLarge(format!("Request entity too large: limit is {MAX_BODY}")));
+    }
+    if let Some(remote) = aggregation::find(&call).await? {
+        return aggregation::pass_on(call, &remote).await;
     }
     let Some(at) = call.info.resource.clone() else {
         return documents::answer(&call).await;

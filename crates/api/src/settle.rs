@@ -3,7 +3,7 @@
 
 use crate::call::{Call, Target};
 use crate::managed::{self, Status};
-use crate::{definitions, failure, keys, stored};
+use crate::{aggregation, definitions, failure, keys, stored};
 use kinds::Resource;
 use object::{Result, Value, json, meta};
 use std::sync::Arc;
@@ -23,19 +23,20 @@ pub(crate) async fn after(call: &Call, target: &Target) -> Result<()> {
             flow_schema(call, &target.resource, &target.at.name).await
         }
         ("flowcontrol.apiserver.k8s.io", _) => flow_schemas(call).await,
-        ("apiregistration.k8s.io", _) => api_service(call, &target.resource, &target.at.name).await,
+        ("apiregistration.k8s.io", _) => aggregation::written(call, &target.at.name).await,
         ("networking.k8s.io", "servicecidrs") => service_cidr(call, &target.resource, &target.at.name).await,
         _ => Ok(()),
     }
 }
 
-async fn get(call: &Call, key: &str) -> Result<Option<Value>> {
+/// A stored object.
+pub(crate) async fn get(call: &Call, key: &str) -> Result<Option<Value>> {
     let (entry, _) = call.api.store.get(key).await.map_err(failure::store)?;
     Ok(entry.as_ref().and_then(stored::decode))
 }
 
 /// Sets a condition, unless it says the same already.
-async fn set(
+pub(crate) async fn set(
     call: &Call,
     resource: &Arc<Resource>,
     name: &str,
@@ -75,7 +76,8 @@ async fn set(
     Ok(())
 }
 
-fn condition(kind: &str, status: bool, reason: &str, message: String) -> Value {
+/// A condition without its time.
+pub(crate) fn condition(kind: &str, status: bool, reason: &str, message: String) -> Value {
     json!({"type": kind, "status": if status { "True" } else { "False" }, "reason": reason, "message": message})
 }
 
@@ -107,42 +109,6 @@ async fn flow_schemas(call: &Call) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether the API that a service serves can be had.
-async fn api_service(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {
-    let Some(service) = get(call, &keys::key(resource, "", name)).await? else { return Ok(()) };
-    let condition = match service["spec"].get("service").filter(|s| s.is_object()) {
-        None => condition("Available", true, "Local", "Local APIServices are always available".into()),
-        Some(reference) => availability(call, reference).await?,
-    };
-    set(call, resource, name, Status::Updated("kube-apiserver"), condition).await
-}
-
-async fn availability(call: &Call, reference: &Value) -> Result<Value> {
-    let text = |key: &str| reference[key].as_str().unwrap_or("");
-    let (namespace, name) = (text("namespace"), text("name"));
-    let missing = |reason: &str, message: String| Ok(condition("Available", false, reason, message));
-    let Some(service) = get(call, &format!("/core/services/{namespace}/{name}")).await? else {
-        return missing("ServiceNotFound", format!("service/{name} in \"{namespace}\" is not present"));
-    };
-    let wanted = reference["port"].as_i64().unwrap_or(443);
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    if service["spec"]["type"] == "ClusterIP" && !ports.into_iter().any(|p| p["port"] == wanted) {
-        let message = format!("service/{name} in \"{namespace}\" is not listening on port {wanted}");
-        return missing("ServicePortError", message);
-    }
-    let endpoints = get(call, &format!("/core/endpoints/{namespace}/{name}")).await?;
-    match endpoints {
-        None => missing(
-            "EndpointsNotFound",
-            format!("cannot find endpointslices for service/{name} in \"{namespace}\""),
-        ),
-        Some(_) => missing(
-            "FailedDiscoveryCheck",
-            "this server does not pass requests on to other API servers".into(),
-        ),
-    }
 }
 
 async fn service_cidr(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {

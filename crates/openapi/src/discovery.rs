@@ -2,6 +2,7 @@
 //! aggregated (one document, KEP-3352).
 
 use crate::accept::{Clause, clauses};
+use crate::aggregated::Form;
 use crate::{Document, Documents, hash, header, not_modified};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -33,10 +34,12 @@ impl Documents {
                 Some(version) => resource_list(version),
                 None => return Ok(None),
             },
-            ["apis", group] if !group.is_empty() => match self.registry.group(group) {
-                Some(group) => with_type(api_group(group), "APIGroup"),
-                None => return Ok(None),
-            },
+            ["apis", group] if !group.is_empty() => {
+                match self.ranked(Form::Plain, api_group).into_iter().find(|g| g.name == *group) {
+                    Some(group) => with_type(group.value, "APIGroup"),
+                    None => return Ok(None),
+                }
+            }
             ["apis", group, version] if !group.is_empty() => match self.registry.version(group, version) {
                 Some(version) => resource_list(version),
                 None if self.registry.group(group).is_some() => return Err(ApiError::NoSuchPath),
@@ -67,24 +70,27 @@ impl Documents {
         ];
         let mut paths: Vec<String> =
             OTHERS.iter().map(|path| (*path).to_owned()).chain(crate::health::paths()).collect();
-        for group in self.registry.groups().into_iter().filter(|g| !g.name.is_empty()) {
+        for group in self.ranked(Form::Plain, api_group) {
             paths.push(format!("/apis/{}", group.name));
-            paths.extend(group.versions.iter().map(|v| format!("/apis/{}", v.group_version)));
+            let versions = group.value["versions"].as_array().into_iter().flatten();
+            paths.extend(versions.filter_map(|v| Some(format!("/apis/{}", v["groupVersion"].as_str()?))));
         }
         paths.sort_unstable();
         json!({"paths": paths})
     }
 
     fn groups(&self) -> Value {
-        let groups: Vec<Value> =
-            self.registry.groups().into_iter().filter(|g| !g.name.is_empty()).map(api_group).collect();
+        let groups: Vec<Value> = self.ranked(Form::Plain, api_group).into_iter().map(|g| g.value).collect();
         json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
     }
 
     fn aggregated(&self, core: bool, headers: &HeaderMap) -> Document {
         let (body, etag) = self.kept.aggregated[usize::from(core)].get_or_init(|| {
-            let groups = self.registry.groups();
-            let items: Vec<Value> = groups.into_iter().filter(|g| g.name.is_empty() == core).map(group_discovery).collect();
+            let items: Vec<Value> = if core {
+                self.registry.group("").map(|group| group_discovery(group)).into_iter().collect()
+            } else {
+                self.ranked(Form::Aggregated, group_discovery).into_iter().map(|g| g.value).collect()
+            };
             let list = json!({
                 "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
             });

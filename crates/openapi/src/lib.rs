@@ -5,6 +5,7 @@
 //! out (the aggregated list, the hashes) is kept with the [`Documents`] of one registry.
 
 mod accept;
+mod aggregated;
 mod custom;
 mod describe;
 mod discovery;
@@ -15,12 +16,14 @@ mod protobuf;
 mod v2;
 mod v3;
 
+pub use aggregated::AggregatedVersion;
 pub use health::health;
 
+use aggregated::{Form, Ranked};
 use bytes::Bytes;
 use http::HeaderMap;
-use kinds::Registry;
-use object::Result;
+use kinds::{Group, Registry};
+use object::{Result, Value};
 use sha2::{Digest, Sha512};
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -57,6 +60,7 @@ impl Document {
 #[derive(Debug)]
 pub struct Documents {
     registry: Arc<Registry>,
+    others: Arc<[AggregatedVersion]>,
     kept: Arc<Kept>,
 }
 
@@ -75,8 +79,26 @@ static BUILTIN: LazyLock<Arc<Kept>> = LazyLock::new(Arc::default);
 impl Documents {
     /// Those of `registry`; nothing is built yet.
     pub fn new(registry: Arc<Registry>) -> Self {
-        let custom = registry.custom().next().is_some();
-        Self { registry, kept: if custom { Arc::default() } else { Arc::clone(&BUILTIN) } }
+        Self::aggregating(registry, Arc::default())
+    }
+
+    /// Those of `registry`, and of what other servers serve beside it.
+    pub fn aggregating(registry: Arc<Registry>, others: Arc<[AggregatedVersion]>) -> Self {
+        let common = registry.custom().next().is_none() && others.is_empty();
+        Self { registry, others, kept: if common { Arc::clone(&BUILTIN) } else { Arc::default() } }
+    }
+
+    /// The groups beside core that discovery lists, in its order.
+    fn ranked(&self, form: Form, show: impl Fn(&Group) -> Value) -> Vec<Ranked> {
+        let groups = self.registry.groups();
+        let named = groups.iter().filter(|g| !g.name.is_empty());
+        let ranked = |g: &&Group| Ranked { priority: g.priority.into(), name: g.name.to_string(), value: show(g) };
+        let mut all: Vec<Ranked> = named.map(|g| ranked(&&**g)).collect();
+        let here = |group: &str, version: &str| {
+            self.registry.version(group, version).map_or(i64::MAX, |v| v.priority.into())
+        };
+        aggregated::merge(&mut all, &self.others, form, here);
+        all
     }
 
     /// The document at `path`: the list of paths (`/`), discovery (`/api`, `/apis`, `/api/v1`, `/apis/G`, `/apis/G/V`) or OpenAPI (`/openapi/…`); `None` when there is none.

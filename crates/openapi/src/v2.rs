@@ -3,7 +3,7 @@
 use crate::accept::{Clause, clauses};
 use crate::describe::describe;
 use crate::paths::{self, Flavor};
-use crate::{Document, Documents, custom, facts, hash, header, not_modified, protobuf, v3};
+use crate::{Document, Documents, aggregated, custom, facts, hash, header, not_modified, protobuf, v3};
 use http::HeaderMap;
 use object::Value;
 
@@ -39,7 +39,8 @@ impl Documents {
 
     fn v2_hash(&self) -> String {
         let builtin = facts::v3_hash("api/v1").unwrap_or("").as_bytes().to_vec();
-        hash(std::iter::once(builtin).chain(self.registry.custom().map(|r| v3::resource_digest(r))))
+        let others = self.others.iter().filter_map(|o| Some(o.openapi_v2.as_ref()?.to_string().into_bytes()));
+        hash(std::iter::once(builtin).chain(self.registry.custom().map(|r| v3::resource_digest(r))).chain(others))
     }
 
     fn v2_document(&self) -> Value {
@@ -55,6 +56,7 @@ impl Documents {
         if let Some(all) = document["definitions"].as_object_mut() {
             describe(all, Flavor::V2);
         }
+        aggregated::merge_v2(&mut document, &self.others);
         document
     }
 }

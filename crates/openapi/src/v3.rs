@@ -25,10 +25,16 @@ impl Documents {
                 }
             }
             let url = |path: &str, hash: &str| format!("/openapi/v3/{path}?hash={hash}");
-            let paths: Map<String, Value> = hashes
+            let mut paths: Map<String, Value> = hashes
                 .iter()
                 .map(|(path, hash)| (path.clone(), json!({"serverRelativeURL": url(path, hash)})))
                 .collect();
+            for other in self.others.iter() {
+                if let Some(url) = &other.openapi_v3 {
+                    let path = format!("apis/{}", other.group_version);
+                    paths.insert(path, json!({"serverRelativeURL": url}));
+                }
+            }
             json!({"paths": paths}).to_string().into()
         });
         // Kubernetes forgets to say that this is JSON.

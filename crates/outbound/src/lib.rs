@@ -1,20 +1,26 @@
-//! HTTPS to servers that an API server calls: webhooks. One request a connection; errors in the words of a Go client, as
-//! people who look for them expect.
+//! HTTPS to servers that an API server calls: webhooks, and extension API servers that it passes requests on to. One request
+//! a connection; errors in the words of a Go client, as people who look for them expect.
+
+mod answers;
+mod forward;
+mod tls;
 
 use api::{Destination, Outbound};
 use bytes::Bytes;
+use client::Body;
 use futures::future::BoxFuture;
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Answers larger than this are refused.
 const MAX_ANSWER: usize = 8 << 20;
@@ -28,42 +34,42 @@ impl Outbound for Https {
         Box::pin(async move {
             let url = to.url.clone();
             let answer = tokio::time::timeout(timeout, post(to, body)).await;
-            let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-            answer.unwrap_or_else(|_| Err(late.into())).map_err(|e| format!("Post \"{url}\": {e}"))
+            let unanswered = |why: String| format!("Post \"{url}\": {why}");
+            match answer {
+                Err(_) => Err(unanswered("context deadline exceeded".into())),
+                Ok(Err(why)) => Err(unanswered(why)),
+                Ok(Ok((code, content_type, body))) => answers::successful(code, &content_type, body),
+            }
         })
+    }
+
+    fn forward(
+        &self,
+        to: Destination,
+        request: Request<Bytes>,
+        upgrade: Option<node::Upgrade>,
+    ) -> BoxFuture<'_, Result<Response<Body>, String>> {
+        Box::pin(forward::forward(to, request, upgrade))
     }
 }
 
-async fn post(to: Destination, body: Bytes) -> Result<Bytes, String> {
-    let text = |e: &dyn std::fmt::Display| e.to_string();
-    let uri: http::Uri = to.url.parse().map_err(|e: http::uri::InvalidUri| text(&e))?;
-    let host = uri.host().ok_or("no Host in request URL")?.trim_matches(['[', ']']).to_owned();
-    let port = uri.port_u16().unwrap_or(443);
-    let address = to.connect.clone().unwrap_or_else(|| (host.clone(), port));
-    let stream = connect(&address).await?;
-    let name = ServerName::try_from(host.clone()).map_err(|e| text(&e))?;
-    let connector = TlsConnector::from(Arc::new(config(to.ca_bundle.as_deref())?));
-    let tls = connector.connect(name, stream).await.map_err(|e| format!("tls: {e}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(|e| text(&e))?;
-    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let request = Request::post(path)
-        .header(header::HOST, uri.authority().map_or(host.as_str(), http::uri::Authority::as_str))
+/// The code, the content type and the body of an answer.
+async fn post(to: Destination, body: Bytes) -> Result<(u16, String, Bytes), String> {
+    let (mut sender, connection, uri) = connect(&to).await?;
+    let request = Request::post(path_of(&uri))
+        .header(header::HOST, authority_of(&uri))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "application/json, */*")
         .header(header::USER_AGENT, "kube-apiserver-admission")
         .body(Full::new(body))
-        .map_err(|e| text(&e))?;
+        .map_err(|e| e.to_string())?;
     let exchange = async {
-        let answer = sender.send_request(request).await.map_err(|e| text(&e))?;
-        let status = answer.status();
-        let body =
-            Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| text(&e))?.to_bytes();
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(format!("the server responded with the status code {status}"))
-        }
+        let answer = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let code = answer.status().as_u16();
+        let content_type = answer.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| e.to_string())?;
+        Ok((code, content_type, body.to_bytes()))
     };
     // The connection makes progress only while it is polled; it ends with the exchange.
     tokio::pin!(connection);
@@ -72,56 +78,71 @@ async fn post(to: Destination, body: Bytes) -> Result<Bytes, String> {
         answer = &mut exchange => answer,
         ended = &mut connection => match ended {
             Ok(()) => exchange.await,
-            Err(e) => Err(text(&e)),
+            Err(e) => Err(broken(&e)),
         },
     }
 }
 
-async fn connect((host, port): &(String, u16)) -> Result<TcpStream, String> {
-    TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
-        let why = match error.kind() {
-            ErrorKind::ConnectionRefused => "connect: connection refused".into(),
-            ErrorKind::TimedOut => "i/o timeout".into(),
-            ErrorKind::HostUnreachable => "connect: no route to host".into(),
-            _ => error.to_string(),
-        };
-        format!("dial tcp {host}:{port}: {why}")
-    })
+type Stream = TokioIo<TlsStream<TcpStream>>;
+
+/// A connection to a destination, ready for one request.
+async fn connect(
+    to: &Destination,
+) -> Result<(SendRequest<Full<Bytes>>, Connection<Stream, Full<Bytes>>, http::Uri), String> {
+    let uri: http::Uri = to.url.parse().map_err(|e: http::uri::InvalidUri| e.to_string())?;
+    let host = uri.host().ok_or("no Host in request URL")?.trim_matches(['[', ']']).to_owned();
+    let port = uri.port_u16().unwrap_or(443);
+    let (address, port) = to.connect.clone().unwrap_or_else(|| (host.clone(), port));
+    let stream = dial(&address, port).await?;
+    let name = ServerName::try_from(host.clone()).map_err(|e| e.to_string())?;
+    let connector = TlsConnector::from(Arc::new(tls::config(to)?));
+    let stream = connector.connect(name, stream).await.map_err(|e| tls::failure(&e, &host))?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|e| broken(&e))?;
+    Ok((sender, connection, uri))
 }
 
-fn config(ca_bundle: Option<&[u8]>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match ca_bundle {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate
-                    .map_err(|_| "unable to load root certificates: unable to parse bytes as PEM block")?;
-                roots.add(certificate).map_err(|e| e.to_string())?;
+fn path_of(uri: &http::Uri) -> &str {
+    uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+}
+
+fn authority_of(uri: &http::Uri) -> &str {
+    uri.authority().map_or("", http::uri::Authority::as_str)
+}
+
+/// A connection that ended too early, or spoke something else.
+fn broken(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() { "EOF".into() } else { error.to_string() }
+}
+
+/// Tries the addresses of a host one after the other; the error is that of the first.
+async fn dial(host: &str, port: u16) -> Result<TcpStream, String> {
+    let addresses = tokio::net::lookup_host((host, port)).await;
+    let mut addresses: Vec<SocketAddr> = addresses.map(Iterator::collect).unwrap_or_default();
+    // Go tries IPv4 first and tells of that.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut first = None;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Requests are whole when they are written: waiting for more would only delay them.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => {
+                let why = match error.kind() {
+                    ErrorKind::ConnectionRefused => "connect: connection refused".into(),
+                    ErrorKind::TimedOut => "i/o timeout".into(),
+                    ErrorKind::HostUnreachable => "connect: no route to host".into(),
+                    ErrorKind::NetworkUnreachable => "connect: network is unreachable".into(),
+                    _ => error.to_string(),
+                };
+                first.get_or_insert_with(|| format!("dial tcp {address}: {why}"));
             }
         }
-        None => {
-            let (_added, _unreadable) =
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth())
+    Err(first.unwrap_or_else(|| format!("dial tcp: lookup {host}: no such host")))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn says_who_did_not_answer() {
-        // Port 1 of the loopback: nothing listens there.
-        let to =
-            Destination { url: "https://127.0.0.1:1/hook?timeout=2s".into(), connect: None, ca_bundle: None };
-        let error = Https.post(to, Bytes::new(), Duration::from_secs(2)).await.unwrap_err();
-        assert_eq!(
-            error,
-            "Post \"https://127.0.0.1:1/hook?timeout=2s\": dial tcp 127.0.0.1:1: connect: connection refused"
-        );
-    }
-}
+mod tests;

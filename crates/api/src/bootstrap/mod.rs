@@ -18,9 +18,15 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
         .map_err(failure::store)?;
     let present: HashMap<&str, &Entry> = listing.entries.iter().map(|e| (&*e.key, e)).collect();
     let now = object::time::format(object::time::now());
-    let wanted = simple(api).into_iter().map(|(key, object)| (key, object, false));
-    let roles = bootstrap_policy::objects().iter().map(|object| (role_key(object), object.clone(), true));
+    let mut objects = simple(api);
     let mut writes = Vec::new();
+    let trust = extension_trust(crate::aggregation::published(api).await?);
+    match present.get(EXTENSION_TRUST) {
+        Some(entry) => writes.extend(refreshed(entry, &trust["data"])),
+        None => objects.push((EXTENSION_TRUST.into(), trust)),
+    }
+    let wanted = objects.into_iter().map(|(key, object)| (key, object, false));
+    let roles = bootstrap_policy::objects().iter().map(|object| (role_key(object), object.clone(), true));
     for (key, mut object, reconciled) in wanted.chain(roles) {
         match present.get(key.as_str()) {
             None => {
@@ -116,15 +122,28 @@ fn simple(api: &Api) -> Vec<(String, Value)> {
             "data": {"since": object::time::format(object::time::now())[..10]},
         }),
     ));
-    all.push((
-        "/core/configmaps/kube-system/extension-apiserver-authentication".into(),
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-            "data": {"client-ca-file": api.config.ca_pem},
-        }),
-    ));
     all
+}
+
+const EXTENSION_TRUST: &str = "/core/configmaps/kube-system/extension-apiserver-authentication";
+
+/// How extension API servers know whom to believe.
+fn extension_trust(data: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"}, "data": data,
+    })
+}
+
+/// The same object with what is to be said now, if it says something else.
+fn refreshed(entry: &Entry, data: &Value) -> Option<Write> {
+    let mut object = stored::decode(entry)?;
+    if object["data"] == *data {
+        return None;
+    }
+    object["data"] = data.clone();
+    let value = Some(stored::encode(&object));
+    Some(Write { key: entry.key.clone(), expect: Expect::At(entry.mod_revision), value, ttl: None })
 }
 
 fn namespace(name: &str) -> Value {

@@ -131,6 +131,12 @@ struct RequestHeader {
     /// Beginnings of headers with further facts.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "X-Remote-Extra-")]
     requestheader_extra_headers_prefix: Vec<String>,
+    /// Certificate that extension API servers are shown; by default one of an authority of its own.
+    #[arg(long, value_name = "FILE", requires = "proxy_client_key_file")]
+    proxy_client_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "proxy_client_cert_file")]
+    proxy_client_key_file: Option<PathBuf>,
 }
 
 /// Known, and refused: whoever relies on one of these must not find out later that it was passed over.
@@ -166,6 +172,7 @@ impl Authentication {
             bootstrap_tokens: self.enable_bootstrap_token_auth,
             authorization,
             front_proxy: self.request_header.proxies()?,
+            proxy_client: self.request_header.proxy_client()?,
             oidc: self.oidc.provider()?.into_iter().collect(),
             max_token_seconds: accounts.longest()?,
             extend_tokens: accounts.service_account_extend_token_expiration,
@@ -268,6 +275,13 @@ impl Oidc {
 }
 
 impl RequestHeader {
+    fn proxy_client(&self) -> Result<Option<(String, String)>, Error> {
+        match (&self.proxy_client_cert_file, &self.proxy_client_key_file) {
+            (Some(certificate), Some(key)) => Ok(Some((read(certificate)?, read(key)?))),
+            _ => Ok(None),
+        }
+    }
+
     fn proxies(&self) -> Result<Option<TrustedProxies>, Error> {
         let Some(path) = &self.requestheader_client_ca_file else { return Ok(None) };
         let authorities_pem = authorities(path)?;
