@@ -58,7 +58,8 @@ fn resource_verb(method: &Method, at: &ResourcePath, query: &Query) -> &'static 
         Method::PATCH => "patch",
         Method::DELETE if at.name.is_empty() => "deletecollection",
         Method::DELETE => "delete",
-        _ => lower_method(method),
+        // What is done with OPTIONS to a resource has no name.
+        _ => "",
     }
 }
 

@@ -185,7 +185,7 @@ mod tests {
         let der =
             <CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(signed.as_bytes()).unwrap();
         verify_client_certificate(der.as_ref(), &[], &[ca.certificate_der()], NOW).unwrap();
-        assert_eq!(user_from_certificate(der.as_ref()).unwrap().unwrap().groups, ["dev", "ops"]);
+        assert_eq!(user_from_certificate(der.as_ref(), None).unwrap().unwrap().groups, ["dev", "ops"]);
 
         assert!(Usages::parse(["client auth", "nonsense"]).is_err());
         assert!(CertificateRequest::from_pem(b"nonsense").is_err());
@@ -220,7 +220,7 @@ mod tests {
             let der = <CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(signed.as_bytes())
                 .unwrap();
             verify_client_certificate(der.as_ref(), &[], &[ca.certificate_der()], NOW).unwrap();
-            assert_eq!(user_from_certificate(der.as_ref()).unwrap().unwrap().username, "jane");
+            assert_eq!(user_from_certificate(der.as_ref(), None).unwrap().unwrap().username, "jane");
         }
     }
 }
