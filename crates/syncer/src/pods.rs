@@ -201,6 +201,9 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
         changed["status"] = status;
         write_status(shared, &changed).await?;
     }
+    if let Some(refusal) = translate::refused_debugging(&shared.cluster, pod, host) {
+        events::record(shared, pod, "Warning", "Refused", &refusal.0).await?;
+    }
     let resized = resize(shared, pod, host).await?;
     let host = resized.as_ref().unwrap_or(host);
     if let Some(changed) =

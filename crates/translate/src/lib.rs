@@ -26,7 +26,7 @@ pub use config::config;
 pub use endpoints::{endpoint_slice, has_own_endpoints};
 pub use event::event;
 pub use node::node;
-pub use pod::{PodContext, ephemeral_containers, pod, pod_resize, pod_update};
+pub use pod::{PodContext, ephemeral_containers, pod, pod_resize, pod_update, refused_debugging};
 pub use policy::Policy;
 pub use service::{adopt_addresses, is_name_server, service, service_status};
 pub use status::pod_status;

@@ -99,6 +99,8 @@ pub(crate) const ANNOTATIONS_ANNOTATION: &str = "joey.dev/pod-annotations";
 const CONTROLLER_ANNOTATION: &str = "joey.dev/controller-kind";
 /// Annotation with the resources that the tenant asked for last: the host may have put in its own.
 const RESOURCES_ANNOTATION: &str = "joey.dev/pod-resources";
+/// Annotation with the names of debugging containers that the tenant was told about.
+const REFUSED_ANNOTATION: &str = "joey.dev/refused-containers";
 /// Annotation with the virtual service account.
 pub(crate) const ACCOUNT_ANNOTATION: &str = "joey.dev/service-account";
 
@@ -115,6 +117,9 @@ pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value>
     changed["metadata"]["annotations"][ANNOTATIONS_ANNOTATION] =
         listed(&pod["metadata"]["annotations"]).into();
     changed["metadata"]["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
+    if let Some((names, _)) = refused(cluster, pod) {
+        changed["metadata"]["annotations"][REFUSED_ANNOTATION] = names.into();
+    }
     for field in ["containers", "initContainers"] {
         for container in changed["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
             let wanted =
@@ -170,7 +175,7 @@ pub fn pod_resize(pod: &Value, host: &Value) -> Option<Value> {
 pub fn ephemeral_containers(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value> {
     let wanted = pod["spec"]["ephemeralContainers"].as_array()?;
     let held = host["spec"]["ephemeralContainers"].as_array().map_or(&[][..], Vec::as_slice);
-    let allowed = |c: &&Value| cluster.policy.check_container("spec.ephemeralContainers", c).is_ok();
+    let allowed = |c: &&Value| cluster.policy.check_debugging(c).is_ok();
     let new: Vec<Value> = wanted
         .iter()
         .filter(|c| !held.iter().any(|h| h["name"] == c["name"]))
@@ -186,6 +191,21 @@ pub fn ephemeral_containers(cluster: &Cluster, pod: &Value, host: &Value) -> Opt
     all.extend(containers(cluster, meta::namespace(pod), &new, &environment));
     changed["spec"]["ephemeralContainers"] = all.into();
     Some(changed)
+}
+
+/// What is to be said of debugging containers that the policy does not let in, if it was not said yet.
+pub fn refused_debugging(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Refusal> {
+    let (names, reason) = refused(cluster, pod)?;
+    (meta::annotation(host, REFUSED_ANNOTATION) != Some(&names)).then_some(reason)
+}
+
+fn refused(cluster: &Cluster, pod: &Value) -> Option<(String, Refusal)> {
+    let all = pod["spec"]["ephemeralContainers"].as_array()?.iter();
+    let refused: Vec<_> =
+        all.filter_map(|c| Some((c["name"].as_str()?, cluster.policy.check_debugging(c).err()?))).collect();
+    let names: Vec<_> = refused.iter().map(|(name, _)| *name).collect();
+    let reason = refused.last().map(|(_, reason)| reason.clone())?;
+    Some((names.join(","), reason))
 }
 
 /// `key="value"` lines, sorted: how the downward API writes a map into a file.
@@ -443,5 +463,12 @@ mod tests {
         debugged["spec"]["ephemeralContainers"] = json!([{"name": "d", "image": "busybox"}, {"name": "root", "securityContext": {"privileged": true}}]);
         let changed = ephemeral_containers(&cluster(), &debugged, &host).unwrap();
         assert_eq!(changed["spec"]["ephemeralContainers"], json!([{"name": "d", "image": "busybox"}]));
+        let said = refused_debugging(&cluster(), &debugged, &host).unwrap().0;
+        assert_eq!(
+            said,
+            "spec.ephemeralContainers[root].securityContext.privileged is not allowed by this virtual cluster's policy"
+        );
+        let told = pod_update(&cluster(), &debugged, &host).unwrap();
+        assert_eq!(refused_debugging(&cluster(), &debugged, &told), None);
     }
 }

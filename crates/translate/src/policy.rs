@@ -33,7 +33,7 @@ const HARMLESS: [&str; 13] = [
 ];
 
 /// Kernel settings that stay inside of a pod.
-const SYSCTLS: [&str; 11] = [
+const SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
@@ -45,6 +45,7 @@ const SYSCTLS: [&str; 11] = [
     "net.ipv4.tcp_keepalive_time",
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
 ];
 
 /// SELinux types of ordinary containers.
@@ -72,7 +73,7 @@ impl Policy {
                 }
             }
         }
-        for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for field in ["initContainers", "containers"] {
             for (i, container) in list(&spec[field]).iter().enumerate() {
                 self.check_container(&format!("spec.{field}[{i}]"), container)?;
             }
@@ -94,8 +95,21 @@ impl Policy {
         check_confinement("spec.securityContext", security)
     }
 
+    /// As [`check`](Self::check), for one container that joins a running pod. It may trace the pod's own processes, as
+    /// `kubectl debug` asks for unless told otherwise; that reaches no other pod's.
+    pub(crate) fn check_debugging(self, container: &Value) -> Result<(), Refusal> {
+        let mut container = container.clone();
+        if let Some(added) =
+            container.pointer_mut("/securityContext/capabilities/add").and_then(Value::as_array_mut)
+        {
+            added.retain(|c| c != "SYS_PTRACE");
+        }
+        let name = container["name"].as_str().unwrap_or_default();
+        self.check_container(&format!("spec.ephemeralContainers[{name}]"), &container)
+    }
+
     /// As [`check`](Self::check), for one container at `path`.
-    pub(crate) fn check_container(self, path: &str, container: &Value) -> Result<(), Refusal> {
+    fn check_container(self, path: &str, container: &Value) -> Result<(), Refusal> {
         if !self.host_namespaces
             && list(&container["ports"]).iter().any(|p| p["hostPort"].as_i64().unwrap_or(0) != 0)
         {
