@@ -7,6 +7,7 @@ mod builtin;
 pub mod convert;
 pub mod custom;
 pub mod defaulting;
+mod disabled;
 pub mod jsonpath;
 pub mod printing;
 mod registry;
@@ -16,5 +17,6 @@ pub mod selectors;
 pub mod version;
 
 pub use builtin::{BuiltinVersion, builtin, builtin_versions, storage_version_hash, type_name};
+pub use disabled::drop_disabled;
 pub use registry::{CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY, Group, Registry, Version, priorities};
 pub use resource::{Resource, SchemaRef, Scope, Subresource, Verb};

@@ -17,15 +17,16 @@ const NO_SOURCE: &str = "must populate information for the given metric source";
 
 /// A HorizontalPodAutoscaler.
 pub fn autoscaler(e: &mut Errors, object: &Value) {
-    validate(e, object, 1);
+    validate(e, object, None);
 }
 
 /// An update of a HorizontalPodAutoscaler: one that scales to zero may go on doing so.
 pub fn autoscaler_update(e: &mut Errors, new: &Value, old: &Value) {
-    validate(e, new, if old["spec"]["minReplicas"] == 0 { 0 } else { 1 });
+    validate(e, new, Some(old));
 }
 
-fn validate(e: &mut Errors, object: &Value, lowest: i64) {
+fn validate(e: &mut Errors, object: &Value, old: Option<&Value>) {
+    let lowest = i64::from(old.is_none_or(|old| old["spec"]["minReplicas"] != 0));
     let spec = Node::root(object).get("spec");
     let (min, max) = (spec.get("minReplicas"), spec.get("maxReplicas"));
     if min.number().is_some_and(|n| n < lowest) {
@@ -34,12 +35,17 @@ fn validate(e: &mut Errors, object: &Value, lowest: i64) {
     if max.int() == 0 {
         e.push(max.required("must be set and greater than 0"));
     } else if max.int() < 0 {
-        e.push(max.invalid("must be greater than 0"));
+        e.push(max.invalid("must be greater than or equal to 1"));
     }
     if min.number().is_some_and(|n| max.int() < n) {
         e.push(max.invalid_as(max.int(), "must be greater than or equal to `minReplicas`"));
     }
-    reference(e, &spec.get("scaleTargetRef"));
+    let target = spec.get("scaleTargetRef");
+    reference(e, &target);
+    let was = old.map(|old| &old["spec"]["scaleTargetRef"]);
+    if !was.is_some_and(|was| ["apiVersion", "kind"].iter().all(|f| target.raw(f) == &was[*f])) {
+        api_group(e, &target, target.get("kind").text() == "ReplicationController");
+    }
     metrics(e, &spec.get("metrics"), min.number());
     for direction in ["scaleUp", "scaleDown"] {
         let rules = spec.get("behavior").get(direction);
@@ -52,6 +58,19 @@ fn validate(e: &mut Errors, object: &Value, lowest: i64) {
 fn reference(e: &mut Errors, reference: &Node<'_>) {
     check_required_text(e, &reference.get("kind"), names::path_segment_name);
     check_required_text(e, &reference.get("name"), names::path_segment_name);
+}
+
+fn api_group(e: &mut Errors, reference: &Node<'_>, may_be_core: bool) {
+    let version = reference.get("apiVersion");
+    match version.text().split_once('/') {
+        Some((_, rest)) if rest.contains('/') => {
+            e.push(version.invalid_text(&format!("unexpected GroupVersion string: {}", version.text())));
+        }
+        None | Some(("", _)) if !may_be_core => {
+            e.push(version.invalid_text("apiVersion must specify API group"));
+        }
+        _ => {}
+    }
 }
 
 fn metrics(e: &mut Errors, metrics: &Node<'_>, min: Option<i64>) {
@@ -96,6 +115,7 @@ fn source(e: &mut Errors, kind: &str, source: &Node<'_>) {
         "Object" | "External" | "Pods" => {
             if kind == "Object" {
                 reference(e, &source.get("describedObject"));
+                api_group(e, &source.get("describedObject"), true);
             }
             let name = source.get("metric").get("name");
             if name.is_empty() {

@@ -53,18 +53,32 @@ pub fn pretty(kind: &str, value: &Value) -> String {
     text
 }
 
+/// `value` as the struct `kind`, on one line as Go shows it in `Invalid value: …`.
+pub fn compact(kind: &str, value: &Value) -> String {
+    let value = hoisted(kind, value);
+    let mut text = String::new();
+    write_compact(&mut text, &shown(kind, &value, 0));
+    text
+}
+
 /// Moves what the Go struct of a pod spec has elsewhere.
 fn hoisted<'a>(kind: &str, value: &'a Value) -> Cow<'a, Value> {
-    let mut value = Cow::Borrowed(value);
-    if kind == "PodSpec" && HOST_FIELDS.iter().any(|field| value.get(field).is_some()) {
-        let spec = value.to_mut();
-        for field in HOST_FIELDS {
-            if let Some(moved) = spec.as_object_mut().and_then(|spec| spec.remove(field)) {
-                object::meta::child_mut(spec, "securityContext").insert(field.to_owned(), moved);
-            }
+    let spec = match kind.trim_start_matches('*') {
+        "PodSpec" => value,
+        "PodTemplateSpec" => &value["spec"],
+        _ => return Cow::Borrowed(value),
+    };
+    if !HOST_FIELDS.iter().any(|field| spec.get(field).is_some()) {
+        return Cow::Borrowed(value);
+    }
+    let mut value = value.clone();
+    let spec = if value.get("spec").is_some() { &mut value["spec"] } else { &mut value };
+    for field in HOST_FIELDS {
+        if let Some(moved) = spec.as_object_mut().and_then(|spec| spec.remove(field)) {
+            object::meta::child_mut(spec, "securityContext").insert(field.to_owned(), moved);
         }
     }
-    value
+    Cow::Owned(value)
 }
 
 fn shown<'a>(kind: &str, value: &'a Value, depth: usize) -> Shown<'a> {
@@ -102,6 +116,7 @@ fn fill<'a>(all: &mut Vec<(&'static str, Shown<'a>)>, fields: &[Field], value: &
     for field in fields {
         let inner = value.get(field.name).unwrap_or(&NULL);
         if field.go == "-" {
+            let value = if field.name == "-" { value } else { inner };
             if let Some(embedded) = STRUCTS.get(field.kind).filter(|_| depth < DEPTH_MAX) {
                 fill(all, embedded, value, depth + 1);
             }
@@ -121,6 +136,34 @@ fn write(text: &mut String, shown: &Shown<'_>, indent: usize) {
             text.push_str(&format!("\"{name}\": "));
             write(text, value, indent + 1);
         }),
+    }
+}
+
+fn write_compact(text: &mut String, shown: &Shown<'_>) {
+    let separate = |text: &mut String, first: bool| {
+        if !first {
+            text.push(',');
+        }
+    };
+    match shown {
+        Shown::Raw(value) => text.push_str(&json(value)),
+        Shown::List(items) => {
+            text.push('[');
+            for (i, item) in items.iter().enumerate() {
+                separate(text, i == 0);
+                write_compact(text, item);
+            }
+            text.push(']');
+        }
+        Shown::Struct(fields) => {
+            text.push('{');
+            for (i, (name, value)) in fields.iter().enumerate() {
+                separate(text, i == 0);
+                text.push_str(&format!("\"{name}\":"));
+                write_compact(text, value);
+            }
+            text.push('}');
+        }
     }
 }
 

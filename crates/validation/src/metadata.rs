@@ -113,14 +113,14 @@ fn owner_reference(e: &mut Errors, reference: &Node<'_>) {
     let api_version = reference.get("apiVersion");
     let parsed = object::GroupVersion::parse(api_version.text()).filter(|gv| !gv.version.is_empty());
     if api_version.text().is_empty() {
-        e.push(api_version.required("must not be empty"));
+        e.push(api_version.invalid_text("version must not be empty"));
     } else if parsed.is_none() {
         e.push(api_version.invalid("must be <group>/<version> or <version>"));
     }
     for field in ["kind", "name", "uid"] {
         let node = reference.get(field);
         if node.text().is_empty() {
-            e.push(node.required("must not be empty"));
+            e.push(node.invalid_text("must not be empty"));
         }
     }
     if api_version.text() == "v1" && reference.get("kind").text() == "Event" {

@@ -134,6 +134,11 @@ impl<'a> Node<'a> {
         FieldError::invalid(&self.path, &value.into(), detail)
     }
 
+    /// `Invalid value: <the Go struct `kind`>: detail`.
+    pub fn invalid_struct(&self, kind: &str, detail: &str) -> FieldError {
+        FieldError::invalid_shown(&self.path, &crate::go::compact(kind, self.value), detail)
+    }
+
     /// `Unsupported value: <text>: supported values: …`.
     pub fn not_supported(&self, supported: &[&str]) -> FieldError {
         FieldError::not_supported(&self.path, &Value::from(self.text()), supported)
@@ -205,6 +210,13 @@ pub fn check_required_supported(e: &mut Errors, node: &Node<'_>, supported: &[&s
 pub fn check_immutable(e: &mut Errors, new: &Node<'_>, old: &Node<'_>) {
     if !same(new.value, old.value) {
         e.push(new.invalid(IMMUTABLE));
+    }
+}
+
+/// Must be what it was; shown as the Go struct `kind`.
+pub fn check_immutable_struct(e: &mut Errors, new: &Node<'_>, old: &Node<'_>, kind: &str) {
+    if !same(new.value, old.value) {
+        e.push(new.invalid_struct(kind, IMMUTABLE));
     }
 }
 

@@ -79,7 +79,7 @@ pub fn shown_strategy(kind: &str, rolling: &Node<'_>) -> String {
 
 /// A selector shown as JSON, as messages quote it.
 pub fn invalid_selector(selector: &Node<'_>, detail: &str) -> FieldError {
-    FieldError::invalid(&selector.path, selector.value, detail)
+    selector.invalid_struct("*LabelSelector", detail)
 }
 
 /// Counters that must not be negative.

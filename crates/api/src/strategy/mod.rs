@@ -21,6 +21,9 @@ pub(crate) use service::{Allocation, needs_health_port};
 /// Fills in and takes away what clients do not decide, before validation of a new object.
 pub(crate) fn prepare_create(write: &Write<'_>, object: &mut Value) {
     let rules = of(&write.target.resource);
+    if !write.target.resource.custom {
+        kinds::drop_disabled(object, None);
+    }
     if let Some(initial) = rules.generation.initial() {
         meta::set(object, "generation", initial);
     }
@@ -36,6 +39,9 @@ pub(crate) fn prepare_create(write: &Write<'_>, object: &mut Value) {
 pub(crate) fn prepare_update(write: &Write<'_>, object: &mut Value, old: &Value) {
     let target = write.target;
     let rules = of(&target.resource);
+    if !target.resource.custom {
+        kinds::drop_disabled(object, Some(old));
+    }
     match target.at.subresource.as_str() {
         // The scheduler's word changes the pod in place.
         "binding" => return,

@@ -26,6 +26,7 @@ pub(super) fn named(name: &str) -> Option<Rule> {
         "limit_range_item" => limit_range_item,
         "namespace" => namespace,
         "network_policy" => network_policy,
+        "node_spec" => node_spec,
         "node_status" => node_status,
         "persistent_volume" => persistent_volume,
         "persistent_volume_claim" => persistent_volume_claim,
@@ -187,6 +188,22 @@ fn namespace(namespace: &mut Object) {
     }
     if let Some(status) = child(namespace, "status") {
         zero(status, "phase", "Active");
+    }
+}
+
+/// `podCIDR` is the old name of the first of `podCIDRs`, and wins where they differ.
+fn node_spec(spec: &mut Object) {
+    let first = || spec.get("podCIDRs").and_then(|all| all.get(0)).and_then(Value::as_str);
+    let (old, first) = (text(spec, "podCIDR").to_owned(), first().map(str::to_owned));
+    match first {
+        Some(first) if old.is_empty() => {
+            spec.insert("podCIDR".into(), first.into());
+        }
+        Some(first) if first == old => {}
+        _ if old.is_empty() => {}
+        _ => {
+            spec.insert("podCIDRs".into(), json!([old]));
+        }
     }
 }
 

@@ -97,10 +97,6 @@ const FORM: &str = "; desired format: https://host[/path]";
 /// A webhook's URL: https, with neither user, query nor fragment.
 pub fn webhook_url(e: &mut Errors, url: &Node<'_>) {
     let text = url.text();
-    if text.is_empty() {
-        e.push(url.required("url must be specified"));
-        return;
-    }
     if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
         let quoted = object::error::quote(text);
         e.push(url.required(&format!(
@@ -140,11 +136,10 @@ fn split(text: &str, at: char) -> (&str, Option<&str>) {
 
 /// A webhook's service.
 pub fn webhook_service(e: &mut Errors, service: &Node<'_>) {
-    for (field, detail) in
-        [("name", "service name is required"), ("namespace", "service namespace is required")]
-    {
+    // Kubernetes mistakes one for the other.
+    for (field, blamed) in [("namespace", "name"), ("name", "namespace")] {
         if service.get(field).is_empty() {
-            e.push(service.get(field).required(detail));
+            e.push(service.get(blamed).required(""));
         }
     }
     let port = service.get("port");

@@ -1,7 +1,7 @@
 //! DeviceClasses, ResourceClaims and ResourceClaimTemplates. Whether CEL compiles is judged elsewhere.
 
 use super::{each, each_unique, name_of, qualified};
-use crate::node::{Errors, IMMUTABLE, Node, check_required_text, check_text, same};
+use crate::node::{Errors, IMMUTABLE, Node, check_immutable_struct, check_required_text, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
 use object::names;
 use serde_json::Value;
@@ -30,10 +30,8 @@ pub fn claim(e: &mut Errors, object: &Value) {
 
 /// An update of a ResourceClaim: its spec stays.
 pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
-    let spec = Node::root(new).get("spec");
-    if !same(spec.value, &old["spec"]) {
-        e.push(spec.invalid(IMMUTABLE));
-    }
+    let (spec, was) = (Node::root(new).get("spec"), Node::root(old).get("spec"));
+    check_immutable_struct(e, &spec, &was, "ResourceClaimSpec");
     claim(e, new);
 }
 
@@ -48,11 +46,9 @@ pub fn template(e: &mut Errors, object: &Value) {
 
 /// An update of a ResourceClaimTemplate: its spec stays.
 pub fn template_update(e: &mut Errors, new: &Value, old: &Value) {
-    let spec = Node::root(new).get("spec");
-    if !same(spec.value, &old["spec"]) {
-        e.push(spec.invalid(IMMUTABLE));
-    }
     template(e, new);
+    let (spec, was) = (Node::root(new).get("spec"), Node::root(old).get("spec"));
+    check_immutable_struct(e, &spec, &was, "ResourceClaimTemplateSpec");
 }
 
 /// The names that constraints and configs may refer to: requests, and `request/subrequest`.

@@ -168,17 +168,8 @@ fn attributes(e: &mut Errors, device: &Node<'_>) {
 }
 
 fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
-    const KINDS: [(&str, &str); 8] = [
-        ("IntValue", "int"),
-        ("BoolValue", "bool"),
-        ("StringValue", "string"),
-        ("VersionValue", "version"),
-        ("IntValues", "ints"),
-        ("BoolValues", "bools"),
-        ("StringValues", "strings"),
-        ("VersionValues", "versions"),
-    ];
-    let set = KINDS.iter().filter(|(_, field)| attribute.get(field).is_set()).count();
+    const KINDS: [&str; 8] = ["int", "bool", "string", "version", "ints", "bools", "strings", "versions"];
+    let set = KINDS.iter().filter(|field| attribute.get(field).is_set()).count();
     let (text, version) = (attribute.get("string"), attribute.get("version"));
     if text.len() > 64 {
         e.push(text.too_long(64));
@@ -195,11 +186,7 @@ fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
         0 => e.push(attribute.invalid_as("", "exactly one value must be specified")),
         1 => {}
         _ => {
-            // Go shows its own struct.
-            let shown: Vec<_> =
-                KINDS.iter().map(|(go, field)| format!("\"{go}\":{}", attribute.raw(field))).collect();
-            let shown = format!("{{{}}}", shown.join(","));
-            e.push(FieldError::invalid_shown(&attribute.path, &shown, "exactly one value must be specified"));
+            e.push(attribute.invalid_struct("DeviceAttribute", "exactly one value must be specified"));
         }
     }
 }

@@ -172,9 +172,9 @@ pub fn ingress_class(e: &mut Errors, object: &Value) {
 
 /// An update of an IngressClass: its controller stays.
 pub fn ingress_class_update(e: &mut Errors, new: &Value, old: &Value) {
-    ingress_class(e, new);
     let controller = Node::root(new).get("spec").get("controller");
     if controller.value != &old["spec"]["controller"] {
         e.push(controller.invalid_as(json!(controller.text()), IMMUTABLE));
     }
+    ingress_class(e, new);
 }

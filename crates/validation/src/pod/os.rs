@@ -13,7 +13,7 @@ pub fn validate(e: &mut Errors, spec: &Node<'_>) {
     }
     let name = os.get("name").moved(os.path.clone());
     match name.text() {
-        "" => e.push(os.get("name").required("cannot be empty")),
+        "" => e.push(os.get("name").required("")),
         "linux" => linux(e, spec),
         "windows" => windows(e, spec),
         _ => e.push(name.not_supported(&["linux", "windows"])),

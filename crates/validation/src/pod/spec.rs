@@ -204,6 +204,8 @@ fn host_network_ports(e: &mut Errors, spec: &Node<'_>, context: PodContext<'_>) 
     }
 }
 
+const WITHOUT_HOST_USERS: &str = "when `hostUsers` is false";
+
 fn host_users(e: &mut Errors, spec: &Node<'_>) {
     if spec.get("hostUsers").value != &json!(false) {
         return;
@@ -211,7 +213,12 @@ fn host_users(e: &mut Errors, spec: &Node<'_>) {
     for (field, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec.get(field).is_true() {
             let path = spec.path.field(shown);
-            e.push(FieldError::forbidden(&path, "when `pod.Spec.HostUsers` is false"));
+            e.push(FieldError::forbidden(&path, WITHOUT_HOST_USERS));
+        }
+    }
+    for container in super::all_containers(spec) {
+        if !container.get("volumeDevices").is_empty() {
+            e.push(container.get("volumeDevices").forbidden(WITHOUT_HOST_USERS));
         }
     }
 }

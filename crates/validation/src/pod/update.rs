@@ -163,12 +163,14 @@ fn gated(e: &mut Errors, spec: &Node<'_>, old: &Node<'_>, munged: &mut Map<Strin
 fn node_affinity(e: &mut Errors, new: &Node<'_>, old: &Node<'_>) {
     let (terms, old_terms) = (new.get("nodeSelectorTerms"), old.get("nodeSelectorTerms"));
     if !old_terms.is_empty() && terms.len() != old_terms.len() {
-        e.push(terms.invalid("no additions/deletions to non-empty NodeSelectorTerms list are allowed"));
+        let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        e.push(terms.invalid_struct("[]NodeSelectorTerm", detail));
         return;
     }
     for (term, before) in terms.items().zip(old_terms.items()) {
         if !only_adds(&term, &before) {
-            e.push(term.invalid("only additions are allowed (no mutations or deletions)"));
+            let detail = "only additions are allowed (no mutations or deletions)";
+            e.push(term.invalid_struct("NodeSelectorTerm", detail));
         }
     }
 }

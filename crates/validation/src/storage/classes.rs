@@ -1,6 +1,6 @@
 //! StorageClasses and VolumeAttributesClasses.
 
-use crate::node::{Errors, IMMUTABLE, Node, check_required_supported, check_supported, same};
+use crate::node::{Errors, IMMUTABLE, Node, check_supported, same};
 use crate::selectors::topology_selector_term;
 use object::{FieldError, names};
 use serde_json::Value;
@@ -10,8 +10,15 @@ pub fn storage_class(e: &mut Errors, object: &Value) {
     let root = Node::root(object);
     provisioner(e, &root.get("provisioner"));
     parameters(e, &root.get("parameters"), true);
-    check_supported(e, &root.get("reclaimPolicy"), &["Delete", "Retain"]);
-    check_required_supported(e, &root.get("volumeBindingMode"), &["Immediate", "WaitForFirstConsumer"]);
+    let (policy, mode) = (root.get("reclaimPolicy"), root.get("volumeBindingMode"));
+    if !policy.is_empty() {
+        check_supported(e, &policy, &["Delete", "Retain"]);
+    }
+    if mode.is_set() {
+        check_supported(e, &mode, &["Immediate", "WaitForFirstConsumer"]);
+    } else {
+        e.push(mode.required(""));
+    }
     topologies(e, &root.get("allowedTopologies"));
 }
 

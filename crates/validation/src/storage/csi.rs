@@ -1,11 +1,11 @@
 //! CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
 
 use super::volumes;
-use crate::node::{Errors, IMMUTABLE, Node, check_supported, check_text, same};
+use crate::node::{Errors, IMMUTABLE, Node, check_immutable_struct, check_supported, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
 use crate::resources::quantity;
 use crate::selectors::label_selector;
-use object::{FieldError, Path, names};
+use object::{FieldError, names};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -187,8 +187,6 @@ fn attachment_state(e: &mut Errors, status: &Node<'_>) {
 /// An update of a VolumeAttachment: its spec stays.
 pub fn attachment_update(e: &mut Errors, new: &Value, old: &Value) {
     attachment(e, new);
-    let spec = Node::root(new).get("spec");
-    if !same(spec.value, &old["spec"]) {
-        e.push(FieldError::invalid(&Path::new("spec"), spec.value, IMMUTABLE));
-    }
+    let (spec, was) = (Node::root(new).get("spec"), Node::root(old).get("spec"));
+    check_immutable_struct(e, &spec, &was, "VolumeAttachmentSpec");
 }

@@ -87,7 +87,9 @@ pub fn spec(e: &mut Errors, spec: &Node<'_>, name: &str, inline: bool) {
     } else {
         check_supported(e, &mode, &["Block", "Filesystem"]);
     }
-    attributes_class(e, spec);
+    if !inline {
+        attributes_class(e, spec);
+    }
 }
 
 fn inline_only(e: &mut Errors, spec: &Node<'_>) {
@@ -172,7 +174,8 @@ pub fn volume_update(e: &mut Errors, new: &Value, old: &Value) {
     }
     let affinity = spec.get("nodeAffinity").moved(Path::new("nodeAffinity"));
     if was.get("nodeAffinity").is_set() && !same(affinity.value, was.raw("nodeAffinity")) {
-        e.push(affinity.invalid("field is immutable, except for updating from beta label to GA"));
+        let detail = "field is immutable, except for updating from beta label to GA";
+        e.push(affinity.invalid_struct("*VolumeNodeAffinity", detail));
     }
     let class = spec.get("volumeAttributesClassName");
     if was.get("volumeAttributesClassName").is_set() && !class.is_set() {

@@ -4,7 +4,7 @@ use super::{
     at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, lasting_template,
     selector_matches,
 };
-use crate::node::{Errors, Node, check_immutable, check_non_negative};
+use crate::node::{Errors, Node, check_immutable_struct, check_non_negative};
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector};
 use serde_json::{Value, json};
@@ -67,8 +67,8 @@ fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
 pub fn daemon_set_update(e: &mut Errors, new: &Value, old: &Value) {
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (spec, was) = (root.get("spec"), old_root.get("spec"));
+    check_immutable_struct(e, &spec.get("selector"), &was.get("selector"), "*LabelSelector");
     daemon_set(e, new);
-    check_immutable(e, &spec.get("selector"), &was.get("selector"));
 }
 
 /// An update of a DaemonSet's status.

@@ -1,11 +1,13 @@
 //! Jobs.
 
 use super::selector_matches;
-use crate::node::{Errors, IMMUTABLE, Node, check_immutable, check_non_negative, check_text, same};
+use crate::node::{
+    Errors, IMMUTABLE, Node, check_immutable, check_immutable_struct, check_non_negative, check_text, same,
+};
 use crate::pod;
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector, names};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 mod indexes;
@@ -194,7 +196,12 @@ pub fn job_update(e: &mut Errors, new: &Value, old: &Value) {
     template_update(e, &root, &old_root);
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     {
-        check_immutable(e, &spec.get(field), &was.get(field));
+        let (now, before) = (spec.get(field), was.get(field));
+        match field {
+            "podFailurePolicy" => check_immutable_struct(e, &now, &before, "*PodFailurePolicy"),
+            "successPolicy" => check_immutable_struct(e, &now, &before, "*SuccessPolicy"),
+            _ => check_immutable(e, &now, &before),
+        }
     }
 }
 
@@ -213,44 +220,72 @@ fn completions_update(e: &mut Errors, spec: &Node<'_>, was: &Node<'_>) {
     }
 }
 
-/// While a job is suspended, and not yet started, its pods' scheduling may still be chosen.
+/// While a job is suspended and none of its pods is there, their scheduling and resources may still be chosen.
 fn template_update(e: &mut Errors, root: &Node<'_>, old_root: &Node<'_>) {
     let (template, was) = (root.get("spec").get("template"), old_root.get("spec").get("template"));
     let suspended = old_root.get("spec").get("suspend").is_true();
-    let started = old_root.get("status").get("startTime").is_set();
-    let strip = |template: &Value| {
-        let mut copy = template.clone();
-        if suspended && !started {
-            strip_scheduling(&mut copy);
-        }
-        copy
-    };
-    if !same(&strip(template.value), &strip(was.value)) {
-        e.push(template.invalid(IMMUTABLE));
+    let status = old_root.get("status");
+    let not_started = !status.get("startTime").is_set() || has_condition(&status, "Suspended");
+    if !(suspended && not_started && status.get("active").int() == 0) {
+        check_immutable_struct(e, &template, &was, "PodTemplateSpec");
+        return;
+    }
+    let (now, mut before) = (template.value["spec"].clone(), was.value["spec"].clone());
+    take_scheduling(&mut before, &now);
+    take_resources(&mut before, &now);
+    if !same(&now, &before) {
+        let path = template.path.field("spec");
+        e.push(Node::at(&now, path).invalid_struct("PodSpec", IMMUTABLE));
     }
 }
 
-fn strip_scheduling(template: &mut Value) {
-    if let Some(meta) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-        meta.remove("labels");
-        meta.remove("annotations");
+fn has_condition(status: &Node<'_>, kind: &str) -> bool {
+    status.get("conditions").list().iter().any(|c| c["type"] == kind && c["status"] == "True")
+}
+
+/// Gives `to` what `from` says about where its pods may run.
+fn take_scheduling(to: &mut Value, from: &Value) {
+    for field in ["nodeSelector", "tolerations", "schedulingGates"] {
+        take(to, from, field);
     }
-    if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
-        for field in ["nodeSelector", "tolerations", "schedulingGates"] {
-            spec.remove(field);
+    if let Some(chosen) = from.get("affinity") {
+        take_in(object::meta::child_mut(to, "affinity"), chosen, "nodeAffinity");
+    } else if to.get("affinity").is_some() {
+        let affinity = object::meta::child_mut(to, "affinity");
+        affinity.remove("nodeAffinity");
+        if affinity.is_empty() {
+            take(to, from, "affinity");
         }
-        let affinity = spec.get_mut("affinity").and_then(Value::as_object_mut);
-        let empty = affinity.is_some_and(|affinity| {
-            affinity.remove("nodeAffinity");
-            affinity.is_empty()
-        });
-        if empty {
-            spec.remove("affinity");
+    }
+}
+
+fn take_resources(to: &mut Value, from: &Value) {
+    for list in ["containers", "initContainers"] {
+        let (Some(containers), Some(chosen)) = (to[list].as_array_mut(), from[list].as_array()) else {
+            continue;
+        };
+        if containers.len() != chosen.len() {
+            continue;
+        }
+        for (container, chosen) in containers.iter_mut().zip(chosen) {
+            if container["name"] == chosen["name"] {
+                take(container, chosen, "resources");
+            }
         }
     }
-    if template["metadata"] == json!({}) {
-        template["metadata"] = Value::Null;
+}
+
+fn take(to: &mut Value, from: &Value, field: &str) {
+    if let Some(map) = to.as_object_mut() {
+        take_in(map, from, field);
     }
+}
+
+fn take_in(to: &mut Map<String, Value>, from: &Value, field: &str) {
+    match from.get(field).filter(|value| !value.is_null()) {
+        Some(value) => to.insert(field.to_owned(), value.clone()),
+        None => to.remove(field),
+    };
 }
 
 fn container_names<'a>(spec: &Node<'a>) -> BTreeSet<&'a str> {

@@ -12,10 +12,6 @@ pub(super) fn pod_spec_conversion(spec: &mut Object) {
         spec.insert("serviceAccountName".into(), name.clone().into());
         spec.insert("serviceAccount".into(), name.into());
     }
-    // Kubernetes reads a negative grace period as one second.
-    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|s| s < 0) {
-        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
-    }
 }
 
 /// Annotations that once stood for init containers are dropped.
@@ -32,6 +28,10 @@ pub(super) fn drop_init_container_annotations(template: &mut Object) {
 pub(super) fn pod(pod: &mut Object) {
     drop_init_container_annotations(pod);
     let Some(spec) = existing(pod, "spec") else { return };
+    // Kubernetes reads a negative grace period as one second, though not in templates.
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|s| s < 0) {
+        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
+    }
     for field in ["containers", "initContainers"] {
         for container in items(spec, field) {
             requests_from_limits(container);
@@ -156,7 +156,34 @@ fn pull_policy(image: &str) -> &'static str {
         None => digest.is_none(),
     };
     // What is no image name has no tag either.
-    if latest && !image.is_empty() { "Always" } else { "IfNotPresent" }
+    if latest && is_repository(name) { "Always" } else { "IfNotPresent" }
+}
+
+/// Whether this is a repository's name, as registries have it: `[host[:port]/]path[:tag]`.
+fn is_repository(name: &str) -> bool {
+    const LONGEST: usize = 255;
+    let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_host = |part: &str| {
+        part.contains(['.', ':']) || part == "localhost" || part.bytes().any(|b| b.is_ascii_uppercase())
+    };
+    let path = match name.split_once('/') {
+        Some((host, rest)) if is_host(host) => rest,
+        _ => name,
+    };
+    let path = match path.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => path,
+        _ => path,
+    };
+    !hex(name) && path.len() < LONGEST && path.split('/').all(is_path_component)
+}
+
+/// Lower case letters and digits, with a dot, one or two underscores or any number of dashes between them.
+fn is_path_component(part: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = part.as_bytes();
+    let ends = bytes.first().is_some_and(|b| word(*b)) && bytes.last().is_some_and(|b| word(*b));
+    let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    ends && separators.into_iter().all(|s| matches!(s, "" | "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
 #[cfg(test)]
@@ -168,7 +195,7 @@ mod tests {
         for image in ["i", "i:latest", "reg:5000/a/i", "reg:5000/a/i:latest", "i:latest@sha256:00"] {
             assert_eq!(pull_policy(image), "Always", "{image}");
         }
-        for image in ["i:1", "reg:5000/i:1", "i@sha256:00", ""] {
+        for image in ["i:1", "reg:5000/i:1", "i@sha256:00", "", "Bad_Value!", "a..b", "reg/a/B"] {
             assert_eq!(pull_policy(image), "IfNotPresent", "{image}");
         }
     }

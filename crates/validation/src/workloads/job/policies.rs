@@ -107,19 +107,7 @@ pub fn success(e: &mut Errors, spec: &Node<'_>) {
     }
     let rules = policy.get("rules");
     if spec.get("completionMode").text() != "Indexed" {
-        // Go shows its own struct.
-        let shown: Vec<_> = rules
-            .items()
-            .map(|r| {
-                format!(
-                    "{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}",
-                    r.raw("succeededIndexes"),
-                    r.raw("succeededCount")
-                )
-            })
-            .collect();
-        let shown = format!("{{\"Rules\":[{}]}}", shown.join(","));
-        e.push(FieldError::invalid_shown(&policy.path, &shown, "requires indexed completion mode"));
+        e.push(policy.invalid_struct("SuccessPolicy", "requires indexed completion mode"));
         return;
     }
     if rules.is_empty() {
