@@ -4,6 +4,7 @@
 //! listed fails the check; a listed one that passes is told, so that the list only shrinks. The recordings lie beside the
 //! repository, in `../shared/golden`; without them the check says that it was skipped.
 
+use crate::etcd::Etcd;
 use crate::process::{root, shown};
 use crate::tally::Tally;
 use serde_json::Value;
@@ -28,8 +29,16 @@ fn recordings() -> PathBuf {
     root().join("../shared/golden")
 }
 
+/// What is asked.
+pub(crate) struct Subject<'a> {
+    /// The program.
+    pub(crate) joey: &'a Path,
+    /// The etcd program, when data is to be kept in one.
+    pub(crate) etcd: Option<&'a Path>,
+}
+
 /// The whole check at level `body`.
-pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
+pub(crate) fn check(subject: &Subject<'_>) -> Result<Tally, String> {
     let folder = recordings();
     if !folder.exists() {
         println!("SKIPPED: no golden transcripts at {}", folder.display());
@@ -37,7 +46,7 @@ pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
     }
     let text = fs::read_to_string(list()).unwrap_or_default();
     let known: BTreeSet<&str> = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).collect();
-    let steps = replay(joey, "body", &[folder.join("cases")])?;
+    let steps = replay(subject, "body", &[folder.join("cases")])?;
     let failing = |steps: &Steps| {
         let new = steps.iter().filter(|(step, passed)| !**passed && !known.contains(step.as_str()));
         new.map(|(step, _)| step.clone()).collect::<Vec<_>>()
@@ -48,7 +57,7 @@ pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
         let cases: BTreeSet<&str> = unexpected.iter().filter_map(|s| s.split(" | ").next()).collect();
         let files: Vec<PathBuf> =
             cases.iter().map(|c| folder.join("cases").join(format!("{c}.json"))).collect();
-        let again = failing(&replay(joey, "body", &files)?);
+        let again = failing(&replay(subject, "body", &files)?);
         for step in unexpected.iter().filter(|s| !again.contains(s)) {
             println!("unsteady: {step} passed when run again alone");
         }
@@ -71,8 +80,8 @@ pub(crate) fn check(joey: &Path) -> Result<Tally, String> {
 }
 
 /// Writes the list anew.
-pub(crate) fn update(joey: &Path) -> Result<(), String> {
-    let steps = replay(joey, "body", &[recordings().join("cases")])?;
+pub(crate) fn update(subject: &Subject<'_>) -> Result<(), String> {
+    let steps = replay(subject, "body", &[recordings().join("cases")])?;
     let failing: Vec<&str> = steps.iter().filter(|(_, passed)| !**passed).map(|(s, _)| s.as_str()).collect();
     let text = format!("{HEADER}{}\n", failing.join("\n"));
     fs::write(list(), text).map_err(|e| format!("cannot write {}: {e}", list().display()))?;
@@ -87,24 +96,24 @@ pub(crate) fn update(joey: &Path) -> Result<(), String> {
 }
 
 /// Prints how many steps pass at level `exact`.
-pub(crate) fn exact(joey: &Path) -> Result<(), String> {
-    let steps = replay(joey, "exact", &[recordings().join("cases")])?;
+pub(crate) fn exact(subject: &Subject<'_>) -> Result<(), String> {
+    let steps = replay(subject, "exact", &[recordings().join("cases")])?;
     println!("golden, level exact: {} of {} steps pass", steps.values().filter(|p| **p).count(), steps.len());
     Ok(())
 }
 
 /// Serves a fresh control plane without controllers, as the recorded one was, and replays.
-fn replay(joey: &Path, level: &str, cases: &[PathBuf]) -> Result<Steps, String> {
+fn replay(subject: &Subject<'_>, level: &str, cases: &[PathBuf]) -> Result<Steps, String> {
     let scratch = std::env::temp_dir().join(format!("joey-golden-{}", std::process::id()));
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).map_err(|e| format!("cannot make {}: {e}", scratch.display()))?;
-    let outcome = replay_in(&scratch, joey, level, cases);
+    let outcome = replay_in(&scratch, subject, level, cases);
     let _ = fs::remove_dir_all(&scratch);
     outcome
 }
 
-fn replay_in(scratch: &Path, joey: &Path, level: &str, cases: &[PathBuf]) -> Result<Steps, String> {
-    let mut server = Server::start(joey, scratch)?;
+fn replay_in(scratch: &Path, subject: &Subject<'_>, level: &str, cases: &[PathBuf]) -> Result<Steps, String> {
+    let mut server = Server::start(subject, scratch)?;
     let results = scratch.join("results.json");
     let mut command = Command::new("python3");
     command.arg(recordings().join("golden.py")).args([
@@ -146,18 +155,23 @@ fn steps(results: &Value) -> Steps {
 struct Server {
     child: Child,
     url: String,
+    _etcd: Option<Etcd>,
 }
 
 impl Server {
-    fn start(joey: &Path, scratch: &Path) -> Result<Self, String> {
+    fn start(subject: &Subject<'_>, scratch: &Path) -> Result<Self, String> {
         let tokens = scratch.join("tokens.csv");
         let file = |e: std::io::Error| format!("cannot use {}: {e}", scratch.display());
         fs::write(&tokens, format!("{TOKEN},admin,uid-admin,\"system:masters\"\n")).map_err(file)?;
         let log = fs::File::create(scratch.join("log")).map_err(file)?;
-        let mut command = Command::new(joey);
+        let etcd = subject.etcd.map(|program| Etcd::start(program, scratch)).transpose()?;
+        let mut command = Command::new(subject.joey);
         command
             .args(["serve", "--controllers", "none", "--listen", "127.0.0.1:0", "--token-auth-file"])
             .arg(&tokens);
+        if let Some(etcd) = &etcd {
+            command.args(["--store", "etcd", "--etcd-endpoints", &etcd.endpoint]);
+        }
         command
             .arg("--data-dir")
             .arg(scratch.join("data"))
@@ -172,7 +186,7 @@ impl Server {
             Some(url) => {
                 // Somebody has to read what else it says.
                 std::thread::spawn(move || lines.for_each(drop));
-                Ok(Self { child, url })
+                Ok(Self { child, url, _etcd: etcd })
             }
             None => {
                 let _ = child.kill();

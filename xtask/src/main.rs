@@ -1,6 +1,7 @@
 //! The workspace's own chores: `cargo xtask <command>`.
 
 mod bench;
+mod etcd;
 mod facts;
 mod facts_kinds;
 mod facts_openapi;
@@ -42,6 +43,9 @@ enum Command {
         /// Also tell how many steps pass when messages and managedFields are compared.
         #[arg(long)]
         exact: bool,
+        /// The store to replay against: embedded or etcd.
+        #[arg(long, value_parser = ["embedded", "etcd"], default_value = "embedded")]
+        store: String,
     },
     /// Measure a release build: `bench first-light`.
     Bench {
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
         Command::Ci => ci(),
         Command::Test => test::all(),
         Command::E2e { filter } => test::e2e(&filter),
-        Command::Golden { update, exact } => golden(update, exact),
+        Command::Golden { update, exact, store } => golden(update, exact, &store),
         Command::Bench { arguments } => bench::bench(&arguments),
         Command::Tidy => tidy::run(),
         Command::Tools => tools::install().map(drop),
@@ -104,15 +108,17 @@ fn ci() -> Result<(), String> {
     }
 }
 
-fn golden(update: bool, exact: bool) -> Result<(), String> {
+fn golden(update: bool, exact: bool, store: &str) -> Result<(), String> {
     let joey = test::build()?;
+    let etcd = if store == "etcd" { Some(tools::install()?.etcd) } else { None };
+    let subject = golden::Subject { joey: &joey, etcd: etcd.as_deref() };
     if update {
-        golden::update(&joey)?;
+        golden::update(&subject)?;
     }
     if exact {
-        golden::exact(&joey)?;
+        golden::exact(&subject)?;
     }
-    match golden::check(&joey)?.failed {
+    match golden::check(&subject)?.failed {
         0 => Ok(()),
         new => Err(format!("{new} steps fail that are not on the list")),
     }

@@ -24,7 +24,10 @@ pub(crate) fn all() -> Result<(), String> {
     unit.args(FEATURES).env("ETCD", &tools.etcd);
     parts.push(timed("unit and integration", || tests(&mut unit)));
     parts.push(timed("end to end", || tests(&mut e2e_command(&tools, &joey, &[]))));
-    parts.push(timed("golden transcripts", || golden::check(&joey)));
+    let embedded = golden::Subject { joey: &joey, etcd: None };
+    parts.push(timed("golden transcripts", || golden::check(&embedded)));
+    let shared = golden::Subject { joey: &joey, etcd: Some(&tools.etcd) };
+    parts.push(timed("golden, on etcd", || golden::check(&shared)));
     summary(&parts)
 }
 
@@ -43,7 +46,7 @@ pub(crate) fn build() -> Result<PathBuf, String> {
 
 fn e2e_command(tools: &Tools, joey: &PathBuf, filter: &[String]) -> Command {
     let mut command = cargo(&["test", "--package", "e2e"]);
-    command.args(filter).env("JOEY", joey).env("KUBECTL", &tools.kubectl).env("HELM", &tools.helm);
+    command.args(filter).env("JOEY", joey).env("ETCD", &tools.etcd).env("KUBECTL", &tools.kubectl).env("HELM", &tools.helm);
     command
 }
 

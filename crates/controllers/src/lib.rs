@@ -8,6 +8,7 @@ mod autoscaling;
 mod cluster;
 mod common;
 mod driver;
+pub mod election;
 mod garbage;
 mod namespace;
 pub mod plan;

@@ -4,28 +4,35 @@ use crate::Error;
 use crate::identity::Identity;
 use crate::kubeconfig::Access;
 use crate::security::Security;
+use crate::{Storage, Stores, announce};
 use access::UserInfo;
 use access::static_tokens::StaticTokens;
 use access::tokens::PendingIssuer;
 use access::user::{GROUP_MASTERS, USER_APISERVER};
 use api::{Api, Cidr, Config, InProcess, LocalAddresses, Peer, ServiceAddresses};
 use client::Client;
+use controllers::election::{BeginTerm, Election, EndTerm, Rules};
 use controllers::{Controllers, SigningCa, Which};
+use futures::FutureExt;
 use http_server::{Limits, Server, Tls};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use store::Store;
-use store::embedded::{self, EmbeddedStore};
+use store::Cared;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+const CONTROLLER_MANAGER: &str = "kube-controller-manager";
+
 /// What a control plane is made of.
 pub struct ControlPlaneOptions {
-    /// Holds keys and data; made when absent.
+    /// Holds keys and data, unless they are kept elsewhere; made when absent.
     pub folder: PathBuf,
+    /// Where data and keys are.
+    pub storage: Storage,
+    /// The stores of this process.
+    pub stores: Arc<Stores>,
     /// Bound by the caller, so that a port in use is noticed before anything is made.
     pub listener: TcpListener,
     /// Further names and addresses that clients reach it by.
@@ -42,8 +49,6 @@ pub struct ControlPlaneOptions {
     pub security: Security,
     /// Where pods run.
     pub kubelet: Option<Arc<dyn node::Kubelet>>,
-    /// Bytes of data kept in memory; `None` for as few as a virtual cluster among many should use.
-    pub cache_bytes: Option<usize>,
 }
 
 /// A running control plane. Dropping it stops it; [`stop`](Self::stop) waits for the end.
@@ -54,6 +59,7 @@ pub struct ControlPlane {
     address: SocketAddr,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    cared: Option<Cared>,
 }
 
 impl ControlPlane {
@@ -62,23 +68,16 @@ impl ControlPlane {
     /// # Errors
     /// When the folder, its keys or its data cannot be used.
     pub async fn start(mut options: ControlPlaneOptions) -> Result<Self, Error> {
-        let identity = Identity::load_or_create(&options.folder)?;
-        let folder = options.folder.join("store");
-        let opened = tokio::task::spawn_blocking({
-            let folder = folder.clone();
-            let mut settings = embedded::Options::default();
-            settings.cache_bytes = options.cache_bytes.unwrap_or(settings.cache_bytes);
-            move || EmbeddedStore::open(&folder, settings)
-        });
-        let store = opened.await.map_err(|e| Error(e.to_string()))?.map_err(|e| Error::store(&folder, &e))?;
-        let store: Arc<dyn Store> = store;
+        let issuer = options.security.issuer().to_owned();
+        let opened = options.storage.open(&options.folder, &issuer, &options.stores).await?;
+        let (store, identity, place) = (opened.store, opened.identity, opened.place);
         let address = options.listener.local_addr().map_err(|e| Error(e.to_string()))?;
         let local = || {
             Arc::new(LocalAddresses::new(store.clone(), options.service_cidr)) as Arc<dyn ServiceAddresses>
         };
         let (addresses, service_ip) =
             options.addresses.unwrap_or_else(|| (local(), IpAddr::V4(options.service_cidr.nth(1))));
-        let (issuer, verifier) = options.security.tokens(&options.folder)?;
+        let (issuer, verifier) = options.security.tokens(opened.tokens)?;
         let authorities = options.security.authorities(&identity.authority)?;
         let config = Config {
             issuer: issuer.clone(),
@@ -91,12 +90,17 @@ impl ControlPlane {
             kubernetes_service_ip: service_ip,
             kubelet: options.kubelet,
         };
-        let api = Api::open(store, config).await.map_err(|e| Error::start(&folder, &e))?;
+        let api = Api::open(store, config).await.map_err(|e| Error::start(&place, &e))?;
         api.set_outbound(Arc::new(outbound::Https));
-        let plane =
-            Self { api, identity, issuer, address, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+        let cared = Some(options.stores.care_for(api.store()));
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let plane = Self { api, identity, issuer, address, shutdown, tasks, cared };
         plane.listen(options.listener, options.hosts, service_ip, &authorities)?;
-        plane.tasks.spawn(maintain(plane.api.store().clone(), plane.shutdown.clone()));
+        if options.storage.is_shared() {
+            let (store, client) = (plane.api.store().clone(), plane.client("kube-apiserver"));
+            let address = options.advertise.unwrap_or(address);
+            plane.tasks.spawn(announce::run(store, client, address, plane.shutdown.clone()));
+        }
         Ok(plane)
     }
 
@@ -166,8 +170,13 @@ impl ControlPlane {
     /// # Errors
     /// When its keys cannot be read.
     pub fn control(&self, which: Which) -> Result<controllers::Handle, Error> {
+        Ok(Controllers::start(self.client(CONTROLLER_MANAGER), self.controllers(which)))
+    }
+
+    /// How its controllers are to run.
+    fn controllers(&self, which: Which) -> controllers::Options {
         let authority = &self.identity.authority;
-        let options = controllers::Options {
+        controllers::Options {
             which,
             root_ca: Some(authority.certificate_pem()),
             signing_ca: Some(SigningCa {
@@ -176,8 +185,32 @@ impl ControlPlane {
             }),
             token_issuer: Some(self.issuer.clone()),
             ..controllers::Options::default()
+        }
+    }
+
+    /// Runs its controllers, and what else `begin` begins, in one of all joeys that serve the same data: the one that is
+    /// elected.
+    pub fn lead(&self, which: Which, mut begin: BeginTerm) -> Election {
+        let (client, options) = (self.client(CONTROLLER_MANAGER), self.controllers(which));
+        let clock = options.clock.clone();
+        let candidate = client.clone();
+        let begin = move || {
+            let beginning = begin();
+            let (client, options) = (client.clone(), options.clone());
+            let term = async move {
+                let further = beginning.await?;
+                let controllers = Controllers::start(client, options);
+                Ok(Box::new(move || {
+                    async move {
+                        controllers.stop().await;
+                        further().await;
+                    }
+                    .boxed()
+                }) as EndTerm)
+            };
+            term.boxed()
         };
-        Ok(Controllers::start(self.client("kube-controller-manager"), options))
+        Election::start(candidate, clock, Rules::new(candidate_name()), Box::new(begin))
     }
 
     /// An administrator's way in.
@@ -204,32 +237,21 @@ impl ControlPlane {
     }
 
     /// Stops serving and waits until nothing is left running.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(cared) = self.cared.take() {
+            cared.end().await;
+        }
     }
 }
 
-/// Expires and compacts what is due: parked until a write brings something to do, asleep until that is due.
-async fn maintain(store: Arc<dyn Store>, shutdown: CancellationToken) {
-    let work = async {
-        loop {
-            let written = store.revision();
-            match store.maintain().await {
-                Ok(Some(due)) => tokio::time::sleep(due.max(Duration::from_secs(1))).await,
-                Ok(None) => match store.watch("/", written).await {
-                    Ok(mut watch) => drop(watch.next().await),
-                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "cannot tidy up the store");
-                    tokio::time::sleep(Duration::from_secs(60)).await;
-                }
-            }
-        }
-    };
-    let _: Option<()> = shutdown.run_until_cancelled(work).await;
+/// This process, as nobody else is called: the host's name and something made up, as Kubernetes has it.
+fn candidate_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "joey" } else { host.trim() };
+    format!("{host}_{}", uuid::Uuid::new_v4())
 }
 
 impl Drop for ControlPlane {

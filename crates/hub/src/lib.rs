@@ -2,6 +2,7 @@
 //! many of them in one process and follows `VirtualCluster` objects on a host.
 
 mod announce;
+pub mod backup;
 mod audit_webhook;
 mod control_plane;
 mod error;

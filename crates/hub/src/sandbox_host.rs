@@ -1,6 +1,6 @@
 //! A host for people without a cluster: a control plane with simulated nodes, in this process.
 
-use crate::{ControlPlane, ControlPlaneOptions, Error};
+use crate::{ControlPlane, ControlPlaneOptions, Error, Storage, Stores};
 use api::Cidr;
 use controllers::Which;
 use node::Kubelet;
@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 pub struct SandboxHost {
     /// Its API server.
     pub plane: ControlPlane,
+    /// The stores of this process.
+    pub stores: Arc<Stores>,
     /// The way into its pods.
     pub kubelet: Arc<dyn Kubelet>,
     controllers: controllers::Handle,
@@ -26,6 +28,7 @@ impl SandboxHost {
     /// When the folder cannot be used or the nodes cannot be registered.
     pub async fn start(
         folder: PathBuf,
+        stores: Arc<Stores>,
         listener: TcpListener,
         options: sandbox::Options,
     ) -> Result<Self, Error> {
@@ -33,6 +36,8 @@ impl SandboxHost {
         let kubelet = sandbox.kubelet();
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder,
+            storage: Storage::Embedded { cache_bytes: None },
+            stores: stores.clone(),
             listener,
             hosts: vec![],
             advertise: None,
@@ -40,14 +45,13 @@ impl SandboxHost {
             addresses: None,
             static_tokens: Default::default(),
             security: Default::default(),
-            cache_bytes: None,
             kubelet: Some(kubelet.clone()),
         })
         .await?;
         let controllers = plane.control(Which::All)?;
         let sandbox =
             sandbox.start(plane.client("joey-sandbox")).await.map_err(|e| Error(format!("sandbox: {e}")))?;
-        Ok(Self { plane, kubelet, controllers, sandbox })
+        Ok(Self { plane, stores, kubelet, controllers, sandbox })
     }
 
     /// Stops everything and waits for it.

@@ -1,10 +1,9 @@
 //! Who a control plane lets in, beyond its own administrator: what is given to it in files, made ready for the API server.
 
-use crate::Error;
+use crate::{Error, TokenKeys};
 use access::tokens::{PendingIssuer, TokenIssuer, TokenVerifier};
 use access::{CertificateAuthority, PrivateKey, PublicKey};
 use api::AccessOptions;
-use std::path::Path;
 
 /// The issuer and audience of service-account tokens, as in most clusters.
 const ISSUER: &str = "https://kubernetes.default.svc";
@@ -27,11 +26,13 @@ pub struct Security {
 }
 
 impl Security {
-    /// The issuer of service-account tokens, and what verifies them.
-    ///
-    /// # Errors
-    /// When the keys in `folder` cannot be read.
-    pub(crate) fn tokens(&mut self, folder: &Path) -> Result<(PendingIssuer, TokenVerifier), Error> {
+    /// The issuer that signs.
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuers.first().map_or(ISSUER, String::as_str)
+    }
+
+    /// The issuer of service-account tokens, and what verifies them. `own` are the cluster's own keys.
+    pub(crate) fn tokens(&mut self, own: TokenKeys) -> Result<(PendingIssuer, TokenVerifier), Error> {
         let mut issuers = std::mem::take(&mut self.issuers);
         if issuers.is_empty() {
             issuers.push(ISSUER.into());
@@ -44,7 +45,6 @@ impl Security {
         let issuer = match self.signing_key.take() {
             Some(key) => TokenIssuer::new(&issuers[0], key).into(),
             None => {
-                let own = crate::TokenKeys::of(folder, &issuers[0])?;
                 keys.extend(own.former);
                 own.issuer
             }

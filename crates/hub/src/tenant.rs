@@ -2,7 +2,7 @@
 
 use crate::host_addresses::HostAddresses;
 use crate::name_server::NameServer;
-use crate::{ControlPlane, ControlPlaneOptions, Error, kubeconfig};
+use crate::{ControlPlane, ControlPlaneOptions, Error, Storage, Stores, kubeconfig};
 use api::Cidr;
 use client::{Client, Patch};
 use controllers::Which;
@@ -22,6 +22,8 @@ use translate::{Cluster, Policy};
 pub struct Place {
     /// Holds a folder per virtual cluster.
     pub folder: PathBuf,
+    /// The stores of this process.
+    pub stores: Arc<Stores>,
     /// Each virtual cluster listens here, on a port of its own.
     pub listen: IpAddr,
     /// What clients outside of the host use instead of the listening address.
@@ -41,7 +43,7 @@ pub struct Tenant {
 /// The port of an earlier run, so that kubeconfigs stay good.
 const PORT_FILE: &str = "port";
 /// The uid of the VirtualCluster whose data a folder holds.
-const UID_FILE: &str = "uid";
+pub(crate) const UID_FILE: &str = "uid";
 
 impl Tenant {
     /// Starts the virtual cluster that `owner` (a VirtualCluster) asks for.
@@ -80,6 +82,8 @@ impl Tenant {
         let addresses = Arc::new(HostAddresses { host: host.clone(), cluster: cluster.clone() });
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: folder.clone(),
+            storage: Storage::Embedded { cache_bytes: None },
+            stores: place.stores.clone(),
             listener,
             hosts: vec![
                 address.ip().to_string(),
@@ -92,7 +96,6 @@ impl Tenant {
             addresses: Some((addresses, service_ip)),
             static_tokens: Default::default(),
             security: Default::default(),
-            cache_bytes: None,
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host, kubelet.clone()))),
         })
         .await?;

@@ -6,6 +6,7 @@ use object::{ApiError, Result};
 use store::Revision;
 
 pub(crate) async fn get(call: &Call, target: &Target) -> Result<Answer> {
+    call.learn_version().await?;
     check_resource_version(call)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(crate::failure::store)?;
     let entry = entry.ok_or_else(|| target.not_found())?;

@@ -5,6 +5,7 @@
 
 mod batch;
 mod chaos;
+mod election;
 mod garbage;
 mod harness;
 mod namespaces;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod backup;
 mod completion;
 mod connect;
 mod create;
@@ -38,6 +39,10 @@ pub(crate) enum Command {
     Operator(operator::Operate),
     /// Serve one control plane with no host: an API server and controllers, no nodes.
     Serve(serve::Serve),
+    /// Write all data of a data folder to a file, also while a joey runs on it.
+    Backup(backup::Backup),
+    /// Make a data folder of a backup.
+    Restore(backup::Restore),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -56,6 +61,8 @@ impl Command {
             Self::Delete(delete) => delete.run().await,
             Self::Operator(operate) => operate.run().await,
             Self::Serve(serve) => serve.run().await,
+            Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
             Self::Version => {
                 say!("joey {} (Kubernetes v1.36.2)", env!("CARGO_PKG_VERSION"));
                 Ok(())

@@ -57,6 +57,7 @@ impl Serve {
         security.access.audit = self.auditing.audit()?;
         let which = Which::parse(&self.controllers).map_err(|e| Error(format!("--controllers: {e}")))?;
         let storage = self.storage.storage()?;
+        let stores = Stores::new();
         let shared = storage.is_shared();
         let listener = bind(self.listen).await?;
         let port = listener.local_addr().map_err(|e| Error(e.to_string()))?.port();
@@ -64,7 +65,7 @@ impl Serve {
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: self.data_dir.clone(),
             storage,
-            stores: Stores::new(),
+            stores: stores.clone(),
             listener,
             hosts: self.advertise_address.iter().map(IpAddr::to_string).collect(),
             advertise: self.advertise_address.map(|ip| SocketAddr::new(ip, port)),
@@ -84,6 +85,10 @@ impl Serve {
                 };
                 Running::Alone(plane.control(which)?, nodes)
             }
+        };
+        let _backups = match shared {
+            true => None,
+            false => Some(hub::backup::BackupSocket::listen(&self.data_dir, stores)?),
         };
         self.tell(&plane)?;
         super::interrupted().await;

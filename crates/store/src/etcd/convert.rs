@@ -5,14 +5,20 @@ use crate::{Entry, Event, Revision};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 
-/// Where a store's keys are in etcd: each under the prefix. Keys that start with a byte below 2 are the engine's own.
+/// Where a store's keys, which start with a slash, are in etcd: each under the prefix, which does not end with one. What has
+/// a byte below 2 after that slash is the engine's own.
 pub(super) struct Keys {
     prefix: Vec<u8>,
 }
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.as_bytes().to_vec() }
+        Self { prefix: prefix.trim_end_matches('/').as_bytes().to_vec() }
+    }
+
+    /// What all keys start with.
+    fn base(&self) -> Vec<u8> {
+        self.key("/")
     }
 
     /// A key as etcd has it.
@@ -22,20 +28,23 @@ impl Keys {
 
     /// A key that no reader sees but the engine's watches do.
     pub(super) fn sync_key(&self) -> Vec<u8> {
-        [&self.prefix, &b"\0sync"[..]].concat()
+        [&self.base(), &b"\0sync"[..]].concat()
     }
 
     /// The range (end exclusive) of all keys that start with `prefix`, for readers.
     pub(super) fn range(&self, prefix: &str) -> (Vec<u8>, Vec<u8>) {
+        if matches!(prefix, "" | "/") {
+            return ([&self.base(), &[2][..]].concat(), after(&self.base()));
+        }
         let key = self.key(prefix);
         let end = after(&key);
-        if prefix.is_empty() { ([&self.prefix, &[2][..]].concat(), end) } else { (key, end) }
+        (key, end)
     }
 
     /// The range of everything, with the engine's own keys.
     pub(super) fn everything(&self) -> (Vec<u8>, Vec<u8>) {
-        let own = [&self.prefix, &[0][..]].concat();
-        (own, after(&self.prefix))
+        let own = [&self.base(), &[0][..]].concat();
+        (own, after(&self.base()))
     }
 
     /// A record as an entry; `None` when the key is not one of a store's.
@@ -66,7 +75,7 @@ impl Keys {
 
     fn name<'a>(&self, key: &'a [u8]) -> Option<&'a str> {
         let name = key.strip_prefix(self.prefix.as_slice())?;
-        std::str::from_utf8(name).ok().filter(|_| name.first().is_some_and(|first| *first >= 2))
+        std::str::from_utf8(name).ok().filter(|_| matches!(name, [b'/', first, ..] if *first >= 2))
     }
 }
 
@@ -107,13 +116,15 @@ mod key_tests {
     #[test]
     fn ranges_hold_what_starts_with_the_prefix() {
         let keys = Keys::new("/vc/");
-        assert_eq!(keys.range("/a/"), (b"/vc//a/".to_vec(), b"/vc//a0".to_vec()));
+        assert_eq!(keys.range("/a/"), (b"/vc/a/".to_vec(), b"/vc/a0".to_vec()));
         assert_eq!(keys.range(""), (b"/vc/\x02".to_vec(), b"/vc0".to_vec()));
+        assert_eq!(keys.range("/"), keys.range(""));
         let sync = keys.sync_key();
         let ((readers, _), (all, end)) = (keys.range(""), keys.everything());
         assert!(sync < readers && all < sync && sync < end);
         assert_eq!(keys.name(&sync), None);
-        assert_eq!(keys.name(b"/vc/a"), Some("a"));
+        assert_eq!(keys.name(b"/vc/a"), Some("/a"));
+        assert_eq!(keys.name(b"/vc-2/a"), None);
         assert_eq!(keys.name(b"/other"), None);
         assert_eq!(keys.name(b"/vc/\xff"), None);
         assert_eq!(after(b"a\xff\xff"), b"b");

@@ -39,7 +39,8 @@ const SHOWN: Duration = Duration::from_secs(5);
 pub struct Options {
     /// `http://host:2379` or `https://…`, one or more members of one cluster.
     pub endpoints: Vec<String>,
-    /// All keys are kept under this. Stores with different prefixes, none of which starts with another, do not meet.
+    /// All keys are kept under this, with or without a slash at its end. Stores meet when one's prefix is a parent of the
+    /// other's.
     pub prefix: String,
     /// Certificates (PEM) that sign the members'. Needed for `https`: no other authority is trusted.
     pub ca: Option<Vec<u8>>,
