@@ -211,7 +211,9 @@ impl Joey {
 
     /// Runs another `joey` command without any kubeconfig but what the arguments say.
     pub fn joey_alone(&self, arguments: &[&str]) -> Said {
-        let mut command = Command::new(&self.programs.joey);
+        // What should have failed may run for ever.
+        let mut command = Command::new("timeout");
+        command.args(["--signal=INT", "30"]).arg(&self.programs.joey);
         command.args(arguments).env_remove("KUBECONFIG").env("HOME", self.path("home"));
         command.env_remove("XDG_DATA_HOME").stdin(Stdio::null()).output().expect("it runs").into()
     }

@@ -17,8 +17,18 @@ pub(crate) fn store(error: StoreError) -> ApiError {
         StoreError::Conflict(_) => ApiError::Internal("unexpected conflict".into()),
         StoreError::Io(_) | StoreError::Closed | StoreError::Locked(_) | StoreError::Corrupt(_) => {
             tracing::error!(%error, "store failed");
-            ApiError::Internal(error.to_string())
+            ApiError::Internal(told(&error))
         }
+    }
+}
+
+/// What happened, but not where: paths of the machine are for the log.
+fn told(error: &StoreError) -> String {
+    match error {
+        StoreError::Io(what) => format!("storage failed: {}", what.rsplit(": ").next().unwrap_or(what)),
+        StoreError::Corrupt(_) => "stored data is damaged".into(),
+        StoreError::Locked(_) => "the store is in use by another process".into(),
+        other => other.to_string(),
     }
 }
 

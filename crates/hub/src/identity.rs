@@ -31,12 +31,27 @@ impl Identity {
     /// # Errors
     /// When the files cannot be read or written, or do not hold what they should.
     pub fn load_or_create(folder: &Path) -> Result<Self, Error> {
-        let crypto = |e: CryptoError| Error(format!("keys in {}: {}", folder.display(), e.0));
+        let crypto = |e: CryptoError| {
+            let folder = folder.display();
+            let help = "restore them from a backup, or move the folder away to start afresh";
+            Error(format!("the keys in {folder} are damaged ({}); nothing was changed: {help}", e.0))
+        };
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
-        if let (Some(certificate), Some(key)) = (read(&certificate)?, read(&key)?) {
-            return Ok(Self {
-                authority: CertificateAuthority::from_pem(&certificate, &key).map_err(crypto)?,
-            });
+        let missing = match (read(&certificate)?, read(&key)?) {
+            (Some(certificate), Some(key)) => {
+                let authority = CertificateAuthority::from_pem(&certificate, &key).map_err(crypto)?;
+                return Ok(Self { authority });
+            }
+            (Some(_), None) => &key,
+            (None, _) => &certificate,
+        };
+        // The certificate is written last and the data is made after it: without both, making keys was cut off.
+        if missing == &key || folder.join("store").join(store::embedded::FILE).exists() {
+            return Err(Error(format!(
+                "{} is missing, and no kubeconfig would be good with another: restore it from a backup, or move {} away to start afresh",
+                missing.display(),
+                folder.display()
+            )));
         }
         let authority =
             CertificateAuthority::generate("joey-ca", object::time::now().as_second()).map_err(crypto)?;

@@ -1,6 +1,7 @@
 //! Logs: what happened, with names, never with secrets; as text or JSON, to standard error.
 
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// How much is logged, and how.
@@ -28,7 +29,9 @@ pub(crate) fn start(options: &Options) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("JOEY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match options.log_format {
         Format::Text => subscriber.init(),
         Format::Json => subscriber.json().init(),

@@ -8,6 +8,7 @@ use super::record::{COMPACTED, FORMAT, LOG, META, REVISION, Record, SWEPT, VALUE
 use crate::{Entry, Revision, StoreError};
 use bytes::Bytes;
 use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -180,7 +181,9 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result
 pub(super) fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Corrupted(what) => StoreError::Corrupt(what),
-        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
             StoreError::Corrupt(error.to_string())
         }
         redb::Error::Io(error) => StoreError::Io(error.to_string()),

@@ -9,6 +9,8 @@ use tokio::sync::oneshot;
 
 /// Jobs per commit.
 const BATCH: usize = 1_024;
+/// Jobs that there is room for when nothing is written.
+const KEPT: usize = 4;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -68,6 +70,7 @@ impl Driver {
             if queue.jobs.is_empty() {
                 // marked together with the check, so that no job is left behind
                 queue.driving = false;
+                queue.jobs.shrink_to(KEPT);
                 self.finished = true;
                 return;
             }

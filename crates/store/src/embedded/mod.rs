@@ -45,6 +45,9 @@ pub const FILE: &str = "data.redb";
 /// Writes that may wait at a time; further ones wait for room.
 const WAITING: usize = 8_192;
 
+/// A store with no more cache than this is one of many: its pages are few, and the system's own cache has them.
+const SMALL: usize = 1 << 20;
+
 /// How a store is run. [`Options::default`] suits a virtual cluster among thousands.
 #[derive(Clone)]
 pub struct Options {
@@ -72,7 +75,7 @@ impl Default for Options {
 impl Options {
     /// The part of the cache for pages: what leads to the values.
     fn page_bytes(&self) -> usize {
-        self.cache_bytes / 4
+        self.cache_bytes / if self.cache_bytes > SMALL { 4 } else { 16 }
     }
 
     /// Milliseconds since 1970.
