@@ -17,11 +17,12 @@ use client::Body;
 use http::{HeaderValue, header};
 use object::{ApiError, Result, Value, json, meta};
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Entry, Event, ListRequest, Revision, StoreError, Watch};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// So many of the objects that a watch begins with are converted at a time.
 const PENDING_TOGETHER: usize = 500;
@@ -68,6 +69,7 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
         converted: VecDeque::new(),
         watch,
         deadline,
+        alarm: Box::pin(tokio::time::sleep_until(deadline)),
     };
     let media = match accepted.media {
         Media::Json | Media::Yaml => "application/json",
@@ -153,6 +155,8 @@ struct Watcher {
     initial_end: Option<Revision>,
     watch: Box<dyn Watch>,
     deadline: Instant,
+    /// Set to when the watch has something to do by itself.
+    alarm: Pin<Box<Sleep>>,
     next_bookmark: Option<Instant>,
     bookmarked: Revision,
     first_table: bool,
@@ -165,6 +169,8 @@ struct Derived {
     new: OnceLock<Option<Arc<Value>>>,
     old: OnceLock<Option<Arc<Value>>>,
     frame: OnceLock<Option<Bytes>>,
+    /// Frames of other kinds, encodings and shapes; there are few.
+    frames: parking_lot::Mutex<Vec<(&'static str, Accepted, Bytes)>>,
     /// What a webhook made of the event, by version.
     converted: parking_lot::Mutex<BTreeMap<String, Arc<OnceCell<Change>>>>,
 }
@@ -200,10 +206,13 @@ impl Watcher {
                 return Some(self.bookmark(revision, true));
             }
             let wake = self.next_bookmark.map_or(self.deadline, |at| at.min(self.deadline));
+            if self.alarm.deadline() != wake {
+                self.alarm.as_mut().reset(wake);
+            }
             let next = tokio::select! {
                 biased;
                 next = self.watch.next() => Some(next),
-                () = tokio::time::sleep_until(wake) => None,
+                () = self.alarm.as_mut() => None,
             };
             let frame = match next {
                 Some(Ok(event)) => self.change(&event).await,
@@ -296,7 +305,19 @@ impl Watcher {
             (true, true) => ("MODIFIED", new),
             (true, false) => ("DELETED", old),
         };
-        object.map(|o| self.encode(kind, (*o).clone()))
+        let object = object?;
+        if !self.as_stored(event) || self.accepted.shape == Shape::Table {
+            return Some(self.encode(kind, (*object).clone()));
+        }
+        let known = |frames: &[(&str, Accepted, Bytes)]| {
+            frames.iter().find(|(k, a, _)| *k == kind && *a == self.accepted).map(|(.., frame)| frame.clone())
+        };
+        if let Some(frame) = known(&derived.frames.lock()) {
+            return Some(frame);
+        }
+        let frame = if self.plain() { self.pack(kind, &object) } else { self.encode(kind, (*object).clone()) };
+        derived.frames.lock().push((kind, self.accepted, frame.clone()));
+        Some(frame)
     }
 
     /// Converts a pending object together with those that follow it, for the next frames.
