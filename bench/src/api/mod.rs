@@ -148,7 +148,7 @@ async fn prepare(target: &Target) -> Result<(), String> {
     {
         make_namespace(&connection, namespace).await?;
         let there = connection.ask(Asked::get(scenarios::collection(namespace) + "?limit=1")).await?;
-        if !String::from_utf8_lossy(&there).contains(prefix) {
+        if !String::from_utf8_lossy(&there).contains(&format!("\"name\":\"{prefix}-")) {
             load::range(target, &scenarios::creation(namespace, prefix), 0, count).await?;
         }
     }
