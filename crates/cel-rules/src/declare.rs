@@ -9,30 +9,6 @@ use std::sync::Arc;
 pub(crate) const MAX_REQUEST_BYTES: u64 = 3 * 1024 * 1024;
 const MAX_DEPTH: usize = 128;
 
-const KEYWORDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 /// The declaration of a schema; `None` for places that expressions do not see. `root` for custom and embedded resources.
 pub fn declare(schema: &Value, root: bool, name: &str) -> Option<Arc<Decl>> {
     at(schema, root, name, 0)
@@ -40,7 +16,7 @@ pub fn declare(schema: &Value, root: bool, name: &str) -> Option<Arc<Decl>> {
 
 /// A property name as expressions write it; `None` if they cannot.
 pub fn escape(name: &str) -> Option<String> {
-    if KEYWORDS.contains(&name) {
+    if crate::is_keyword(name) {
         return Some(format!("__{name}__"));
     }
     let first = name.chars().next()?;

@@ -15,25 +15,6 @@ pub(crate) const MAX_DEPTH: u16 = 250;
 const MAX_LENGTH: usize = 100_000;
 
 const STARTS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-const RESERVED: [&str; 17] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// A parsed expression, and how many ids it uses.
 #[derive(Clone, Debug)]
@@ -367,7 +348,7 @@ impl Parser {
             self.next = self.next.saturating_sub(1);
             return self.fail(format!("mismatched input '{}' expecting IDENTIFIER", token.text));
         }
-        if RESERVED.contains(&&*token.text) {
+        if crate::keywords::RESERVED.contains(&&*token.text) {
             return Err(Issue { at: token.at, message: format!("reserved identifier: {}", token.text) });
         }
         let name = format!("{dot}{}", token.text);

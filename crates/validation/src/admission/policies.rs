@@ -9,30 +9,6 @@ use std::collections::BTreeSet;
 
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
-/// Words that CEL keeps for itself.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// A ValidatingAdmissionPolicy.
 pub fn validating(e: &mut Errors, object: &Value) {
@@ -168,7 +144,7 @@ fn variables(e: &mut Errors, variables: &Node<'_>) {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
         if name.text().trim().is_empty() {
             e.push(name.required("name is not specified"));
-        } else if !names::c_identifier(name.text()).is_empty() || RESERVED.contains(&name.text()) {
+        } else if !names::c_identifier(name.text()).is_empty() || cel_rules::is_keyword(name.text()) {
             e.push(name.invalid("must be a valid CEL identifier"));
         }
         if expression.text().trim().is_empty() {
