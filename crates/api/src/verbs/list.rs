@@ -13,6 +13,7 @@ use store::{Entry, ListRequest, Revision, StoreError};
 pub(crate) async fn list(call: &Call, target: &Target) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
     let selection = Selection::new(call, target)?;
+    call.learn_version().await?;
     let page = Page::new(call)?;
     answer(call, target, accepted, &selection, page).await
 }
@@ -72,8 +73,13 @@ async fn gather(
         at: page.at,
     };
     let mut entries = Vec::new();
+    let mut seen = 0;
     loop {
         let listing = call.api.store.list(request.clone()).await?;
+        seen += listing.entries.len();
+        if page.limit == 0 || listing.remaining == 0 {
+            call.api.flow.learn(prefix, seen);
+        }
         let last = listing.entries.last().map(|e| e.key.to_string());
         if selection.is_everything() {
             let more = listing.remaining > 0;

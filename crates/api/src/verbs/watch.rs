@@ -31,6 +31,7 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
     let accepted = call.accept(&target, true)?;
     let selection = Selection::new(&call, &target)?;
+    call.learn_version().await?;
     let start = Start::new(&call)?;
     let prefix = keys::prefix(&target.resource, &target.at.namespace);
     let store = call.api.store.clone();

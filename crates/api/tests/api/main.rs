@@ -6,6 +6,7 @@ mod cluster;
 mod conversion;
 mod definitions;
 mod extensions;
+mod flow;
 mod lists;
 mod objects;
 mod watches;

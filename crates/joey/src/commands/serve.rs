@@ -39,6 +39,9 @@ pub(crate) struct Serve {
     /// Addresses of services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
     service_cidr: String,
+    /// Whether flow schemas and priority levels decide whose requests wait.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    enable_priority_and_fairness: bool,
     #[command(flatten)]
     authentication: authentication::Authentication,
     #[command(flatten)]
@@ -76,6 +79,9 @@ impl Serve {
             kubelet: simulated.as_ref().map(Nodes::kubelet),
         })
         .await?;
+        if !self.enable_priority_and_fairness {
+            plane.api().disable_priority_and_fairness();
+        }
         let running = match shared {
             true => Running::Elected(plane.lead(which, nodes::terms(simulated, &plane))),
             false => {
