@@ -39,7 +39,10 @@ pub fn authorize_node(request: &Attributes, objects: &dyn NodeObjects) -> Decisi
         return no("");
     }
     let Some(node) = node_name(&request.user.username) else {
-        return no("");
+        return match request.user.username.as_str() {
+            "system:node:" => no("unknown node for user \"system:node:\""),
+            _ => no(""),
+        };
     };
     if !request.resource_request {
         return by_rules(request);

@@ -1,8 +1,9 @@
 //! JSON Web Tokens: three base64 parts, signed. What the claims mean is others' business.
 
 use crate::keys::{CryptoError, PrivateKey, PublicKey};
-use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::{Engine, alphabet};
 use serde_json::{Value, json};
 
 /// Longer tokens are not looked at.
@@ -28,15 +29,21 @@ impl<'a> Jwt<'a> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let json = |part: &str| -> Option<Value> {
-            let value: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
+            let value: Value = serde_json::from_slice(&BASE64.decode(part).ok()?).ok()?;
             value.is_object().then_some(value)
         };
         Some(Self {
             header: json(header)?,
             claims: json(claims)?,
             signed,
-            signature: BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?,
+            signature: BASE64.decode(signature).ok()?,
         })
+    }
+
+    /// Is this a key that the token names, if it names one?
+    pub fn may_be_by(&self, key: &PublicKey) -> bool {
+        let named = self.header["kid"].as_str().filter(|id| !id.is_empty());
+        named.is_none_or(|id| key.id.is_empty() || key.id == id)
     }
 
     /// Did one of the keys sign this? A token that names a key is tried with that key only.
@@ -46,12 +53,20 @@ impl<'a> Jwt<'a> {
         if !self.header["crit"].is_null() {
             return false;
         }
-        let named = self.header["kid"].as_str().filter(|id| !id.is_empty());
         keys.iter()
-            .filter(|key| named.is_none_or(|id| key.id.is_empty() || key.id == id))
+            .filter(|key| self.may_be_by(key))
             .any(|key| key.verifies(algorithm, self.signed.as_bytes(), &self.signature))
     }
 }
+
+/// As Go reads base64: bits beyond the last byte may be anything.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Signs claims with a key, named by its id.
 pub(crate) fn sign(key: &PrivateKey, key_id: &str, claims: &Value) -> Result<String, CryptoError> {

@@ -52,19 +52,21 @@ impl TokenRequest {
         audiences: &[String],
         max_seconds: i64,
     ) -> Result<Self> {
-        for (field, own, message) in [
-            ("name", service_account, "must match the service account name if specified"),
-            ("namespace", namespace, "must match the service account namespace if specified"),
-        ] {
-            let given = object["metadata"][field].as_str().unwrap_or("");
-            if !given.is_empty() && given != own {
-                let error = FieldError::invalid(&Path::new("metadata").field(field), &given.into(), message);
-                return Err(ApiError::Invalid {
-                    kind: kind(),
-                    name: service_account.into(),
-                    errors: vec![error],
-                });
-            }
+        let given = |field: &str| object["metadata"][field].as_str().unwrap_or("");
+        if !given("namespace").is_empty() && given("namespace") != namespace {
+            let message =
+                "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(ApiError::BadRequest(message.into()));
+        }
+        if !given("name").is_empty() && given("name") != service_account {
+            let message = "must match the service account name if specified";
+            let error =
+                FieldError::invalid(&Path::new("metadata").field("name"), &given("name").into(), message);
+            return Err(ApiError::Invalid {
+                kind: kind(),
+                name: service_account.into(),
+                errors: vec![error],
+            });
         }
         let spec = meta::child_mut(&mut object, "spec");
         if spec.get("audiences").and_then(Value::as_array).is_none_or(Vec::is_empty) {
@@ -110,6 +112,9 @@ impl TokenRequest {
                 return Err(ApiError::BadRequest(message));
             }
         };
+        if text("name").is_empty() {
+            return Err(ApiError::BadRequest("Name parameter required.".into()));
+        }
         Ok(Some(BoundObject { resource, name: text("name").into(), uid: text("uid").into() }))
     }
 

@@ -92,7 +92,13 @@ impl TokenVerifier {
             return Ok(None);
         }
         if !jwt.verified_by(&self.keys) {
-            return Err(TokenError("invalid signature".into()));
+            let known = self.keys.iter().any(|key| jwt.may_be_by(key));
+            let why = if known {
+                "go-jose/go-jose: error in cryptographic primitive"
+            } else {
+                "invalid signature, no keys found"
+            };
+            return Err(TokenError(why.into()));
         }
         let mut of_token = jwt::audiences(&jwt.claims);
         if of_token.is_empty() && legacy {
@@ -100,7 +106,7 @@ impl TokenVerifier {
         }
         let wanted = if audiences.is_empty() { &self.api_audiences } else { audiences };
         let audiences: Vec<String> =
-            of_token.iter().filter(|audience| wanted.contains(audience)).cloned().collect();
+            wanted.iter().filter(|audience| of_token.contains(audience)).cloned().collect();
         if audiences.is_empty() {
             return Err(TokenError(format!(
                 "token audiences {} is invalid for the target audiences {}",
