@@ -102,6 +102,11 @@ impl Joey {
         self.child = Some(child);
     }
 
+    /// What the next start says instead of `up`.
+    pub fn with_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+    }
+
     /// Ends the process at once, as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -272,4 +277,41 @@ pub fn workloads() -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: no workloads at {}", folder.display());
     None
+}
+
+/// An etcd of its own for a test.
+pub struct Etcd {
+    _process: Running,
+    /// Where clients reach it.
+    pub endpoint: String,
+}
+
+impl Etcd {
+    /// Starts the etcd that `ETCD` names, with its data in a folder; `None`, loudly, without.
+    pub fn start(folder: &Path) -> Option<Self> {
+        let Some(program) = std::env::var_os("ETCD").filter(|p| Path::new(p).exists()) else {
+            eprintln!("SKIPPED: set ETCD, or run `cargo xtask e2e`");
+            return None;
+        };
+        let port = free_port();
+        let (endpoint, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
+        let mut command = Command::new(program);
+        command.arg("--data-dir").arg(folder).args(["--log-level", "error", "--unsafe-no-fsync"]);
+        command.args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint]);
+        command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+        command.args(["--initial-cluster", &format!("default={peers}")]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("etcd starts");
+        let began = std::time::Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed().as_secs() < 60, "etcd does not listen");
+            std::thread::yield_now();
+        }
+        Some(Self { _process: Running(child), endpoint })
+    }
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
