@@ -7,27 +7,24 @@ use crate::{Api, api_services, failure, stored};
 use access::bootstrap_policy::{self, Reconcile};
 use futures::future::try_join_all;
 use object::{Result, Value, json, meta};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use store::{Entry, Expect, ListRequest, StoreError, Write};
 
 pub(crate) async fn run(api: &Api) -> Result<()> {
-    let listing = api
-        .store()
-        .list(ListRequest { prefix: "/".into(), ..Default::default() })
-        .await
-        .map_err(failure::store)?;
-    let present: HashMap<&str, &Entry> = listing.entries.iter().map(|e| (&*e.key, e)).collect();
-    let now = object::time::format(object::time::now());
     let mut objects = simple(api);
-    let mut writes = Vec::new();
     let trust = extension_trust(crate::aggregation::published(api).await?);
-    match present.get(EXTENSION_TRUST) {
-        Some(entry) => writes.extend(refreshed(entry, &trust["data"])),
-        None => objects.push((EXTENSION_TRUST.into(), trust)),
-    }
-    let wanted = objects.into_iter().map(|(key, object)| (key, object, false));
+    objects.push((EXTENSION_TRUST.into(), trust.clone()));
+    let objects = objects.into_iter().map(|(key, object)| (key, object, false));
     let roles = bootstrap_policy::objects().iter().map(|object| (role_key(object), object.clone(), true));
-    for (key, mut object, reconciled) in wanted.chain(roles) {
+    let wanted: Vec<_> = objects.chain(roles).collect();
+    let present = present(api, wanted.iter().map(|(key, ..)| key.as_str())).await?;
+    let now = object::time::format(object::time::now());
+    let mut writes = Vec::new();
+    if let Some(entry) = present.get(EXTENSION_TRUST) {
+        writes.extend(refreshed(entry, &trust["data"]));
+    }
+    for (key, mut object, reconciled) in wanted {
         match present.get(key.as_str()) {
             None => {
                 complete(&mut object, &now);
@@ -66,6 +63,28 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
     }))
     .await?;
     Ok(())
+}
+
+/// What there is of the wanted objects, by key: whole folders where many are wanted, so that a store far away is asked a
+/// few times, and never what tenants have many of.
+async fn present(api: &Api, wanted: impl Iterator<Item = &str>) -> Result<HashMap<Arc<str>, Entry>> {
+    const MANY: usize = 6;
+    let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for key in wanted {
+        let folder = key.rfind('/').map_or(key, |end| &key[..=end]);
+        folders.entry(folder).or_default().push(key);
+    }
+    let (whole, single): (Vec<_>, Vec<_>) = folders.into_iter().partition(|(_, keys)| keys.len() >= MANY);
+    let listed =
+        try_join_all(whole.into_iter().map(|(folder, _)| {
+            api.store().list(ListRequest { prefix: folder.into(), ..Default::default() })
+        }));
+    let single: Vec<&str> = single.into_iter().flat_map(|(_, keys)| keys).collect();
+    let got = try_join_all(single.into_iter().map(|key| api.store().get(key)));
+    let (listed, got) = futures::future::try_join(listed, got).await.map_err(failure::store)?;
+    let entries = listed.into_iter().flat_map(|listing| listing.entries);
+    let entries = entries.chain(got.into_iter().filter_map(|(entry, _)| entry));
+    Ok(entries.map(|entry| (entry.key.clone(), entry)).collect())
 }
 
 /// What every stored object has.
