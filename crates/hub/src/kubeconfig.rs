@@ -80,6 +80,27 @@ pub fn from_secret(secret: &Value) -> Result<Value, Error> {
     config.ok_or_else(|| Error(format!("secret {} holds no kubeconfig", secret["metadata"]["name"])))
 }
 
+/// Adds a control plane's own context to a kubeconfig file and makes it current if none is; everything else stays.
+///
+/// # Errors
+/// When the file cannot be used, or has something of that name that joey did not put there.
+pub fn keep(file: &Path, access: &Access) -> Result<(), Error> {
+    let mut config = read(file)?;
+    let name = &access.context;
+    if is_foreign(&config, name) {
+        return Err(Error(format!(
+            "{} has a context, cluster or user {name} that is not joey's: rename it, or give another file",
+            file.display()
+        )));
+    }
+    access.add_to(&mut config);
+    set_host(&mut config, name, name);
+    if config["current-context"].as_str().unwrap_or("").is_empty() {
+        config["current-context"] = name.clone().into();
+    }
+    write(file, &config)
+}
+
 /// Name of the kubeconfig extension in which joey notes where a context leads back to.
 const EXTENSION: &str = "joey.dev";
 

@@ -284,7 +284,11 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Running>) 
         changed.tenant.stop().await;
     }
     if running.is_none() {
-        report(shared, object, status(object, "Starting", "", None)).await?;
+        // One that failed says so until that has changed, however often it is tried.
+        let told = &object["status"];
+        if told["phase"] != "Failed" || told["observedGeneration"] != meta::generation(object) {
+            report(shared, object, status(object, "Starting", "", None)).await?;
+        }
         match Tenant::start(object, &shared.place, &shared.host, &shared.kubelet).await {
             Ok(tenant) => {
                 settled(shared, object, Ok(tenant.address()));

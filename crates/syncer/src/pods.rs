@@ -104,7 +104,15 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
             (Some(pod), Some(host)) => update(shared, &pod, &host).await,
             _ => Ok(()),
         },
-        Step::Occupied => Err(ApiError::Internal(format!("host pod {host_name} belongs to somebody else"))),
+        Step::Occupied => {
+            let message = format!("host pod {host_name} belongs to somebody else");
+            // One of an earlier pod of this name goes by itself.
+            let foreign = host.is_some_and(|host| marks::origin(&shared.cluster, &host).is_none());
+            if let Some(pod) = pod.filter(|_| foreign) {
+                refuse(shared, &pod, "FailedCreate", &message).await?;
+            }
+            Err(ApiError::Internal(message))
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl Serve {
     fn tell(&self, plane: &ControlPlane) -> Result<(), Error> {
         let access = plane.admin("joey", &format!("https://{}", plane.address()))?;
         let file = self.kubeconfig_out.clone().unwrap_or_else(|| self.data_dir.join("kubeconfig"));
-        kubeconfig::write(&file, &access.to_config())?;
+        kubeconfig::keep(&file, &access)?;
         say!("serving on https://{}", plane.address());
         say!("kubectl --kubeconfig {} get namespaces", file.display());
         Ok(())
