@@ -4,6 +4,7 @@ mod certificates;
 mod defaults;
 mod limit_ranger;
 mod namespace_lifecycle;
+pub(crate) mod node_restriction;
 mod pod_security;
 mod policies;
 mod resource_quota;
@@ -27,6 +28,7 @@ pub(crate) enum Operation {
 /// Plugins that may change the object.
 pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut Value) -> Result<()> {
     namespace_lifecycle::check(write, operation, object).await?;
+    node_restriction::admit(write, operation, object).await?;
     if operation == Operation::Create && write.target.at.subresource.is_empty() {
         limit_ranger::mutate(write, object).await?;
         service_account::admit(write, object).await?;
@@ -50,6 +52,7 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
 pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
     if operation == Operation::Delete {
         namespace_lifecycle::check_delete(write)?;
+        node_restriction::admit(write, operation, object).await?;
         policies::validate(write, operation, object).await?;
         return webhooks::validate(write, operation, object).await;
     }

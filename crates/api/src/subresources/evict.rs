@@ -17,6 +17,7 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::match_path(target, &mut eviction)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
     let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
+    crate::admission::node_restriction::eviction(call, target, &pod)?;
     if !is_free(&pod) {
         take_budget(call, target, &pod).await?;
     }

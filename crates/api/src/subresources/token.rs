@@ -10,6 +10,7 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     let account = get(call, target.key()).await?.ok_or_else(|| target.not_found())?;
     let body = codec::decode_body(call, target, &target.resource)?;
+    crate::admission::node_restriction::token(call, target, &body).await?;
     let mut asked = body.clone();
     crate::managed::on_token(call, target, &mut asked);
     let config = &call.api.config;
