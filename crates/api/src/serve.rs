@@ -5,7 +5,7 @@ use crate::metrics::About;
 use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
-use crate::{Api, access_control, aggregation, auditing, authenticate, documents, flow, subresources, verbs};
+use crate::{Api, access_control, aggregation, auditing, authenticate, documents, flow, resource_metrics, subresources, verbs};
 use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
@@ -121,6 +121,9 @@ async fn route(call: Call) -> Result<Answer> {
     }
     if let Some(remote) = aggregation::find(&call).await? {
         return aggregation::pass_on(call, &remote).await;
+    }
+    if let Some(answer) = resource_metrics::answer(&call).await? {
+        return Ok(answer);
     }
     let Some(at) = call.info.resource.clone() else {
         return documents::answer(&call).await;

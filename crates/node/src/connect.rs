@@ -5,7 +5,7 @@ use crate::kubelet::Kubelet;
 use crate::options::{ExecOptions, LogOptions};
 use crate::query::Query;
 use crate::upgrade::Upgrade;
-use crate::{container, spdy_exec, ws};
+use crate::{container, proxy, spdy_exec, ws};
 use bytes::Bytes;
 use client::Body;
 use futures::StreamExt;
@@ -51,9 +51,34 @@ pub async fn pod(
         "exec" => session(kubelet, pod, request, Verb::Exec).await,
         "attach" => session(kubelet, pod, request, Verb::Attach).await,
         "portforward" => forward::serve(kubelet, pod, request).await,
-        "proxy" => proxy(kubelet, pod, name, request).await,
+        "proxy" => {
+            require_node(pod)?;
+            proxy::to_pod(kubelet, pod, name, request).await
+        }
         _ => Err(ApiError::NoSuchPath),
     }
+}
+
+/// Proxies to an endpoint of `service`; `name` is the name part of the path, which may carry scheme and port.
+///
+/// # Errors
+/// When the service has no such port or nothing behind it, or when the kubelet refuses.
+pub async fn service(
+    kubelet: &Arc<dyn Kubelet>,
+    service: &Value,
+    slices: &[Value],
+    name: &str,
+    request: Request,
+) -> Result<Response<Body>> {
+    proxy::to_service(kubelet, service, slices, name, request).await
+}
+
+/// Proxies to the kubelet of a node; `node` is its name.
+///
+/// # Errors
+/// When the kubelet does not serve that, or cannot be reached.
+pub async fn node(kubelet: &Arc<dyn Kubelet>, node: &str, request: Request) -> Result<Response<Body>> {
+    proxy::to_node(kubelet, node, request).await
 }
 
 async fn log(kubelet: &Arc<dyn Kubelet>, pod: &Value, request: &Request) -> Result<Response<Body>> {
@@ -113,47 +138,6 @@ async fn session(
             Ok(switch_to_spdy(version.name()))
         }
     }
-}
-
-async fn proxy(
-    kubelet: &Arc<dyn Kubelet>,
-    pod: &Value,
-    name: &str,
-    request: Request,
-) -> Result<Response<Body>> {
-    require_node(pod)?;
-    let port = proxy_port(pod, name)?;
-    let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
-    let mut inner = http::Request::new(request.body);
-    *inner.method_mut() = request.method;
-    *inner.headers_mut() = request.headers;
-    // A tenant's credentials for the API are none of the pod's business.
-    inner.headers_mut().remove(http::header::AUTHORIZATION);
-    *inner.uri_mut() = format!("/{}{query}", request.rest.trim_start_matches('/'))
-        .parse()
-        .map_err(|_| ApiError::BadRequest("the path to proxy to is not valid".into()))?;
-    kubelet.proxy(meta::namespace(pod), meta::name(pod), port, inner).await
-}
-
-/// `[scheme:]name[:port]`; the port may be a number or a container port's name, and is the pod's first one if absent.
-fn proxy_port(pod: &Value, name: &str) -> Result<u16> {
-    let parts: Vec<&str> = name.split(':').collect();
-    let wanted = match parts.as_slice() {
-        [_, port] => port,
-        [_, _, port] => port,
-        _ => "",
-    };
-    if let Ok(number) = wanted.parse() {
-        return Ok(number);
-    }
-    let containers = pod["spec"]["containers"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut ports = containers.iter().flat_map(|c| c["ports"].as_array().into_iter().flatten());
-    ports
-        .find(|p| wanted.is_empty() || p["name"] == wanted)
-        .and_then(|p| p["containerPort"].as_u64())
-        .and_then(|p| u16::try_from(p).ok())
-        .or(wanted.is_empty().then_some(80))
-        .ok_or_else(|| ApiError::BadRequest(format!("invalid pod request {}", object::error::quote(name))))
 }
 
 fn has_node(pod: &Value) -> bool {

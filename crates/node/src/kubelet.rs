@@ -1,11 +1,13 @@
 //! What the API asks of the node that runs a pod.
 
+use crate::metrics::Metrics;
 use crate::options::{ExecOptions, LogOptions};
 use crate::session::Session;
 use bytes::Bytes;
 use client::{Body, BodyStream};
 use futures::future::BoxFuture;
 use object::{ApiError, Result};
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A two-way byte stream: a client's connection, or one into a pod.
@@ -34,7 +36,7 @@ pub trait Kubelet: Send + Sync + 'static {
     /// Opens the pod's network.
     fn port_forward(&self, namespace: &str, pod: &str) -> BoxFuture<'_, Result<Box<dyn PortForward>>>;
 
-    /// Sends an HTTP request (path and query only) to `port` of the pod.
+    /// Sends an HTTP request to `port` of the pod. Of its URI only path and query count, and the scheme if it is `https`.
     fn proxy(
         &self,
         namespace: &str,
@@ -45,6 +47,11 @@ pub trait Kubelet: Send + Sync + 'static {
         let _ = (namespace, port, request);
         let message = format!("error trying to reach service: pod {pod} cannot be proxied to");
         Box::pin(async move { Err(ApiError::ServiceUnavailable(message)) })
+    }
+
+    /// What `metrics.k8s.io` can show, if anything is measured here.
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        None
     }
 
     /// Answers a GET of the kubelet's own HTTP API, such as `/stats/summary`, of `node`.

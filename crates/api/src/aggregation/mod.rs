@@ -16,7 +16,7 @@ pub(crate) use proxy::pass_on;
 use crate::call::Call;
 use crate::followed::State;
 use crate::outbound::{self, Destination};
-use crate::{Api, failure};
+use crate::{Api, failure, resource_metrics};
 use discovery::Discovered;
 use object::{GroupVersion, Result, Value, meta};
 use openapi::AggregatedVersion;
@@ -104,7 +104,7 @@ impl State for Remotes {
 pub(crate) struct Findings {
     by_service: Mutex<BTreeMap<String, Arc<Discovered>>>,
     /// The last answer of [`versions`], and what it was made of.
-    shown: Mutex<Option<(u64, Arc<[AggregatedVersion]>)>>,
+    shown: Mutex<Option<((u64, bool), Arc<[AggregatedVersion]>)>>,
 }
 
 impl Findings {
@@ -118,6 +118,13 @@ impl Findings {
 
     fn retain(&self, is_there: impl Fn(&str) -> bool) {
         self.by_service.lock().retain(|name, _| is_there(name));
+    }
+}
+
+impl Remotes {
+    /// Whether another server serves a group version, going by its APIService's name.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        self.all.contains_key(name)
     }
 }
 
@@ -143,10 +150,11 @@ pub(crate) async fn versions(api: &Api) -> Result<Arc<[AggregatedVersion]>> {
     if !remotes.state.all.is_empty() {
         api.watching.start(api);
     }
-    let generation = remotes.state.generation;
+    let measured = resource_metrics::served(api, &remotes.state).await;
+    let of_what = (remotes.state.generation, measured);
     let mut shown = api.findings.shown.lock();
     match &*shown {
-        Some((of, versions)) if *of == generation => Ok(versions.clone()),
+        Some((of, versions)) if *of == of_what => Ok(versions.clone()),
         _ => {
             let known = api.findings.by_service.lock();
             let made: Arc<[AggregatedVersion]> = remotes
@@ -155,8 +163,9 @@ pub(crate) async fn versions(api: &Api) -> Result<Arc<[AggregatedVersion]>> {
                 .values()
                 .filter(|r| !kinds::builtin().iter().any(|b| b.gvr.group == r.group_version.group))
                 .map(|remote| shown_version(remote, known.get(&remote.name).map(Arc::as_ref)))
+                .chain(measured.then(resource_metrics::version))
                 .collect();
-            *shown = Some((generation, made.clone()));
+            *shown = Some((of_what, made.clone()));
             Ok(made)
         }
     }

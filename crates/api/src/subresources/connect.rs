@@ -2,27 +2,39 @@
 
 use crate::call::{Call, Target};
 use crate::respond::{self, Answer};
-use crate::{failure, stored};
-use object::{ApiError, Result};
+use crate::{failure, keys, stored};
+use http::Method;
+use node::proxy::Named;
+use object::{ApiError, Result, Value, meta};
+use store::ListRequest;
 
 pub(super) fn is_connect(target: &Target) -> bool {
     matches!(target.at.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
 pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
-    if target.resource.storage.resource != "pods" {
-        return Err(ApiError::ServiceUnavailable("only pods can be proxied to here".into()));
-    }
-    // proxy names may carry a scheme and a port.
-    let name = match target.at.name.split(':').collect::<Vec<_>>().as_slice() {
-        [name] | [name, _] | [_, name, _] => (*name).to_owned(),
-        _ => return Err(target.not_found()),
+    let resource = target.resource.storage.resource.clone();
+    let proxied = target.at.subresource == "proxy";
+    // Names may carry a scheme and a port.
+    let Some(named) = Named::parse(&target.at.name).filter(|n| proxied || n.name == target.at.name) else {
+        let kind = resource.trim_end_matches('s');
+        let asked = object::error::quote(&target.at.name);
+        return Err(ApiError::BadRequest(format!("invalid {kind} request {asked}")));
     };
-    let key = crate::keys::key(&target.resource, &target.at.namespace, &name);
+    let key = keys::key(&target.resource, &target.at.namespace, named.name);
     let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
-    let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
+    let missing =
+        || ApiError::NotFound { resource: target.group_resource(), name: named.name.to_owned() };
+    let found = entry.as_ref().and_then(stored::decode).ok_or_else(missing)?;
     let kubelet = call.api.config.kubelet.clone();
-    let Some(kubelet) = kubelet else { return nowhere(&target, &pod, &call) };
+    let Some(kubelet) = kubelet else { return nowhere(&target, &found, &call) };
+    let wants_slash = proxied && target.at.rest.is_empty() && !call.info.path.ends_with('/');
+    if wants_slash && matches!(call.method, Method::GET | Method::HEAD) && resource != "nodes" {
+        let query = if call.raw_query.is_empty() { String::new() } else { format!("?{}", call.raw_query) };
+        if let Some(answer) = node::proxy::redirect(&call.info.path).filter(|_| query.is_empty()) {
+            return Ok(answer);
+        }
+    }
     let request = node::Request {
         method: call.method.clone(),
         headers: call.headers.clone(),
@@ -32,17 +44,45 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
         body: call.body.clone(),
         upgrade: call.upgrade.take(),
     };
-    node::connect::pod(&kubelet, &pod, &target.at.subresource, &target.at.name, request).await
+    match &*resource {
+        "nodes" => node::connect::node(&kubelet, meta::name(&found), request).await,
+        "services" => {
+            let slices = slices(&call, &found).await?;
+            node::connect::service(&kubelet, &found, &slices, &target.at.name, request).await
+        }
+        _ => node::connect::pod(&kubelet, &found, &target.at.subresource, &target.at.name, request).await,
+    }
+}
+
+/// The EndpointSlices of a service.
+async fn slices(call: &Call, service: &Value) -> Result<Vec<Value>> {
+    let registry = call.api.registry().await?;
+    let Some(resource) = registry.get("discovery.k8s.io", "v1", "endpointslices") else { return Ok(vec![]) };
+    let request =
+        ListRequest { prefix: keys::prefix(resource, meta::namespace(service)), ..Default::default() };
+    let listing = call.api.store.list(request).await.map_err(failure::store)?;
+    let all = listing.entries.iter().filter_map(stored::decode);
+    Ok(all.filter(|s| meta::label(s, "kubernetes.io/service-name") == Some(meta::name(service))).collect())
 }
 
 /// There are no nodes: a pod has no logs, and nothing to connect to.
-fn nowhere(target: &Target, pod: &object::Value, call: &Call) -> Result<Answer> {
-    if target.at.subresource == "log" {
-        let options = node::LogOptions::parse(&node::Query::parse(&call.raw_query), &target.at.name)?;
-        node::choose_container(pod, &options.container)?;
-        let mut answer = respond::bytes(204, "text/plain", "");
-        answer.headers_mut().remove(http::header::CONTENT_TYPE);
-        return Ok(answer);
+fn nowhere(target: &Target, object: &Value, call: &Call) -> Result<Answer> {
+    let name = meta::name(object);
+    match (target.resource.storage.resource.as_ref(), target.at.subresource.as_str()) {
+        (_, "log") => {
+            let options = node::LogOptions::parse(&node::Query::parse(&call.raw_query), &target.at.name)?;
+            node::choose_container(object, &options.container)?;
+            let mut answer = respond::bytes(204, "text/plain", "");
+            answer.headers_mut().remove(http::header::CONTENT_TYPE);
+            Ok(answer)
+        }
+        ("services", _) => Err(ApiError::ServiceUnavailable(format!(
+            "no endpoints available for service {}",
+            object::error::quote(name)
+        ))),
+        ("nodes", _) => Err(ApiError::ServiceUnavailable(format!(
+            "error trying to reach service: node {name} cannot be proxied to"
+        ))),
+        _ => Err(ApiError::BadRequest(format!("pod {name} does not have a host assigned"))),
     }
-    Err(ApiError::BadRequest(format!("pod {} does not have a host assigned", target.at.name)))
 }

@@ -24,6 +24,8 @@ pub(crate) async fn answer(call: Call, mut target: Target) -> Result<Answer> {
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
         Method::DELETE => Verb::Delete,
+        // Whatever a client says to what it is connected to.
+        _ if connect::is_connect(&target) => Verb::Get,
         _ => return Err(not_allowed()),
     };
     let known = target.subresource().is_some_and(|s| s.verbs.contains(&verb));
