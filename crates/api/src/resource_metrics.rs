@@ -82,9 +82,7 @@ pub(crate) async fn answer(call: &Call) -> Result<Option<Answer>> {
 }
 
 fn resource_list() -> Answer {
-    let resource = |name: &str, kind: &str, namespaced: bool| {
-        json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]})
-    };
+    let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]});
     let list = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": API_VERSION,
         "resources": [resource("nodes", "NodeMetrics", false), resource("pods", "PodMetrics", true)],
@@ -93,8 +91,10 @@ fn resource_list() -> Answer {
 }
 
 async fn measured(call: &Call, metrics: &dyn Metrics, at: &ResourcePath) -> Result<Answer> {
-    let accepted =
-        negotiate::accept(&call.headers, Offer { protobuf: false, shapes: false, tables: true, stream: false })?;
+    let accepted = negotiate::accept(
+        &call.headers,
+        Offer { protobuf: false, shapes: false, tables: true, stream: false },
+    )?;
     let (kind, samples) = match at.resource.as_str() {
         "nodes" => ("NodeMetrics", metrics.nodes().await?),
         _ => ("PodMetrics", metrics.pods(&at.namespace).await?),

@@ -13,6 +13,7 @@
 //! | `exit-code` | ends with this code |
 //! | `log` | says this first |
 //! | `fail-probe` | `readiness`, `liveness` or `startup` fails |
+//! | `cpu`, `memory` | uses so much while it runs, for `kubectl top` and autoscalers |
 //! | `termination-seconds` | (pod only) takes so long to end when deleted, at most its grace period |
 
 mod deeds;
@@ -29,6 +30,7 @@ pub mod shell;
 mod sources;
 mod spec;
 mod storage;
+mod usage;
 mod volumes;
 
 pub use driver::{Handle, Sandbox};

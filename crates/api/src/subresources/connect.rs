@@ -23,8 +23,7 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
     };
     let key = keys::key(&target.resource, &target.at.namespace, named.name);
     let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
-    let missing =
-        || ApiError::NotFound { resource: target.group_resource(), name: named.name.to_owned() };
+    let missing = || ApiError::NotFound { resource: target.group_resource(), name: named.name.to_owned() };
     let found = entry.as_ref().and_then(stored::decode).ok_or_else(missing)?;
     let kubelet = call.api.config.kubelet.clone();
     let Some(kubelet) = kubelet else { return nowhere(&target, &found, &call) };

@@ -1,5 +1,6 @@
 //! The simulated nodes' side of logs, exec, attach, port-forward and proxying.
 
+use super::measured::Measured;
 use super::{Shared, interactive, logs};
 use crate::environment::{Place, environment};
 use crate::shell::Files;
@@ -8,7 +9,7 @@ use crate::{script, spec, volumes};
 use bytes::Bytes;
 use client::{Body, BodyStream};
 use futures::future::BoxFuture;
-use node::{ExecOptions, Io, Kubelet, LogOptions, PortForward, Session};
+use node::{ExecOptions, Io, Kubelet, LogOptions, Metrics, PortForward, Session};
 use object::{ApiError, GroupResource, Result, Value, json, meta};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -201,6 +202,15 @@ impl Kubelet for SandboxKubelet {
             response.headers_mut().insert(http::header::CONTENT_TYPE, text);
             Ok(response)
         })
+    }
+
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        Some(Arc::new(Measured(self.running.clone())))
+    }
+
+    fn node_get(&self, node: &str, path: &str) -> BoxFuture<'_, Result<http::Response<Body>>> {
+        let answer = self.shared().and_then(|shared| shared.kubelet_answer(node, path));
+        Box::pin(std::future::ready(answer))
     }
 }
 

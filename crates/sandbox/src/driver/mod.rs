@@ -9,6 +9,7 @@ mod claims;
 mod interactive;
 mod kubelet;
 mod logs;
+mod measured;
 mod network;
 mod pods;
 mod register;
@@ -46,6 +47,7 @@ pub(crate) struct Resources {
     pub classes: GroupVersionResource,
     pub leases: GroupVersionResource,
     pub events: GroupVersionResource,
+    pub api_services: GroupVersionResource,
 }
 
 impl Resources {
@@ -63,6 +65,7 @@ impl Resources {
             classes: GroupVersionResource::new("storage.k8s.io", "v1", "storageclasses"),
             leases: GroupVersionResource::new("coordination.k8s.io", "v1", "leases"),
             events: core("events"),
+            api_services: GroupVersionResource::new("apiregistration.k8s.io", "v1", "apiservices"),
         }
     }
 }
@@ -155,6 +158,7 @@ impl Sandbox {
             shutdown: shutdown.clone(),
         });
         register::nodes(&shared).await?;
+        register::metrics_service(&shared).await?;
         if shared.options.storage {
             register::storage_class(&shared).await?;
         }

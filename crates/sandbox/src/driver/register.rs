@@ -65,6 +65,20 @@ async fn lease(shared: &Shared, index: u16, uid: &str) -> Result<()> {
     }
 }
 
+/// Makes sure that the API of what is measured is listed, as a metrics server would see to. One that leads to a real
+/// metrics server stays.
+pub(super) async fn metrics_service(shared: &Shared) -> Result<()> {
+    let service = json!({
+        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": "v1beta1.metrics.k8s.io", "labels": {"k8s-app": "metrics-server"}},
+        "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100},
+    });
+    match shared.client.create(&shared.resources.api_services, &service).await {
+        Err(error) if error.code() == 409 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Makes sure that there is a storage class. One that people changed stays as it is.
 pub(super) async fn storage_class(shared: &Shared) -> Result<()> {
     match shared.client.create(&shared.resources.classes, &storage::class()).await {

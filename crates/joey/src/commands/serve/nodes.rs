@@ -5,7 +5,7 @@ use controllers::election::{BeginTerm, EndTerm};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hub::ControlPlane;
-use node::{ExecOptions, Kubelet, LogOptions, NoNodes, PortForward, Session};
+use node::{ExecOptions, Kubelet, LogOptions, Metrics, NoNodes, PortForward, Session};
 use object::Result;
 use parking_lot::RwLock;
 use sandbox::{Handle, Options, Sandbox};
@@ -103,6 +103,10 @@ impl Kubelet for Current {
         let (namespace, pod) = (namespace.to_owned(), pod.to_owned());
         let kubelet = self.0.read().clone();
         async move { kubelet.proxy(&namespace, &pod, port, request).await }.boxed()
+    }
+
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        self.0.read().metrics()
     }
 
     fn node_get(&self, node: &str, path: &str) -> BoxFuture<'_, Result<http::Response<client::Body>>> {
