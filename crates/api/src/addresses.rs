@@ -5,6 +5,7 @@
 
 use futures::future::BoxFuture;
 use object::{ApiError, FieldError, GroupKind, Path, Result, Value, json, meta};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use store::{Expect, Store, StoreError, Write};
@@ -24,6 +25,9 @@ pub trait ServiceAddresses: Send + Sync {
         service: &'a mut Value,
         old: Option<&'a Value>,
     ) -> BoxFuture<'a, Result<Assigned>>;
+
+    /// Fills in what a dry run shows: addresses and ports that are nobody's.
+    fn pretend(&self, _service: &mut Value) {}
 
     /// Gives back what [`assign`](Self::assign) took: the service was not stored.
     fn undo<'a>(&'a self, service: &'a Value, assigned: Assigned) -> BoxFuture<'a, ()>;
@@ -222,24 +226,7 @@ impl LocalAddresses {
         if kind == "ExternalName" {
             return Ok(());
         }
-        let spec = &service["spec"];
-        let headless = spec["clusterIP"] == "None";
-        let unset = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-        // Nobody but its author knows what a headless service without a selector leads to: any family.
-        let anything = headless && spec["selector"].as_object().is_none_or(|s| s.is_empty());
-        let (policy, families) = if anything && unset(&spec["ipFamilyPolicy"]) && unset(&spec["ipFamilies"]) {
-            ("RequireDualStack", json!(["IPv4", "IPv6"]))
-        } else {
-            ("SingleStack", json!(["IPv4"]))
-        };
-        if unset(&service["spec"]["ipFamilies"]) {
-            service["spec"]["ipFamilies"] = families;
-        }
-        if service["spec"]["ipFamilyPolicy"].is_null() {
-            service["spec"]["ipFamilyPolicy"] = policy.into();
-        }
-        if headless {
-            service["spec"]["clusterIPs"] = json!(["None"]);
+        if service["spec"]["clusterIPs"][0] == "None" {
             return Ok(());
         }
         let had =
@@ -249,9 +236,7 @@ impl LocalAddresses {
             service["spec"]["clusterIP"] = address.clone().into();
             service["spec"]["clusterIPs"] = json!([address]);
         }
-        if matches!(kind.as_str(), "NodePort" | "LoadBalancer")
-            && service["spec"]["allocateLoadBalancerNodePorts"] != false
-        {
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
             self.assign_ports(service, old, assigned).await?;
         }
         if crate::strategy::needs_health_port(service) {
@@ -259,7 +244,13 @@ impl LocalAddresses {
             let held = old.map(node_ports).unwrap_or_default();
             if wanted.is_none_or(|w| !held.contains(&w)) {
                 let path = Path::new("spec.healthCheckNodePort");
-                let port = self.node_port(service, wanted, &path, assigned).await?;
+                let port = self.node_port(service, wanted, &path, assigned).await.map_err(|error| {
+                    let ApiError::Invalid { errors, .. } = &error else { return error };
+                    let why = errors.first().and_then(|e| e.message.rsplit(": ").next()).unwrap_or_default();
+                    let wanted = wanted.unwrap_or_default();
+                    let what = format!("failed to allocate requested HealthCheck NodePort {wanted}: {why}");
+                    ApiError::Internal(what)
+                })?;
                 service["spec"]["healthCheckNodePort"] = port.into();
             }
         }
@@ -273,17 +264,88 @@ impl LocalAddresses {
         assigned: &mut Assigned,
     ) -> Result<()> {
         let held = old.map(node_ports).unwrap_or_default();
+        let mut chosen = PortsChosen::default();
         let count = service["spec"]["ports"].as_array().map_or(0, Vec::len);
         for index in 0..count {
-            let wanted = service["spec"]["ports"][index]["nodePort"].as_i64().filter(|p| *p != 0);
-            if wanted.is_some_and(|w| held.contains(&w)) {
-                continue;
-            }
+            let Some(wanted) = chosen.wanted(service, index) else { continue };
             let path = Path::new("spec.ports").index(index).field("nodePort");
-            let port = self.node_port(service, wanted, &path, assigned).await?;
-            service["spec"]["ports"][index]["nodePort"] = port.into();
+            let number = match wanted {
+                Some(number) if held.contains(&number) => number,
+                wanted => self.node_port(service, wanted, &path, assigned).await?,
+            };
+            chosen.take(service, index, number);
         }
         Ok(())
+    }
+
+    /// What nobody is given: the range itself, and ports above it.
+    fn pretend_all(&self, service: &mut Value) {
+        let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
+        if kind == "ExternalName" {
+            return;
+        }
+        let unset = service["spec"]["clusterIP"].as_str().is_none_or(str::is_empty);
+        if unset {
+            let address = self.cidr.nth(0).to_string();
+            service["spec"]["clusterIP"] = address.clone().into();
+            service["spec"]["clusterIPs"] = json!([address]);
+        }
+        let mut last = None;
+        let mut next = |wanted: Option<i64>| {
+            let port = wanted.unwrap_or_else(|| last.map_or(PRETENDED, |last: i64| last + 1));
+            last = last.max(Some(port));
+            port
+        };
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+            let mut chosen = PortsChosen::default();
+            for index in 0..service["spec"]["ports"].as_array().map_or(0, Vec::len) {
+                if let Some(wanted) = chosen.wanted(service, index) {
+                    let number = next(wanted);
+                    chosen.take(service, index, number);
+                }
+            }
+        }
+        if crate::strategy::needs_health_port(service) {
+            let wanted = service["spec"]["healthCheckNodePort"].as_i64().filter(|p| *p != 0);
+            service["spec"]["healthCheckNodePort"] = next(wanted).into();
+        }
+    }
+}
+
+/// The first port that a dry run shows.
+const PRETENDED: i64 = 32769;
+
+/// Node ports of one service by the port they lead to: a port that is served over two protocols has one.
+#[derive(Default)]
+struct PortsChosen(BTreeMap<i64, i64>);
+
+impl PortsChosen {
+    /// Which node port the port at `index` asks for; `None` when it needs none to be taken.
+    fn wanted(&self, service: &mut Value, index: usize) -> Option<Option<i64>> {
+        let ports = &service["spec"]["ports"];
+        let asked = |port: &Value| port["nodePort"].as_i64().filter(|p| *p != 0);
+        let (own, number) = (asked(&ports[index]), ports[index]["port"].as_i64().unwrap_or(0));
+        if own.is_none() && service["spec"]["allocateLoadBalancerNodePorts"] == false {
+            return None;
+        }
+        match (self.0.get(&number), own) {
+            (None, _) => {
+                let same = ports.as_array().into_iter().flatten().filter(|p| p["port"] == number);
+                Some(same.into_iter().find_map(asked))
+            }
+            (Some(chosen), None) => {
+                let chosen = *chosen;
+                service["spec"]["ports"][index]["nodePort"] = chosen.into();
+                None
+            }
+            (Some(chosen), Some(own)) => (*chosen != own).then_some(Some(own)),
+        }
+    }
+
+    fn take(&mut self, service: &mut Value, index: usize, number: i64) {
+        let port = service["spec"]["ports"][index]["port"].as_i64().unwrap_or(0);
+        self.0.entry(port).or_insert(number);
+        service["spec"]["ports"][index]["nodePort"] = number.into();
     }
 }
 
@@ -319,6 +381,10 @@ fn invalid(service: &Value, error: FieldError) -> ApiError {
 }
 
 impl ServiceAddresses for LocalAddresses {
+    fn pretend(&self, service: &mut Value) {
+        self.pretend_all(service);
+    }
+
     fn assign<'a>(
         &'a self,
         service: &'a mut Value,

@@ -46,6 +46,11 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
             "finalize" => validation::validate_namespace_finalize(object, old),
             "approval" => validation::validate_approval(object, old),
             "binding" => vec![],
+            // Held to the rules of the group it was sent to.
+            _ if resource.storage.group != resource.gvr.group => {
+                let shown = |object: &Value| crate::conversion::shown(write.target, object.clone());
+                validation::validate_update(&resource.gvk(), &shown(object)?, &shown(old)?)
+            }
             _ => validation::validate_update(&kind, object, old),
         }
     };

@@ -66,9 +66,18 @@ pub fn event_update(e: &mut Errors, new: &Value, old: &Value) {
         ("reportingController", "reportingController"),
     ];
     for (field, shown) in FIXED.into_iter().chain([("reportingInstance", "reportingInstance")]) {
-        if !same(root.raw(field), old_root.raw(field)) {
-            e.push(root.get(field).moved(Path::new(shown)).invalid(IMMUTABLE));
+        if same(root.raw(field), old_root.raw(field)) {
+            continue;
         }
+        let node = root.get(field).moved(Path::new(shown));
+        e.push(match field {
+            "regarding" => node.invalid_struct("ObjectReference", IMMUTABLE),
+            "related" => node.invalid_struct("*ObjectReference", IMMUTABLE),
+            "deprecatedSource" => node.invalid_struct("EventSource", IMMUTABLE),
+            "deprecatedCount" => node.invalid_as(node.int(), IMMUTABLE),
+            "deprecatedFirstTimestamp" | "deprecatedLastTimestamp" | "eventTime" => node.invalid(IMMUTABLE),
+            _ => node.invalid_text(IMMUTABLE),
+        });
     }
 }
 

@@ -70,6 +70,11 @@ pub fn validate_update(gvk: &GroupVersionKind, new: &Value, old: &Value) -> Vec<
     errors
 }
 
+/// What is wrong with the cluster IPs of a Service and their families, before it is given any.
+pub fn service_addresses(service: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    services::addresses(service, old)
+}
+
 /// What is wrong with replacing the status of `old` by that of `new`.
 pub fn validate_status_update(gvk: &GroupVersionKind, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = vec![];

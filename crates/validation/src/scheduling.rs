@@ -77,6 +77,7 @@ pub fn runtime_class(e: &mut Errors, object: &Value) {
 
 /// An update of a RuntimeClass: its handler stays.
 pub fn runtime_class_update(e: &mut Errors, new: &Value, old: &Value) {
+    runtime_class(e, new);
     let handler = Node::root(new).get("handler");
     if handler.value != &old["handler"] {
         e.push(handler.invalid_text(IMMUTABLE));

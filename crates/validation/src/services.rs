@@ -2,7 +2,7 @@
 
 use crate::ip;
 use crate::metadata::labels;
-use crate::node::{Errors, Node, check_required_supported, check_supported, check_text, check_text_if_set};
+use crate::node::{Errors, Node, check_required_supported, check_supported, check_text};
 use crate::pod::containers::port_number_or_name;
 use object::{FieldError, names};
 use serde_json::{Value, json};
@@ -53,6 +53,13 @@ fn old_texts<'a>(old: Option<&'a Value>, fields: &[&str]) -> Vec<&'a str> {
     lists.flatten().filter_map(Value::as_str).collect()
 }
 
+/// The addresses of a Service and their families.
+pub fn addresses(service: &Value, old: Option<&Value>) -> Errors {
+    let mut errors = vec![];
+    cluster_ips(&mut errors, &Node::root(service).get("spec"), old);
+    errors
+}
+
 fn topology_annotations(e: &mut Errors, annotations: &Node<'_>) {
     let (mode, hints) = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints");
     if let (Some(mode_value), Some(hints_value)) = (annotations.value.get(mode), annotations.value.get(hints))
@@ -77,7 +84,12 @@ fn by_type(e: &mut Errors, spec: &Node<'_>) {
         }
         "ExternalName" => {
             for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                if !spec.get(field).is_empty() {
+                let set = if field == "ipFamilyPolicy" {
+                    spec.get(field).is_set()
+                } else {
+                    !spec.get(field).is_empty()
+                };
+                if set {
                     e.push(spec.get(field).forbidden("may not be set for ExternalName services"));
                 }
             }
@@ -254,7 +266,9 @@ fn load_balancer(e: &mut Errors, root: &Node<'_>, old: Option<&Value>) {
     }
     let class = spec.get("loadBalancerClass");
     if is_load_balancer {
-        check_text_if_set(e, &class, names::qualified_name);
+        if class.is_set() {
+            check_text(e, &class, names::qualified_name);
+        }
     } else if class.is_set() {
         e.push(class.forbidden(ONLY_LOAD_BALANCER));
     }
@@ -299,7 +313,7 @@ fn traffic(e: &mut Errors, spec: &Node<'_>) {
     check_supported(
         e,
         &spec.get("trafficDistribution"),
-        &["PreferClose", "PreferSameNode", "PreferSameZone"],
+        &["PreferClose", "PreferSameZone", "PreferSameNode"],
     );
 }
 

@@ -7,6 +7,7 @@ mod namespace;
 mod pod;
 mod rules;
 mod service;
+mod service_families;
 mod workload;
 
 use crate::call::{Call, Target};

@@ -26,7 +26,14 @@ pub(super) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Al
     if !is_service(write.target) || !write.target.at.subresource.is_empty() {
         return Ok(Allocation::default());
     }
-    let assigned = write.call.api.config.addresses.assign(object, write.old).await?;
+    let addresses = &write.call.api.config.addresses;
+    let is_own = !addresses.cidrs().is_empty();
+    super::service_families::settle(object, write.old, is_own)?;
+    if write.call.dry_run() {
+        addresses.pretend(object);
+        return Ok(Allocation::default());
+    }
+    let assigned = addresses.assign(object, write.old).await?;
     Ok(Allocation(Some((object.clone(), assigned))))
 }
 

@@ -76,6 +76,7 @@ fn fixed(e: &mut Errors, new: &Value, old: &Value, fields: &[&str]) {
 
 /// An update of a StorageClass: what it makes volumes from stays.
 pub fn storage_class_update(e: &mut Errors, new: &Value, old: &Value) {
+    storage_class(e, new);
     fixed(e, new, old, &["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"]);
 }
 
