@@ -10,8 +10,9 @@ use client::Body;
 use futures::StreamExt;
 use http::{Request, header};
 use object::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Tokens with keys nobody knows make us ask again; not more often than this.
 const PAUSE: Duration = Duration::from_secs(10);

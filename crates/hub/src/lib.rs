@@ -11,6 +11,9 @@ mod host_addresses;
 mod identity;
 pub mod kubeconfig;
 mod name_server;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod oidc_test;
 mod operator;
 mod sandbox_host;
 mod security;

@@ -129,6 +129,11 @@ impl TokenIssuer {
         jwt::sign(&self.key, &self.public.id, &claims.to_json(&self.issuer))
     }
 
+    /// A token that says just this.
+    pub fn sign(&self, claims: &Value) -> Result<String, CryptoError> {
+        jwt::sign(&self.key, &self.public.id, claims)
+    }
+
     /// A token without expiry, to be kept in a Secret.
     pub fn issue_legacy(
         &self,
