@@ -1,6 +1,7 @@
 //! Pods of a remote host: its API server's log, exec, attach and portforward subresources.
 
 use crate::HostTransport;
+use crate::measured::{self, RemoteMetrics};
 use bytes::Bytes;
 use client::{Body, BodyStream, Transport};
 use futures::StreamExt;
@@ -8,8 +9,11 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess, TerminalSize};
-use node::{ExecOptions, Io, Kubelet, LogOptions, LogStream, PortForward, Process, Session, Streams};
+use node::{
+    ExecOptions, Io, Kubelet, LogOptions, LogStream, Metrics, PortForward, Process, Session, Streams,
+};
 use object::{ApiError, Result, Value};
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -17,12 +21,13 @@ use tokio::sync::mpsc;
 const CHUNK: usize = 16 << 10;
 
 /// Reaches the pods of a host over its API.
-pub struct RemoteKubelet(kube::Client);
+pub struct RemoteKubelet(kube::Client, Arc<RemoteMetrics>);
 
 impl RemoteKubelet {
     /// Speaks through `client`.
     pub fn new(client: kube::Client) -> Self {
-        Self(client)
+        let metrics = RemoteMetrics::new(HostTransport::new(client.clone()));
+        Self(client, Arc::new(metrics))
     }
 
     fn pods(&self, namespace: &str) -> Api<Pod> {
@@ -77,7 +82,7 @@ impl RemoteKubelet {
 }
 
 /// The `v1.Status` in a refused answer.
-async fn refusal(body: Body) -> ApiError {
+pub(crate) async fn refusal(body: Body) -> ApiError {
     let bytes = match body {
         Body::Full(bytes) => bytes,
         Body::Stream(mut stream) => match stream.next().await {
@@ -227,5 +232,27 @@ impl Kubelet for RemoteKubelet {
     fn port_forward(&self, namespace: &str, pod: &str) -> BoxFuture<'_, Result<Box<dyn PortForward>>> {
         let forward = RemoteForward { pods: self.pods(namespace), pod: pod.to_owned() };
         Box::pin(async move { Ok(Box::new(forward) as Box<dyn PortForward>) })
+    }
+
+    fn proxy(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>>> {
+        let (namespace, pod) = (namespace.to_owned(), pod.to_owned());
+        let transport = HostTransport::new(self.0.clone());
+        Box::pin(async move { measured::proxy(&transport, &namespace, &pod, port, request).await })
+    }
+
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        Some(self.1.clone())
+    }
+
+    fn node_get(&self, node: &str, path: &str) -> BoxFuture<'_, Result<http::Response<Body>>> {
+        let (node, path) = (node.to_owned(), path.to_owned());
+        let transport = HostTransport::new(self.0.clone());
+        Box::pin(async move { measured::node_get(&transport, &node, &path).await })
     }
 }

@@ -1,9 +1,10 @@
 //! The way to any Kubernetes: kubeconfigs, credentials and connections by the `kube` crate, behind joey's own [`Transport`].
 //!
-//! Logs, exec, attach and port-forward of its pods are [`RemoteKubelet`]'s.
+//! Logs, exec, attach, port-forward, proxying and metrics of its pods are [`RemoteKubelet`]'s.
 
 mod config;
 mod kubelet;
+mod measured;
 
 pub use config::{Connection, HostError, connect};
 pub use kubelet::RemoteKubelet;

@@ -1,11 +1,12 @@
-//! Logs, exec, attach and port-forward of a tenant's pods: the host's, of that tenant's host pods and no others.
+//! Logs, exec, attach, port-forward, proxying and metrics of a tenant's pods: the host's, of that tenant's host pods and no others.
 
 use crate::host::{Host, Watched};
+use crate::measured::TenantMetrics;
 use crate::resources::PODS;
 use bytes::Bytes;
 use client::{Body, BodyStream};
 use futures::future::BoxFuture;
-use node::{ExecOptions, Kubelet, LogOptions, PortForward, Session};
+use node::{ExecOptions, Kubelet, LogOptions, Metrics, PortForward, Session};
 use object::{ApiError, GroupResource, Result};
 use std::sync::Arc;
 use translate::{Cluster, marks, names};
@@ -15,13 +16,18 @@ pub struct HostKubelet {
     cluster: Cluster,
     watched: Arc<Watched>,
     inner: Arc<dyn Kubelet>,
+    metrics: Option<Arc<dyn Metrics>>,
 }
 
 impl HostKubelet {
     /// A kubelet for `cluster` on `host`, whose own pods `inner` reaches.
     pub fn new(cluster: Cluster, host: &Host, inner: Arc<dyn Kubelet>) -> Self {
         let watched = host.watched(&cluster.host_namespace);
-        Self { cluster, watched, inner }
+        let metrics = inner.metrics().map(|inner| {
+            let (cluster, watched) = (cluster.clone(), watched.clone());
+            Arc::new(TenantMetrics { cluster, watched, inner }) as Arc<dyn Metrics>
+        });
+        Self { cluster, watched, inner, metrics }
     }
 
     /// The host pod of a virtual one, if it is this cluster's.
@@ -68,5 +74,9 @@ impl Kubelet for HostKubelet {
     ) -> BoxFuture<'_, Result<http::Response<Body>>> {
         let name = self.host_pod(namespace, pod);
         Box::pin(async move { self.inner.proxy(&self.cluster.host_namespace, &name?, port, request).await })
+    }
+
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        self.metrics.clone()
     }
 }

@@ -12,6 +12,7 @@ mod endpoints;
 mod events;
 mod host;
 mod kubelet;
+mod measured;
 mod nodes;
 mod pods;
 mod queue;
