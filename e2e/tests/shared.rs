@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const WRITERS: usize = 6;
+/// What the servers are said to be reached by, in the cluster.
+const ADDRESSES: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
 
 /// Two servers of one etcd, each with a kubeconfig of its own.
 struct Pair {
@@ -37,7 +39,10 @@ impl Pair {
         let data = self.joey.path(&format!("data-{number}")).display().to_string();
         let listen = format!("127.0.0.1:{}", self.ports[number]);
         let arguments = ["serve", "--store", "etcd", "--etcd-endpoints", &self.endpoint, "--etcd-prefix", "/test"];
-        let further = ["--data-dir", &data, "--listen", &listen, "--sandbox-nodes", "2"];
+        let address = ADDRESSES[number];
+        let further = [
+            "--data-dir", &data, "--listen", &listen, "--advertise-address", address, "--sandbox-nodes", "2",
+        ];
         self.servers[number] = Some(self.joey.spawn(&[&arguments[..], &further[..]].concat(), "kubectl --kubeconfig"));
     }
 
@@ -150,9 +155,9 @@ fn either_of_two_servers_may_die_and_nothing_acknowledged_is_lost() {
     let services = pair.kubectl(0, &["get", "services", "-o", "jsonpath={.items[*].spec.clusterIP}"]);
     let addresses: std::collections::BTreeSet<_> = services.split(' ').collect();
     assert_eq!(addresses.len(), 7, "each its own: {services}");
-    let leads = pair.kubectl(0, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].ports[*].port}"]);
-    for port in pair.ports {
-        assert!(leads.contains(&port.to_string()), "the kubernetes service leads to both: {leads}");
+    let leads = pair.kubectl(0, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].addresses[*].ip}"]);
+    for address in ADDRESSES {
+        assert!(leads.contains(address), "the kubernetes service leads to both: {leads}");
     }
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

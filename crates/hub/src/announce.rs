@@ -24,6 +24,10 @@ type Members = BTreeMap<u16, BTreeSet<IpAddr>>;
 
 /// Announces `address` until stopped, and takes it back then.
 pub(crate) async fn run(store: Arc<dyn Store>, client: Client, address: SocketAddr, stop: CancellationToken) {
+    // Kubernetes takes no endpoint on a loopback address, and nobody else could use it: what the first server made stays.
+    if address.ip().is_loopback() {
+        return;
+    }
     let keep = async {
         loop {
             if let Err(error) = announce(&*store, &client, address).await {

@@ -75,7 +75,7 @@ async fn one_leads_and_another_follows_when_it_is_gone() {
     assert_eq!(next(&mut said).await, ("three", "ends"));
     assert_eq!(lease(&cluster).await["spec"]["holderIdentity"], "somebody", "it is not given up for others");
 
-    let events = cluster.client.list_all(&resource("", "v1", "events"), &Default::default()).await.unwrap();
+    let events = cluster.client.list_all(&resource("", "v1", "events"), "", &Default::default()).await.unwrap();
     let told: Vec<_> = events.items.iter().filter(|e| e["reason"] == "LeaderElection").map(|e| e["message"].clone()).collect();
     for message in ["one became leader", "two became leader", "two stopped leading", "three stopped leading"] {
         assert!(told.iter().any(|m| m == message), "{told:?}");

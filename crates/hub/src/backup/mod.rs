@@ -155,3 +155,121 @@ fn belongs(name: &str, alone: bool) -> bool {
     let passing = ["lock", "audit.log"].contains(&name) || name.ends_with(".unfinished") || name.ends_with(".partial");
     !passing && !(alone && name == crate::tenant::UID_FILE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Expect, ListRequest, Store, Write};
+
+    async fn create(store: &EmbeddedStore, key: &str) {
+        let value = Some(vec![b'x'; 500].into());
+        store.write(Write { key: key.into(), expect: Expect::Absent, value, ttl: None }).await.unwrap();
+    }
+
+    /// A folder as `joey up` makes it, with a host and a virtual cluster.
+    fn data(root: &Path, stores: &Stores) -> Vec<Arc<EmbeddedStore>> {
+        let open = |part: &str| {
+            let folder = root.join(part);
+            let store = stores.open(&folder.join(STORE), embedded::Options::default()).unwrap();
+            fs::write(folder.join("ca.key"), part).unwrap();
+            store
+        };
+        let opened = vec![open("host"), open("clusters/team/demo")];
+        fs::write(root.join("clusters/team/demo").join(crate::tenant::UID_FILE), "1-2-3").unwrap();
+        opened
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_folder_in_use_is_backed_up_through_its_socket_while_writes_go_on() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (root, file) = (scratch.path().join("data"), scratch.path().join("backup.tar"));
+        let stores = Stores::new();
+        let opened = data(&root, &stores);
+        let _lock = FolderLock::take(&root).unwrap();
+        let _socket = BackupSocket::listen(&root, stores.clone()).unwrap();
+        for number in 0..100 {
+            create(&opened[0], &format!("/before/{number}")).await;
+        }
+        let churn = tokio::spawn({
+            let store = opened[0].clone();
+            async move {
+                for number in 0..300 {
+                    create(&store, &format!("/during/{number:03}")).await;
+                }
+            }
+        });
+        let summary = backup(&root, None, &file).await.unwrap();
+        assert_eq!(summary.stores, 2);
+        churn.await.unwrap();
+        let last = opened[0].revision();
+        let refused = backup(&root, None, &file).await.unwrap_err().0;
+        assert!(refused.contains("exists already"), "{refused}");
+        assert!(!fs::read_dir(scratch.path()).unwrap().flatten().any(|e| e.path().to_string_lossy().contains("partial")));
+
+        let restored = scratch.path().join("restored");
+        assert_eq!(restore(&file, &restored).unwrap(), summary);
+        assert_eq!(fs::read_to_string(restored.join("host/ca.key")).unwrap(), "host");
+        let store = EmbeddedStore::open(restored.join("host").join(STORE), embedded::Options::default()).unwrap();
+        let count = |prefix: &'static str| store.count(prefix);
+        assert_eq!(count("/before/").await, Ok(100));
+        let during = store.list(ListRequest { prefix: "/during/".into(), ..Default::default() }).await.unwrap().entries;
+        let expected: Vec<_> = (0..during.len()).map(|number| format!("/during/{number:03}")).collect();
+        assert_eq!(during.iter().map(|e| e.key.to_string()).collect::<Vec<_>>(), expected, "as of one moment");
+        assert!(store.revision() > last, "revisions do not go back");
+        let refused = restore(&file, &restored).unwrap_err().0;
+        assert!(refused.contains("data already"), "{refused}");
+        assert_eq!(count("/before/").await, Ok(100));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_virtual_cluster_goes_from_one_folder_to_another() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (root, file) = (scratch.path().join("data"), scratch.path().join("demo.tar"));
+        let opened = data(&root, &Stores::new());
+        create(&opened[1], "/a").await;
+        drop(opened);
+        let part = part_of("team/demo").unwrap();
+        assert_eq!(backup(&root, Some(&part), &file).await.unwrap().stores, 1);
+        let other = scratch.path().join("other");
+        let _busy = FolderLock::take(&other).unwrap();
+        fs::write(other.join("kubeconfig"), "theirs").unwrap();
+        restore(&file, &other).unwrap();
+        let store = EmbeddedStore::open(other.join(&part).join(STORE), embedded::Options::default()).unwrap();
+        assert_eq!(store.count("/a").await, Ok(1));
+        assert!(!other.join(&part).join(crate::tenant::UID_FILE).exists(), "whichever object asks for it gets it");
+        assert_eq!(fs::read_to_string(other.join("kubeconfig")).unwrap(), "theirs");
+        let refused = restore(&file, &other).unwrap_err().0;
+        assert!(refused.contains("exists already"), "{refused}");
+        for wrong in ["demo", "../demo", "a/b/c", "/demo"] {
+            assert!(part_of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_not_whole_is_not_restored() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (root, file) = (scratch.path().join("data"), scratch.path().join("backup.tar"));
+        let opened = data(&root, &Stores::new());
+        create(&opened[0], "/a").await;
+        drop(opened);
+        backup(&root, None, &file).await.unwrap();
+        let whole = fs::read(&file).unwrap();
+        let to = scratch.path().join("restored");
+        for length in (0..whole.len()).step_by(whole.len() / 23) {
+            fs::write(&file, &whole[..length]).unwrap();
+            let refused = restore(&file, &to).unwrap_err().0;
+            assert!(refused.contains("backup") && !to.exists(), "{length}: {refused}");
+        }
+        let mut evil = tar::Builder::new(fs::File::create(&file).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(2);
+        header.set_cksum();
+        evil.append_data(&mut header, "joey-backup.json", &b"{}"[..]).unwrap();
+        evil.into_inner().unwrap();
+        assert!(restore(&file, &to).unwrap_err().0.contains("newer joey"));
+        let nothing = scratch.path().join("nothing");
+        fs::create_dir(&nothing).unwrap();
+        assert!(backup(&nothing, None, &scratch.path().join("x")).await.unwrap_err().0.contains("holds no data"));
+        assert!(!scratch.path().join("x").exists());
+    }
+}
