@@ -20,6 +20,7 @@ fn on_small_disk(joey: &Joey, kilobytes: u32, arguments: &str) -> Command {
         "--user",
         "--map-root-user",
         "--mount",
+        "--pid",
         "--kill-child",
         "--fork",
         "timeout",

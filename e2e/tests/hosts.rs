@@ -8,7 +8,6 @@ use std::net::TcpListener;
 fn kubeconfigs_that_lead_nowhere() {
     let Some(joey) = Joey::up() else { return };
     let held = fs::read_to_string(joey.kubeconfig()).expect("its kubeconfig");
-    let server = held.lines().find_map(|l| l.trim().strip_prefix("server: ")).expect("a server").to_owned();
     // Nobody listens on port 1.
     let lines = held.lines().map(|l| match l.split_once("server: ") {
         Some((before, _)) => format!("{before}server: https://127.0.0.1:1\n"),
@@ -21,8 +20,8 @@ fn kubeconfigs_that_lead_nowhere() {
         joey.write("wrong", &held.replace("client-certificate-data: ", "client-certificate-data: AAAA"));
     joey.host(&["create", "serviceaccount", "poor"]);
     let token = joey.host(&["create", "token", "poor"]);
-    let poor = joey.write("poor", &as_bearer(&held, &server, token.trim()));
-    let stranger = joey.write("stranger", &as_bearer(&held, &server, "nobody-knows-this"));
+    let poor = joey.write("poor", &as_bearer(&joey, token.trim()));
+    let stranger = joey.write("stranger", &as_bearer(&joey, "nobody-knows-this"));
     let before = joey.host(&["get", "virtualclusters,namespaces", "-A", "-o", "name"]);
 
     let rows: [(&str, &str); 6] = [
@@ -30,8 +29,8 @@ fn kubeconfigs_that_lead_nowhere() {
         (&malformed, "is not a kubeconfig"),
         (&pod, "is not a kubeconfig: its kind is not Config"),
         (&wrong, ""),
-        (&poor, "does not allow context poor to do this: virtualclusters.joey.dev is forbidden"),
-        (&stranger, "does not accept the credentials of context poor"),
+        (&poor, "does not allow context joey-host to do this: virtualclusters.joey.dev is forbidden"),
+        (&stranger, "does not accept the credentials of context joey-host"),
     ];
     let operator = joey.path("operator").display().to_string();
     for (file, message) in rows {
@@ -57,20 +56,12 @@ fn kubeconfigs_that_lead_nowhere() {
     assert_eq!(joey.host(&["get", "virtualclusters,namespaces", "-A", "-o", "name"]), before);
 }
 
-/// A kubeconfig for the same server with a bearer token.
-fn as_bearer(held: &str, server: &str, token: &str) -> String {
-    let ca = held.lines().skip_while(|l| !l.contains(server)).chain(held.lines());
-    let ca: Vec<&str> = ca.skip_while(|l| !l.contains("certificate-authority-data:")).collect();
-    let data: String = std::iter::once(
-        ca[0].split_once("data:").expect("data").1.trim().trim_start_matches(['>', '|', '-']),
-    )
-    .chain(ca[1..].iter().map(|l| l.trim()).take_while(|l| !l.contains(':') && !l.starts_with('-')))
-    .collect();
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: poor\nclusters:\n- name: poor\n  cluster:\n    server: {server}\n    \
-         certificate-authority-data: {data}\nusers:\n- name: poor\n  user:\n    token: {token}\ncontexts:\n- name: poor\n  \
-         context: {{cluster: poor, user: poor}}\n"
-    )
+/// A kubeconfig for the host with a bearer token.
+fn as_bearer(joey: &Joey, token: &str) -> String {
+    let view = joey.host(&["config", "view", "--raw", "--minify", "-o", "json"]);
+    let mut config: serde_json::Value = serde_json::from_str(&view).expect("JSON");
+    config["users"][0]["user"] = serde_json::json!({"token": token});
+    config.to_string()
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(crate) fn store(error: StoreError) -> ApiError {
         },
         StoreError::Future(current) => too_large(None, current),
         StoreError::Conflict(_) => ApiError::Internal("unexpected conflict".into()),
-        StoreError::Io(_) | StoreError::Closed | StoreError::Locked(_) | StoreError::Corrupt(_) => {
+        StoreError::Closed => ApiError::ServiceUnavailable("the server is shutting down".into()),
+        StoreError::Io(_) | StoreError::Locked(_) | StoreError::Corrupt(_) => {
             tracing::error!(%error, "store failed");
             ApiError::Internal(told(&error))
         }
