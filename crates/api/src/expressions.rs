@@ -127,7 +127,9 @@ fn selectors(list: &Value, path: &Path, found: &mut Vec<FieldError>) {
 }
 
 fn check(text: &Value, path: &Path, environment: &Environment, wanted: Wanted, found: &mut Vec<FieldError>) {
-    let Some(text) = text.as_str().filter(|t| !t.trim().is_empty()) else { return };
+    // What is required elsewhere is missed there; a selector of devices is only missed here.
+    let selects = matches!(wanted, Wanted::Selected);
+    let Some(text) = text.as_str().filter(|t| selects || !t.trim().is_empty()) else { return };
     match Program::compile(text, environment) {
         Err(error) => found.push(uncompiled(text, path, &error.0)),
         Ok(program) => {

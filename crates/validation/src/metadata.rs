@@ -93,7 +93,8 @@ pub fn annotations(e: &mut Errors, annotations: &Node<'_>) {
 fn owner_references(e: &mut Errors, references: &Node<'_>) {
     let mut first_controller = String::new();
     for reference in references.items() {
-        owner_reference(e, &reference);
+        // Kubernetes does not say which one.
+        owner_reference(e, &reference.moved(references.path.clone()));
         if !reference.get("controller").is_true() {
             continue;
         }

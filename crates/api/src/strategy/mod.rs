@@ -8,6 +8,7 @@ mod pod;
 mod rules;
 mod service;
 mod service_families;
+mod small;
 mod workload;
 
 use crate::call::{Call, Target};

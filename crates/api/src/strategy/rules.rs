@@ -213,18 +213,38 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
                 }
             }
         }
-        ("", "serviceaccounts" | "resourcequotas") => &RETURNED,
+        ("", "resourcequotas") => &RETURNED,
+        ("", "serviceaccounts") => {
+            const {
+                &Rules {
+                    prepare_create: Some(super::small::clean_secrets),
+                    prepare_update: Some(super::small::clean_secrets_update),
+                    ..RETURNED
+                }
+            }
+        }
         ("resource.k8s.io", "resourceclaims" | "resourceclaimtemplates") => {
             const { &Rules { status_keeps: METADATA, ..RETURNED } }
         }
-        ("resource.k8s.io", "deviceclasses" | "resourceslices") => {
-            const { &Rules { generation: SPEC, ..RETURNED } }
+        ("resource.k8s.io", "deviceclasses") => const { &Rules { generation: SPEC, ..RETURNED } },
+        ("resource.k8s.io", "resourceslices") => {
+            const {
+                &Rules {
+                    generation: SPEC,
+                    prepare_create: Some(super::small::date_taints),
+                    prepare_update: Some(super::small::date_taints_update),
+                    ..RETURNED
+                }
+            }
         }
         ("", "podtemplates") => {
             const { &Rules { generation: Generation::Counted(&["template"]), create_on_update: true, ..RETURNED } }
         }
         ("", "events") => const { &Rules { dependents: Dependents::Ignored, ..UPSERTED } },
-        ("", "endpoints" | "limitranges") => &UPSERTED,
+        ("", "endpoints") => &UPSERTED,
+        ("", "limitranges") => {
+            const { &Rules { prepare_create: Some(super::small::name_limit_range), ..UPSERTED } }
+        }
         ("rbac.authorization.k8s.io", _) => &UPSERTED,
         ("coordination.k8s.io", "leases") => {
             const {

@@ -295,10 +295,6 @@ fn custom_resource_definition(definition: &mut Object) {
     if !kind.is_empty() {
         zero(names, "listKind", format!("{kind}List"));
     }
-    let conversion = existing(definition, "spec").and_then(|spec| existing(spec, "conversion"));
-    if let Some(conversion) = conversion {
-        zero(conversion, "strategy", "None");
-    }
 }
 
 fn device_request(request: &mut Object) {

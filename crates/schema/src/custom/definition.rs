@@ -181,6 +181,9 @@ fn unsupported(schema: &Value, path: &Path, context: Context, errors: &mut Vec<F
             errors.push(FieldError::forbidden(&path.field(name), &format!("{name} is not supported")));
         }
     }
+    if !text(schema, "$schema").is_empty() {
+        errors.push(FieldError::invalid(path, &"".into(), "OpenAPIV3Schema 'schema' is not supported"));
+    }
     if type_name == "null" {
         let detail = "type cannot be set to null, use nullable as an alternative";
         errors.push(FieldError::forbidden(&path.field("type"), detail));

@@ -31,9 +31,28 @@ pub fn claim(e: &mut Errors, object: &Value) {
 /// An update of a ResourceClaim: its spec stays.
 pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
     let (spec, was) = (Node::root(new).get("spec"), Node::root(old).get("spec"));
+    if same(spec.value, was.value) {
+        claim(e, new);
+    }
     check_immutable_struct(e, &spec, &was, "ResourceClaimSpec");
-    claim(e, new);
 }
+
+/// Metadata that a template of objects cannot give them.
+const NOT_IN_TEMPLATES: [&str; 13] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
 
 /// A ResourceClaimTemplate.
 pub fn template(e: &mut Errors, object: &Value) {
@@ -41,6 +60,12 @@ pub fn template(e: &mut Errors, object: &Value) {
     let meta = spec.get("metadata");
     crate::metadata::annotations(e, &meta.get("annotations"));
     crate::metadata::labels(e, &meta.get("labels"));
+    for field in NOT_IN_TEMPLATES {
+        if meta.get(field).is_set() {
+            let shown = if field == "uid" { "uID" } else { field };
+            e.push(meta.get(field).moved(meta.path.field(shown)).forbidden("cannot be set"));
+        }
+    }
     claim_spec(e, &spec.get("spec"));
 }
 

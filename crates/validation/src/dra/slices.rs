@@ -6,6 +6,7 @@ use crate::pod::volume_sources::csi_driver_name;
 use crate::selectors::node_selector;
 use object::{FieldError, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A ResourceSlice.
 pub fn slice(e: &mut Errors, object: &Value) {
@@ -41,6 +42,12 @@ fn counters(e: &mut Errors, counters: &Node<'_>) {
 }
 
 fn device(e: &mut Errors, device: &Node<'_>, selects: bool) {
+    device_parts(e, device);
+    per_device_node(e, device, selects);
+    binding_conditions(e, device);
+}
+
+fn device_parts(e: &mut Errors, device: &Node<'_>) {
     check_text(e, &device.get("name"), names::dns1123_label);
     attributes(e, device);
     each(e, &device.get("taints"), 16, |e, t| taint(e, &t));
@@ -54,6 +61,9 @@ fn device(e: &mut Errors, device: &Node<'_>, selects: bool) {
             counters(e, &consumed.get("counters"));
         },
     );
+}
+
+fn per_device_node(e: &mut Errors, device: &Node<'_>, selects: bool) {
     let (node, selector, all) = (device.get("nodeName"), device.get("nodeSelector"), device.get("allNodes"));
     if !selects {
         if node.is_set() || selector.is_set() || all.is_set() {
@@ -83,6 +93,34 @@ fn device(e: &mut Errors, device: &Node<'_>, selects: bool) {
         0 => e.push(device.required(detail)),
         1 => {}
         _ => e.push(device.invalid_as(format!("{{{}}}", set.join(", ")), detail)),
+    }
+}
+
+/// What must be true of a device before pods that use it may start, and what says that it never will be.
+fn binding_conditions(e: &mut Errors, device: &Node<'_>) {
+    let (wanted, failing) = (device.get("bindingConditions"), device.get("bindingFailureConditions"));
+    for list in [&wanted, &failing] {
+        each(e, list, 4, |e, condition| check_text(e, &condition, names::qualified_name));
+    }
+    for list in [&wanted, &failing] {
+        let mut seen = BTreeSet::new();
+        for condition in list.items() {
+            if !seen.insert(condition.text()) {
+                e.push(condition.duplicate());
+            }
+            if list.path == failing.path && wanted.texts().contains(&condition.text()) {
+                e.push(condition.invalid("bindingFailureConditions must not overlap with bindingConditions"));
+            }
+        }
+    }
+    match (wanted.is_empty(), failing.is_empty()) {
+        (true, false) => {
+            e.push(wanted.invalid("bindingConditions are required to use bindingFailureConditions"));
+        }
+        (false, true) => {
+            e.push(failing.invalid("bindingFailureConditions are required to use bindingConditions"));
+        }
+        _ => {}
     }
 }
 
@@ -164,6 +202,12 @@ fn attributes(e: &mut Errors, device: &Node<'_>) {
     }
     for (name, _) in capacity.entries() {
         qualified(e, name, &capacity);
+    }
+    let several = device.get("allowMultipleAllocations").is_true();
+    for (_, amount) in capacity.entries().filter(|_| !several) {
+        if amount.get("requestPolicy").is_set() {
+            e.push(amount.get("requestPolicy").forbidden("allowMultipleAllocations must be true"));
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn port(e: &mut Errors, rule: &Node<'_>) {
         e.extend(names::port_number(port.int()).iter().map(|m| port.invalid(m)));
         if end.is_set() {
             if end.int() < port.int() {
-                e.push(end.invalid("must be greater than or equal to `port`"));
+                e.push(end.invalid_as(port.int(), "must be greater than or equal to `port`"));
             }
             e.extend(names::port_number(end.int()).iter().map(|m| end.invalid(m)));
         }

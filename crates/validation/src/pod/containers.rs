@@ -215,9 +215,7 @@ fn restart_policy(e: &mut Errors, container: &Node<'_>) {
         if !rules.is_empty() {
             e.push(policy.required("must specify restartPolicy when restart rules are used"));
         }
-        return;
-    }
-    if !matches!(policy.text(), "Always" | "Never" | "OnFailure") {
+    } else if !matches!(policy.text(), "Always" | "Never" | "OnFailure") {
         e.push(policy.not_supported(&["Always", "Never", "OnFailure"]));
     }
     if rules.len() > 20 {
@@ -225,7 +223,7 @@ fn restart_policy(e: &mut Errors, container: &Node<'_>) {
     }
     for rule in rules.items() {
         if !matches!(rule.get("action").text(), "Restart" | "RestartAllContainers") {
-            e.push(rule.get("action").not_supported(&["Restart"]));
+            e.push(rule.get("action").not_supported(&["Restart", "RestartAllContainers"]));
         }
         let codes = rule.get("exitCodes");
         if !codes.is_set() {

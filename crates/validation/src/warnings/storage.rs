@@ -23,6 +23,7 @@ pub fn volume(w: &mut Warnings, root: &Node<'_>) {
         ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
         ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
         ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
         ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
     ] {
         if spec.get(source).is_set() {

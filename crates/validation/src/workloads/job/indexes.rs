@@ -16,16 +16,7 @@ pub fn parse(text: &str, completions: i64) -> Result<Vec<(i64, i64)>, String> {
         }
         let number = |text: &str| {
             text.parse::<i64>().map_err(|_| {
-                let reason = if text.is_empty() || text.bytes().any(|b| !b.is_ascii_digit()) {
-                    "invalid syntax"
-                } else {
-                    "value out of range"
-                };
-                format!(
-                    "cannot convert string to integer for index: {}: strconv.Atoi: parsing {}: {reason}",
-                    object::error::quote(text),
-                    object::error::quote(text)
-                )
+                format!("cannot convert string to integer for index: {}", object::error::quote(text))
             })
         };
         let first = number(limits[0])?;
