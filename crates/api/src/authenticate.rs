@@ -110,7 +110,7 @@ pub(crate) async fn token_user(
     now: jiff::Timestamp,
 ) -> Result<std::result::Result<Authenticated, Vec<String>>> {
     let mut known: HashMap<String, Option<Value>> = HashMap::new();
-    learn_own_key(api);
+    learn_own_key(api, token).await;
     crate::oidc::learn(api, token).await;
     let tokens = api.authenticator.load_full();
     let mut outcome = Err(Vec::new());
@@ -136,9 +136,17 @@ pub(crate) async fn token_user(
     Ok(outcome)
 }
 
-/// The key that signs tokens may have been made after the server was opened.
-fn learn_own_key(api: &Api) {
-    let Some(issuer) = api.config.issuer.ready() else { return };
+/// The key that signs tokens may have been made after the server was opened: here, or by another server that shares it.
+async fn learn_own_key(api: &Api, token: &str) {
+    let pending = &api.config.issuer;
+    let issuer = match pending.ready() {
+        Some(issuer) => issuer,
+        None if access::oidc::names_of(token).is_some_and(|(issuer, _)| issuer == pending.url()) => {
+            let Ok(issuer) = pending.get().await else { return };
+            issuer
+        }
+        None => return,
+    };
     if !api.authenticator.load().service_accounts.keys.contains(issuer.public_key()) {
         api.authenticator.rcu(|tokens| {
             let mut tokens = TokenAuthenticator::clone(tokens);

@@ -7,10 +7,13 @@ use crate::Error;
 use crate::identity::{read, write_private};
 use access::tokens::{PendingIssuer, TokenIssuer};
 use access::{CryptoError, PrivateKey, PublicKey};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::Semaphore;
 
 const SIGNING: &str = "service-account.key";
+/// Held while a key is made.
+const LOCK: &str = "service-account.lock";
 const FORMER: &str = "service-account-former.keys";
 /// Keys made at a time: what is made for one new cluster should not keep all others waiting.
 static MAKING: Semaphore = Semaphore::const_new(1);
@@ -62,21 +65,32 @@ fn former(folder: &Path) -> Result<Vec<PublicKey>, Error> {
     PublicKey::all_from_pem(&text).map_err(|e| Error(format!("{}: {e}", path.display())))
 }
 
-/// Makes the key and keeps it. What it replaces is kept first.
+/// Makes the key and keeps it, unless another process that shares the folder was quicker. What it replaces is kept first.
 fn make(folder: PathBuf) -> Result<PrivateKey, CryptoError> {
-    let made = PrivateKey::generate_rsa()?;
-    let keep = || -> Result<(), Error> {
+    let make = || -> Result<PrivateKey, Error> {
         let path = folder.join(SIGNING);
-        if let Some(replaced) = read(&path)? {
-            let public = key(&folder, &replaced)?;
+        // Held until the end: the others then find the key.
+        let _lock = lock(&folder.join(LOCK))?;
+        let held = read(&path)?.map(|pem| key(&folder, &pem)).transpose()?;
+        if let Some(public) = held {
+            if public.token_algorithm() == "RS256" {
+                return Ok(public);
+            }
             let kept = read(&folder.join(FORMER))?.unwrap_or_default();
             let info = access::keys::pem("PUBLIC KEY", &public.public_key_info());
             write_private(&folder.join(FORMER), &(kept + &info))?;
         }
-        write_private(&path, &made.to_pem())
+        let made = PrivateKey::generate_rsa().map_err(|e| Error(e.to_string()))?;
+        write_private(&path, &made.to_pem())?;
+        Ok(made)
     };
-    keep().map_err(|e| CryptoError(e.to_string()))?;
-    Ok(made)
+    make().map_err(|e| CryptoError(e.to_string()))
+}
+
+fn lock(path: &Path) -> Result<std::fs::File, Error> {
+    let open = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open.and_then(|file| file.lock().map(|()| file));
+    file.map_err(|e| Error::file("lock", path, &e))
 }
 
 #[cfg(test)]
@@ -93,6 +107,17 @@ mod tests {
         let again = TokenKeys::of(folder.path(), "i").unwrap();
         assert_eq!(again.issuer.ready().unwrap().public_key(), made.public_key());
         assert_eq!(again.former, []);
+    }
+
+    #[tokio::test]
+    async fn who_shares_a_folder_shares_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let all: Vec<_> = (0..3).map(|_| TokenKeys::of(folder.path(), "i").unwrap()).collect();
+        let mut keys = vec![];
+        for keys_of_one in &all {
+            keys.push(keys_of_one.issuer.get().await.unwrap().public_key().clone());
+        }
+        assert!(keys.iter().all(|key| *key == keys[0]));
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ fn node_of(call: &Call) -> Option<&str> {
 
 /// Refuses what a node may not write. `object`: as it will be, or was when it is deleted.
 pub(super) async fn admit(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
-    let Some(node) = node_of(write.call) else { return Ok(()) };
+    let Some(node) = node_of(write.call).filter(|_| operation != Operation::Connect) else { return Ok(()) };
     let storage = &write.target.resource.storage;
     let why = match (storage.group.as_str(), storage.resource.as_str()) {
         _ if node.is_empty() => {
@@ -167,6 +167,7 @@ async fn driver_of(call: &Call, pod: &Value, volume: &Value) -> Result<Option<St
 async fn pod(write: &Write<'_>, operation: Operation, node: &str, pod: &Value) -> Result<Option<String>> {
     let on_it = pod["spec"]["nodeName"] == node;
     match operation {
+        Operation::Connect => Ok(None),
         Operation::Delete if on_it => Ok(None),
         Operation::Delete => {
             Ok(Some(format!("node {node:?} can only delete pods with spec.nodeName set to itself")))
@@ -388,7 +389,7 @@ fn slice(operation: Operation, node: &str, slice: &Value) -> Option<String> {
     let verb = match operation {
         Operation::Create => "create",
         Operation::Delete => "delete",
-        Operation::Update => return None,
+        Operation::Update | Operation::Connect => return None,
     };
     let own = slice["spec"]["nodeName"] == node;
     (!own).then(|| format!("can only {verb} ResourceSlice with the same NodeName as the requesting node"))
