@@ -36,8 +36,16 @@ pub struct Spec {
     pub privileged: bool,
     /// `sync.nodes`: tenants see the host's nodes.
     pub nodes: bool,
+    /// `sync.weight`: its share of the host while others want theirs.
+    pub weight: u32,
     /// `controllers`
     pub controllers: String,
+    /// `isolation.quota`: what all of it may use, as a ResourceQuota has it.
+    pub quota: Value,
+    /// `isolation.containerDefaults`: `requests` and `limits` of containers that name none.
+    pub container_defaults: Value,
+    /// `isolation.networkPolicy`
+    pub network_policy: bool,
 }
 
 impl Spec {
@@ -50,7 +58,11 @@ impl Spec {
             host_namespaces: flag(&spec["policy"]["hostNamespaces"], false),
             privileged: flag(&spec["policy"]["privileged"], false),
             nodes: flag(&spec["sync"]["nodes"], true),
+            weight: spec["sync"]["weight"].as_u64().and_then(|w| u32::try_from(w).ok()).unwrap_or(1),
             controllers: spec["controllers"].as_str().unwrap_or("all").to_owned(),
+            quota: spec["isolation"]["quota"].clone(),
+            container_defaults: spec["isolation"]["containerDefaults"].clone(),
+            network_policy: flag(&spec["isolation"]["networkPolicy"], false),
         }
     }
 }
@@ -87,8 +99,15 @@ pub fn definition() -> Value {
                             },
                             "sync": {
                                 "type": "object", "description": "What of the host shows in the virtual cluster.", "default": {},
-                                "properties": {"nodes": flag("Its nodes, read-only.", true)},
+                                "properties": {
+                                    "nodes": flag("Its nodes, read-only.", true),
+                                    "weight": {
+                                        "type": "integer", "format": "int32", "minimum": 1, "maximum": 100, "default": 1,
+                                        "description": "Its share of joey's work on the host while other virtual clusters want theirs.",
+                                    },
+                                },
                             },
+                            "isolation": isolation_schema(),
                             "controllers": {
                                 "type": "string", "default": "all", "maxLength": 4096,
                                 "description": "Which controllers run: all, none, or names joined by commas.",
@@ -102,6 +121,28 @@ pub fn definition() -> Value {
                     },
                 }},
             }],
+        },
+    })
+}
+
+fn isolation_schema() -> Value {
+    let quantities = |text: &str| {
+        let quantity =
+            json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]});
+        json!({"type": "object", "description": text, "maxProperties": 64, "additionalProperties": quantity})
+    };
+    json!({
+        "type": "object", "description": "Fences around it on the host. What is not named is not fenced.",
+        "properties": {
+            "quota": quantities("What all of its namespace may use, as in a ResourceQuota."),
+            "containerDefaults": {
+                "type": "object", "description": "Resources of containers that name none.",
+                "properties": {"requests": quantities("Requests."), "limits": quantities("Limits.")},
+            },
+            "networkPolicy": {
+                "type": "boolean",
+                "description": "Whether its pods are cut off from the host's other pods and from private networks. Needs a network that enforces NetworkPolicies.",
+            },
         },
     })
 }

@@ -69,6 +69,12 @@ impl NameServer {
         Ok(Self { listener: dns::Listener { datagrams, streams }, address, endpoint })
     }
 
+    /// Where pods go to reach it and the API server at port `api`.
+    pub fn ways(&self, api: u16) -> deploy::Ways {
+        let Endpoint { ip, datagrams, streams } = self.endpoint;
+        deploy::Ways { ip, api, dns: (datagrams, streams) }
+    }
+
     /// Serves the names of `plane` for as long as it runs.
     ///
     /// # Errors

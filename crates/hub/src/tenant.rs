@@ -4,7 +4,7 @@ use crate::host_addresses::HostAddresses;
 use crate::name_server::NameServer;
 use crate::{ControlPlane, ControlPlaneOptions, Error, Storage, Stores, kubeconfig};
 use api::Cidr;
-use client::{Client, Patch};
+use client::{Client, DeleteOptions, Patch};
 use controllers::Which;
 use deploy::Spec;
 use node::Kubelet;
@@ -68,6 +68,9 @@ impl Tenant {
             NameServer::prepare(host.client(), owner, place, &folder)
         );
         let (service_ip, name_server) = (service_ip.map_err(|e| refused(owner, &e))?, name_server?);
+        fence(host.client(), owner, &spec, &name_server.ways(address.port()))
+            .await
+            .map_err(|e| refused(owner, &e))?;
         let cluster = Cluster {
             name: name.to_owned(),
             host_namespace: namespace.to_owned(),
@@ -108,6 +111,7 @@ impl Tenant {
             client: plane.client("joey-syncer"),
             host: host.clone(),
             nodes: spec.nodes,
+            weight: spec.weight,
             observe: Box::new(move |kind, done| api.metrics().synced(kind, done)),
         });
         Ok(Self { plane, _controllers: controllers, _syncer: syncer, address })
@@ -163,7 +167,11 @@ pub async fn bind(address: IpAddr, folder: &Path) -> Result<TcpListener, Error> 
 }
 
 /// As [`bind`], with the port kept in a file of this name.
-pub(crate) async fn bind_again(address: IpAddr, folder: &Path, port_file: &str) -> Result<TcpListener, Error> {
+pub(crate) async fn bind_again(
+    address: IpAddr,
+    folder: &Path,
+    port_file: &str,
+) -> Result<TcpListener, Error> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
     let file = folder.join(port_file);
     let last = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u16>().ok()).unwrap_or(0);
@@ -200,6 +208,29 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
 /// Annotation of the Service by which simulated pods find the way to a loopback address.
 const SIMULATED_ROUTE: &str = "sandbox.joey.dev/address";
 
+/// Puts the fences up that the spec asks for, and takes down those that it no longer does.
+async fn fence(client: &Client, owner: &Value, spec: &Spec, ways: &deploy::Ways) -> Result<(), ApiError> {
+    let fences = deploy::isolation(owner, spec, ways).map(|(gvr, name, wanted)| async move {
+        let Some(wanted) = wanted else {
+            // Where there may be none, there is none to remove.
+            let held = client.find(&gvr, meta::namespace(owner), &name).await.ok().flatten();
+            if let Some(held) = held.filter(|h| belongs_to(h, meta::uid(owner))) {
+                client
+                    .delete(&gvr, meta::namespace(owner), &name, &DeleteOptions::uid(meta::uid(&held)))
+                    .await?;
+            }
+            return Ok(());
+        };
+        let mut held = ensure(client, &gvr, wanted.clone()).await?;
+        if held["spec"] != wanted["spec"] {
+            held["spec"] = wanted["spec"].clone();
+            client.update(&gvr, &held).await?;
+        }
+        Ok(())
+    });
+    futures::future::try_join_all(fences).await.map(drop)
+}
+
 /// Tells simulated pods where a service on a loopback address is.
 pub(crate) async fn route(client: &Client, service: &Value, address: SocketAddr) -> Result<(), ApiError> {
     if meta::annotation(service, SIMULATED_ROUTE) == Some(&address.to_string()) {
@@ -223,7 +254,11 @@ pub(crate) async fn ensure_endpoints(client: &Client, wanted: Value) -> Result<(
 }
 
 /// Makes an object, or takes the one that is there if it belongs to the same owner.
-pub(crate) async fn ensure(client: &Client, gvr: &GroupVersionResource, wanted: Value) -> Result<Value, ApiError> {
+pub(crate) async fn ensure(
+    client: &Client,
+    gvr: &GroupVersionResource,
+    wanted: Value,
+) -> Result<Value, ApiError> {
     match client.create(gvr, &wanted).await {
         Ok(made) => Ok(made),
         Err(ApiError::AlreadyExists { .. }) => {

@@ -7,6 +7,7 @@
 use crate::queue::{Key, Kind, Queue};
 use crate::resources::{CLAIMS, EVENTS, NODES, PODS, SERVICES, STORAGE_CLASSES};
 use crate::rights::Rights;
+use crate::turns::Turns;
 use client::{Cache, Change, Client, Keep, Scope};
 use object::{GroupVersionResource, Value, meta};
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +25,7 @@ type Routes = RwLock<HashMap<Place, Weak<Queue>>>;
 pub struct Host {
     pub(crate) client: Client,
     pub(crate) rights: Rights,
+    pub(crate) turns: Arc<Turns>,
     /// Nodes and storage classes.
     pub(crate) nodes: Cache,
     routes: Arc<Routes>,
@@ -56,7 +58,7 @@ impl Host {
             }
         }
         let task = tokio::spawn(reflectors.run());
-        Arc::new(Self { client, rights, nodes, routes, watched: Mutex::default(), task })
+        Arc::new(Self { client, rights, turns: Turns::new(), nodes, routes, watched: Mutex::default(), task })
     }
 
     /// A client of the host.

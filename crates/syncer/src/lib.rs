@@ -21,6 +21,7 @@ mod rights;
 mod services;
 mod syncer;
 mod tokens;
+mod turns;
 
 pub use host::Host;
 pub use kubelet::HostKubelet;

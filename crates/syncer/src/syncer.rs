@@ -34,6 +34,8 @@ pub struct Options {
     pub host: Arc<Host>,
     /// Show the host's nodes and storage classes.
     pub nodes: bool,
+    /// Its share of the host while others want theirs: turns a round.
+    pub weight: u32,
     /// Told of each object that was worked on.
     pub observe: Observe,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Shared {
     /// The host objects of the namespace that this virtual cluster lives in.
     pub watched: Arc<Watched>,
     pub nodes: bool,
+    pub weight: u32,
     pub queue: Arc<Queue>,
     pub carried: Carried,
     /// When each pod's tokens are due for renewal, by pod uid.
@@ -66,7 +69,7 @@ pub(crate) struct Shared {
 impl Syncer {
     /// Starts syncing on the current tokio runtime.
     pub fn start(options: Options) -> Self {
-        let Options { cluster, client, host, nodes, observe } = options;
+        let Options { cluster, client, host, nodes, weight, observe } = options;
         let client = client.with_user_agent("joey-syncer");
         let (cache, reflectors) = Cache::new(client.clone());
         let queue = Queue::new();
@@ -78,6 +81,7 @@ impl Syncer {
             host,
             watched,
             nodes,
+            weight,
             queue,
             carried: Carried::default(),
             tokens: Mutex::default(),
@@ -179,6 +183,7 @@ async fn load_carried(shared: &Shared) {
 async fn work(shared: &Shared) {
     loop {
         let key = shared.queue.next().await;
+        let turn = shared.host.turns.take(Arc::as_ptr(&shared.queue).addr(), shared.weight).await;
         let outcome = shared.sync(&key).await;
         let failed = match &outcome {
             Ok(()) => false,
@@ -188,6 +193,7 @@ async fn work(shared: &Shared) {
                 true
             }
         };
+        drop(turn);
         (shared.observe)(key.kind.name(), !failed);
         shared.queue.done(key, failed);
     }
