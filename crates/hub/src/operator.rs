@@ -235,11 +235,12 @@ async fn own(shared: Arc<Shared>, key: Key, notify: Arc<Notify>) {
             None => break,
             Some(object) if meta::deletion_timestamp(&object).is_some() => {
                 if let Some(running) = running.take() {
-                    running.tenant.stop().await;
+                    Box::pin(running.tenant.stop()).await;
                 }
-                remove(&shared, &object).await
+                Box::pin(remove(&shared, &object)).await
             }
-            Some(object) => ensure(&shared, &object, &mut running).await,
+            // Boxed, as what ends it: an idle owner keeps no room for the work.
+            Some(object) => Box::pin(ensure(&shared, &object, &mut running)).await,
         };
         let retry = match outcome {
             Ok(()) => {
@@ -259,7 +260,7 @@ async fn own(shared: Arc<Shared>, key: Key, notify: Arc<Notify>) {
         }
     }
     if let Some(running) = running {
-        running.tenant.stop().await;
+        Box::pin(running.tenant.stop()).await;
     }
     shared.owners.lock().remove(&key);
     shared.outcomes.send_modify(|all| drop(all.remove(&key)));

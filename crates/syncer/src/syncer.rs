@@ -157,11 +157,11 @@ impl Shared {
 }
 
 async fn run(shared: Arc<Shared>) {
-    shared.host.synced(&shared.watched).await;
+    Box::pin(shared.host.synced(&shared.watched)).await;
     let own =
         [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES, &ENDPOINT_SLICES];
     shared.cache.wait_synced(&own.map(|gvr| &**gvr)).await;
-    load_carried(&shared).await;
+    Box::pin(load_carried(&shared)).await;
     shared.enqueue_all();
     let workers = (0..WORKERS).map(|_| work(&shared));
     futures::future::join_all(workers).await;
@@ -184,7 +184,8 @@ async fn work(shared: &Shared) {
     loop {
         let key = shared.queue.next().await;
         let turn = shared.host.turns.take(Arc::as_ptr(&shared.queue).addr(), shared.weight).await;
-        let outcome = shared.sync(&key).await;
+        // Boxed: an idle worker keeps no room for the work.
+        let outcome = Box::pin(shared.sync(&key)).await;
         let failed = match &outcome {
             Ok(()) => false,
             // Somebody else was quicker; the change that did it brings the key back, and so does this.

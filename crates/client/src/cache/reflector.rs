@@ -107,8 +107,14 @@ impl Reflector {
                 Some(from) => {
                     let touched = self.client.touched(self.store.gvr(), from);
                     let dozes = touched.is_some();
-                    if let Some(touched) = touched {
-                        let from = touched.await;
+                    if let Some(mut touched) = touched {
+                        let from = match Box::pin(tokio::time::timeout(QUIET, &mut touched)).await {
+                            Ok(from) => from,
+                            Err(_) => {
+                                self.cache.cool();
+                                touched.await
+                            }
+                        };
                         self.store.advance(from);
                         version = Some(from);
                     }
