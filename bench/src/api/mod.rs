@@ -4,6 +4,7 @@
 //! each operation (from `/proc`), which says the same on a busy machine; wall-clock figures are printed beside it.
 
 mod connection;
+mod fairness;
 mod load;
 mod scenarios;
 mod size;
@@ -72,6 +73,9 @@ impl Api {
         }
         self.loads(&targets, &salt).await?;
         self.watches(&targets).await?;
+        if "fairness".contains(&self.only) {
+            fairness::measure(self.lasting()).await?;
+        }
         if "memory and start".contains(&self.only) {
             size::measure(&targets, &empty, self.objects, &salt).await?;
             size::start(&mut joey, 10_000).await?;
@@ -143,6 +147,7 @@ fn tell(name: &str, targets: &[Target], taken: &[Taken], aim: f64) {
 /// Makes what is read and changed; what an earlier run left is used again.
 async fn prepare(target: &Target) -> Result<(), String> {
     let connection = Connection::open(&target.address).await?;
+    make_namespace(&connection, watch::NAMESPACE).await?;
     for (namespace, prefix, count) in
         [(NAMESPACE, "object", OBJECTS), ("list-500", "item", 500), ("list-5000", "item", 5_000)]
     {

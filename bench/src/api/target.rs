@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// The static token of the joey that is measured.
 const TOKEN: &str = "bench-token";
+/// Tokens of two users that may do what they are allowed to.
+pub(crate) const VICTIM: &str = "victim-token";
+pub(crate) const FLOOD: &str = "flood-token";
 /// A server that does not answer by then does not start.
 const START: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,8 @@ pub(crate) struct Joey {
     folder: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
+    /// Whether flow schemas and priority levels count.
+    pub fair: bool,
 }
 
 impl Joey {
@@ -44,10 +49,11 @@ impl Joey {
         let program = std::env::var_os("JOEY").map(PathBuf::from).filter(|p| p.exists());
         let program = program.ok_or("JOEY names no program: run `cargo xtask bench`")?;
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let tokens = format!("{TOKEN},admin,admin,\"system:masters\"\n");
+        let tokens =
+            format!("{TOKEN},admin,admin,\"system:masters\"\n{VICTIM},victim,victim\n{FLOOD},flood,flood\n");
         std::fs::write(folder.path().join("tokens.csv"), tokens).map_err(|e| e.to_string())?;
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-        Ok(Self { program, folder, port: free.map_err(|e| e.to_string())?.port(), child: None })
+        Ok(Self { program, folder, port: free.map_err(|e| e.to_string())?.port(), child: None, fair: true })
     }
 
     /// Starts it on the data that is there; seconds until it was ready.
@@ -60,6 +66,7 @@ impl Joey {
             .arg(self.folder.path().join("data"))
             .arg("--token-auth-file")
             .arg(self.folder.path().join("tokens.csv"))
+            .arg(format!("--enable-priority-and-fairness={}", self.fair))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -2,7 +2,7 @@
 
 use super::connection::{Asked, Connection};
 use super::load::Taken;
-use super::scenarios::{NAMESPACE, config_map};
+use super::scenarios::config_map;
 use super::target::Target;
 use futures::future::try_join_all;
 use http::Method;
@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 
 /// Watches that share a connection.
 const SHARED: usize = 20;
+/// Holds nothing else.
+pub(crate) const NAMESPACE: &str = "fan-out";
 /// A change that is not seen by then is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Stands before the number of a change.
@@ -24,7 +26,7 @@ struct Seen(u64, Instant);
 /// Changes an object for as long as `lasting` in front of `watchers` watches. An operation is one event delivered to one.
 pub(crate) async fn fan_out(target: &Target, watchers: usize, lasting: Duration) -> Result<Taken, String> {
     let writer = Connection::open(&target.address).await?;
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/fan-out");
+    let path = format!("{}/fan-out", super::scenarios::collection(NAMESPACE));
     let _ = writer.ask(Asked::send(Method::DELETE, &path, "")).await;
     let collection = path.trim_end_matches("/fan-out");
     writer.ask(Asked::send(Method::POST, collection, body(0))).await?;
@@ -65,10 +67,8 @@ async fn open(
     let mut tasks = vec![];
     for first in (0..watchers).step_by(SHARED) {
         let connection = Connection::open(&target.address).await?;
-        let opened = (first..watchers.min(first + SHARED)).map(|_| async {
-            let selector = "fieldSelector=metadata.name%3Dfan-out";
-            connection.begin(Asked::get(format!("{collection}?watch=true&{selector}"))).await
-        });
+        let opened = (first..watchers.min(first + SHARED))
+            .map(|_| async { connection.begin(Asked::get(format!("{collection}?watch=true"))).await });
         for (status, body) in try_join_all(opened).await? {
             if !status.is_success() {
                 return Err(format!("watch: {status}"));
