@@ -8,6 +8,8 @@ use object::{FieldError, Path, Value, json};
 enum Wanted {
     Bool,
     Text,
+    /// Or nothing.
+    MaybeText,
     Object,
     JsonPatches,
     /// Of a device selector.
@@ -75,7 +77,7 @@ fn policy(spec: &Value, found: &mut Vec<FieldError>) {
     }
     for (i, annotation) in each(&spec["auditAnnotations"]) {
         let path = Path::new("spec.auditAnnotations").index(i).field("valueExpression");
-        check(&annotation["valueExpression"], &path, &telling, Wanted::Text, found);
+        check(&annotation["valueExpression"], &path, &telling, Wanted::MaybeText, found);
     }
     let changing = Scope { variables: Some(&known), mutations: true, ..authorized }.environment();
     for (i, mutation) in each(&spec["mutations"]) {
@@ -151,10 +153,10 @@ fn mistyped(ty: &Type, wanted: Wanted) -> Option<String> {
             return (!fits).then(|| format!("must evaluate to bool or the unknown type, not {ty}"));
         }
         Wanted::Bool => (*ty == Type::Bool, "bool"),
-        Wanted::Text => (matches!(ty, Type::String | Type::Null), "string"),
+        Wanted::Text => (*ty == Type::String, "string"),
+        Wanted::MaybeText => (matches!(ty, Type::String | Type::Null), "one of [string null_type]"),
         Wanted::Object => (ty.to_string() == "Object", "Object"),
         Wanted::JsonPatches => (ty.to_string() == "list(JSONPatch)", "list(JSONPatch)"),
     };
-    // What is only known at run time is judged then.
-    (!fits && !matches!(ty, Type::Dyn)).then(|| format!("must evaluate to {name} but got {ty}"))
+    (!fits).then(|| format!("must evaluate to {name} but got {ty}"))
 }

@@ -11,6 +11,7 @@ mod resource_quota;
 mod service_account;
 mod webhooks;
 
+use crate::call::{Call, Target};
 use crate::pipeline::Write;
 use object::{ApiError, Result, Value, meta};
 
@@ -23,6 +24,7 @@ pub(crate) enum Operation {
     Create,
     Update,
     Delete,
+    Connect,
 }
 
 /// Plugins that may change the object.
@@ -66,6 +68,17 @@ pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     resource_quota::charge(write, operation, object).await
 }
 
+/// Plugins that may refuse a connection to what runs. `options` are what is asked of it.
+///
+/// # Errors
+/// When one refuses. What a mutating webhook would change in the options is not taken up.
+pub(crate) async fn connect(call: &Call, target: &Target, options: &Value) -> Result<()> {
+    let write = Write { call, target, old: None };
+    webhooks::mutate(&write, Operation::Connect, &mut options.clone()).await?;
+    policies::validate(&write, Operation::Connect, options).await?;
+    webhooks::validate(&write, Operation::Connect, options).await
+}
+
 /// Whether the write is about this core or grouped resource.
 pub(crate) fn is(write: &Write<'_>, group: &str, resource: &str) -> bool {
     write.target.resource.storage.group == group && write.target.resource.storage.resource == resource
@@ -73,6 +86,7 @@ pub(crate) fn is(write: &Write<'_>, group: &str, resource: &str) -> bool {
 
 /// A plugin's refusal of an object, for `reason`.
 pub(crate) fn refused(write: &Write<'_>, object: &Value, reason: &str) -> ApiError {
-    let name = if meta::name(object).is_empty() { meta::generate_name(object) } else { meta::name(object) };
+    let names = [write.target.at.name.as_str(), meta::name(object), meta::generate_name(object)];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or("");
     ApiError::Forbidden { resource: write.target.group_resource(), name: name.into(), reason: reason.into() }
 }

@@ -154,9 +154,12 @@ impl Api {
         let question = review::request(version, &uid, &kind.api_version(), objects.to_vec());
         let answer =
             self.post(to, &question, Duration::from_secs(TIMEOUT_SECONDS)).await.map_err(unreached)?;
-        let answer = serde_json::from_slice(&answer)
-            .map_err(|e| unreached(format!("couldn't get version/kind; json parse error: {e}")))?;
-        asked.converted(answer)
+        let answer = outbound::parse(&answer).map_err(unreached)?;
+        let known = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"];
+        match outbound::unregistered(&answer, "ConversionReview", &known) {
+            Some(why) => Err(unreached(why)),
+            None => asked.converted(answer),
+        }
     }
 }
 
@@ -194,7 +197,8 @@ fn has_defaults(custom: &CustomVersion) -> bool {
 
 /// An object of the pipeline, which holds custom ones in the version of the request, as that version shows it.
 pub(crate) fn shown(target: &Target, mut object: Value) -> Result<Value> {
-    if !target.resource.custom {
+    // The options of a connection are of a kind of their own.
+    if !target.resource.custom && object["kind"] == *target.resource.kind {
         codec::convert(&mut object, &target.resource.gvk())?;
     }
     Ok(object)

@@ -49,7 +49,8 @@ impl Asked<'_> {
         let wanted = format!("apiextensions.k8s.io/{}", self.version);
         let text = |field: &str| answer[field].as_str().unwrap_or("");
         if self.version == "v1" && (text("apiVersion") != wanted || text("kind") != "ConversionReview") {
-            let got = format!("{}, Kind={}", text("apiVersion"), text("kind"));
+            let version = if text("apiVersion").is_empty() { "/" } else { text("apiVersion") };
+            let got = format!("{version}, Kind={}", text("kind"));
             return Err(malformed(format!(
                 "expected webhook response of {wanted}, Kind=ConversionReview, got {got}"
             )));
@@ -207,7 +208,7 @@ mod tests {
         check(
             converted(json!({"name": "n", "uid": "u", "labels": {"c": "d"}, "finalizers": ["x"]})),
             expect![[
-                r#"[{"apiVersion":"a.b/v2","kind":"Foo","metadata":{"name":"n","uid":"u","labels":{"c":"d"}}}]"#
+                r#"[{"apiVersion":"a.b/v2","kind":"Foo","metadata":{"labels":{"c":"d"},"name":"n","uid":"u"}}]"#
             ]],
         );
         check(
@@ -229,7 +230,7 @@ mod tests {
         check(
             json!({}),
             expect![
-                "conversion webhook for a.b/v1, Kind=Foo failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got , Kind="
+                "conversion webhook for a.b/v1, Kind=Foo failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /, Kind="
             ],
         );
         check(

@@ -5,7 +5,7 @@ use crate::respond::{self, Answer};
 use crate::{failure, keys, stored};
 use http::Method;
 use node::proxy::Named;
-use object::{ApiError, Result, Value, meta};
+use object::{ApiError, Result, Value, json, meta};
 use store::ListRequest;
 
 pub(super) fn is_connect(target: &Target) -> bool {
@@ -21,6 +21,9 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
         let asked = object::error::quote(&target.at.name);
         return Err(ApiError::BadRequest(format!("invalid {kind} request {asked}")));
     };
+    if target.at.subresource != "log" {
+        crate::admission::connect(&call, &target, &options(&call, &target)).await?;
+    }
     let key = keys::key(&target.resource, &target.at.namespace, named.name);
     let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
     let missing = || ApiError::NotFound { resource: target.group_resource(), name: named.name.to_owned() };
@@ -51,6 +54,43 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
         }
         _ => node::connect::pod(&kubelet, &found, &target.at.subresource, &target.at.name, request).await,
     }
+}
+
+/// What is asked of a connection, as admission sees it: the options of its kind.
+fn options(call: &Call, target: &Target) -> Value {
+    let kind = target.subresource().map_or("", |s| s.gvk.kind.as_str());
+    let mut options = json!({"kind": kind, "apiVersion": "v1"});
+    let last = |name: &str| call.query.get(name);
+    match target.at.subresource.as_str() {
+        "exec" | "attach" => {
+            for flag in ["stdin", "stdout", "stderr", "tty"] {
+                if call.query.flag(flag) {
+                    options[flag] = true.into();
+                }
+            }
+            if !last("container").is_empty() {
+                options["container"] = last("container").into();
+            }
+            let command: Vec<&str> = call.query.all("command").collect();
+            if target.at.subresource == "exec" {
+                options["command"] = if command.is_empty() { Value::Null } else { command.into() };
+            }
+        }
+        "portforward" => {
+            let ports: Vec<i64> =
+                call.query.all("ports").flat_map(|p| p.split(',')).filter_map(|p| p.parse().ok()).collect();
+            if !ports.is_empty() {
+                options["ports"] = ports.into();
+            }
+        }
+        _ => {
+            let path = if target.at.rest.is_empty() { String::new() } else { format!("/{}", target.at.rest) };
+            if !path.is_empty() {
+                options["path"] = path.into();
+            }
+        }
+    }
+    options
 }
 
 /// The EndpointSlices of a service.

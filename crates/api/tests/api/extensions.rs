@@ -136,3 +136,28 @@ async fn policies_change_objects() {
     cluster.create(&format!("{GROUP}/mutatingadmissionpolicybindings"), binding).await;
     assert_eq!(cluster.create(CONFIG_MAPS, config_map("a")).await["metadata"]["labels"]["by"], "policy");
 }
+
+#[tokio::test]
+async fn connections_are_judged() {
+    let cluster = Cluster::new().await;
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "p"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"], "resources": ["pods/exec"]},
+            ]},
+            "validations": [{"expression": "object.command != ['sh'] && request.subResource == 'exec'", "message": "no shells"}],
+        },
+    });
+    cluster.create(&format!("{GROUP}/validatingadmissionpolicies"), policy).await;
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "b"},
+        "spec": {"policyName": "p", "validationActions": ["Deny"]},
+    });
+    cluster.create(&format!("{GROUP}/validatingadmissionpolicybindings"), binding).await;
+    let exec = "/api/v1/namespaces/default/pods/none/exec?command=";
+    let refused = cluster.get(&format!("{exec}sh")).await;
+    let message = "pods \"none\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no shells";
+    assert_eq!(refused.body["message"], message);
+    assert_eq!(cluster.get(&format!("{exec}date")).await.code, 404, "admission comes before the pod is looked for");
+}

@@ -2,11 +2,15 @@
 
 mod access;
 mod admission;
+mod aggregation;
+mod auditing;
 mod cluster;
 mod conversion;
 mod definitions;
 mod extensions;
 mod flow;
+mod hostile;
 mod lists;
+mod nodes;
 mod objects;
 mod watches;

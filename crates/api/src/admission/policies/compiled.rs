@@ -47,7 +47,6 @@ pub(super) struct Variable {
 /// A match condition.
 #[derive(Debug)]
 pub(super) struct Condition {
-    pub name: String,
     pub expression: Expression,
 }
 
@@ -59,6 +58,13 @@ pub(super) struct Validation {
     pub message_expression: Option<Expression>,
     /// `Invalid` unless it says otherwise.
     pub reason: String,
+}
+
+/// An audit annotation.
+#[derive(Debug)]
+pub(super) struct AuditAnnotation {
+    pub key: String,
+    pub value: Expression,
 }
 
 /// A mutation.
@@ -79,6 +85,7 @@ pub(super) struct Policy {
     pub conditions: Vec<Condition>,
     pub variables: Vec<Variable>,
     pub validations: Vec<Validation>,
+    pub audit_annotations: Vec<AuditAnnotation>,
     pub mutations: Vec<Mutation>,
     /// `reinvocationPolicy: IfNeeded`
     pub reinvoked: bool,
@@ -129,6 +136,13 @@ impl Policy {
             conditions: conditions(&spec["matchConditions"], &authorized),
             variables,
             validations: list("validations").iter().map(validation).collect(),
+            audit_annotations: list("auditAnnotations")
+                .iter()
+                .map(|a| AuditAnnotation {
+                    key: text(&a["key"]).unwrap_or_default(),
+                    value: Expression::new(&a["valueExpression"], &telling),
+                })
+                .collect(),
             mutations: list("mutations").iter().map(mutation).collect(),
             reinvoked: spec["reinvocationPolicy"] == "IfNeeded",
             ignores_failures: spec["failurePolicy"] == "Ignore",
@@ -143,9 +157,6 @@ pub(super) fn webhook_conditions(list: &Value) -> Vec<Condition> {
 
 fn conditions(list: &Value, scope: &Scope<'_>) -> Vec<Condition> {
     let environment = scope.environment();
-    let compile = |c: &Value| Condition {
-        name: c["name"].as_str().unwrap_or("").to_owned(),
-        expression: Expression::new(&c["expression"], &environment),
-    };
+    let compile = |c: &Value| Condition { expression: Expression::new(&c["expression"], &environment) };
     list.as_array().into_iter().flatten().map(compile).collect()
 }

@@ -71,6 +71,15 @@ impl<'a> Context<'a> {
         value.as_str().map(str::to_owned).map_err(|e| e.message)
     }
 
+    /// The value of an expression that must be text or nothing.
+    pub fn optional_text(&self, expression: &'a Expression) -> Result<Option<String>, String> {
+        let value = self.value(expression)?;
+        if matches!(value, cel_rules::Value::Null) {
+            return Ok(None);
+        }
+        value.as_str().map(|text| Some(text.to_owned())).map_err(|e| e.message)
+    }
+
     /// The variable at `index`, evaluated when it is first asked for. Those it may use are evaluated before it, one after
     /// the other: a long chain of them takes no deep stack.
     fn known(&self, index: usize, budget: &mut Budget) -> Evaluated<'a> {

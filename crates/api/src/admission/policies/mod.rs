@@ -1,5 +1,6 @@
 //! Admission policies: expressions of the cluster's own that refuse writes or change them.
 
+mod audit;
 mod compiled;
 mod context;
 mod mutating;
@@ -82,35 +83,53 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     }
     let shown = shown(write, object)?;
     let mut denied: Option<ApiError> = None;
+    let mut annotations: BTreeMap<String, audit::Annotations> = BTreeMap::new();
     for (policy, binding) in bound {
         if !concerns(write, operation, &policy, &binding, &shown).await? {
             continue;
         }
         let params = params::of(write, &policy, &binding).await?;
-        let mut failures: Vec<(String, String)> =
-            params.problem.into_iter().map(|p| (p, "Invalid".into())).collect();
+        let mut failures: Vec<Failure> = params.problem.into_iter().map(Failure::whole).collect();
+        let mut unannotated = Vec::new();
         for param in params.found {
             let facts = facts(write, operation, &shown, param).await?;
             let rules = write.call.api.access.read().await?;
-            failures.extend(judge(&policy, &Context::new(&facts, &policy, &rules.state)));
+            let context = Context::new(&facts, &policy, &rules.state);
+            let Some(found) = judge(&policy, &context) else { continue };
+            failures.extend(found);
+            let known = annotations.entry(policy.name.clone()).or_default();
+            unannotated.extend(known.gather(&policy, &context));
         }
         let (policy, binding_name) = (&policy.name, meta::name(&binding));
         let acts = |action: &str| {
             binding["spec"]["validationActions"].as_array().is_some_and(|all| all.iter().any(|a| a == action))
         };
-        for (message, reason) in failures {
+        let mut deny = |message: &str, reason: &str| {
+            if denied.is_none() {
+                let text = format!(
+                    "ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}' denied request: {message}"
+                );
+                denied = Some(denial(write, &shown, &text, reason));
+            }
+        };
+        for Failure { index, message, reason } in failures {
+            if acts("Audit") {
+                audit::failed(write.call, &binding, index, &message);
+            }
             if acts("Warn") {
                 write.call.warn(format!(
                     "Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}': {message}"
                 ));
             }
-            if acts("Deny") && denied.is_none() {
-                let text = format!(
-                    "ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}' denied request: {message}"
-                );
-                denied = Some(denial(write, &shown, &text, &reason));
+            if acts("Deny") {
+                deny(&message, &reason);
             }
         }
+        // What cannot be told to the audit log is refused, whatever the binding does.
+        unannotated.iter().for_each(|why| deny(why, "Invalid"));
+    }
+    for (policy, known) in annotations {
+        known.publish(write.call, &policy);
     }
     denied.map_or(Ok(()), Err)
 }
@@ -190,30 +209,54 @@ async fn facts(write: &Write<'_>, operation: Operation, object: &Value, params: 
     })
 }
 
-/// What a policy has against the write: messages and reasons.
-fn judge<'a>(policy: &'a Policy, context: &Context<'a>) -> Vec<(String, String)> {
+/// What a policy has against a write.
+struct Failure {
+    /// Which validation.
+    index: usize,
+    message: String,
+    reason: String,
+}
+
+impl Failure {
+    /// Of the policy as a whole.
+    fn whole(message: String) -> Self {
+        Self { index: 0, message, reason: "Invalid".into() }
+    }
+}
+
+/// What a policy has against the write; `None` when it is not about it.
+fn judge<'a>(policy: &'a Policy, context: &Context<'a>) -> Option<Vec<Failure>> {
     match conditions(policy, context) {
         Ok(true) => {}
-        Ok(false) => return vec![],
-        Err(_) if policy.ignores_failures => return vec![],
-        Err(error) => return vec![(error, "Invalid".into())],
+        Ok(false) => return None,
+        Err(_) if policy.ignores_failures => return None,
+        Err(error) => return Some(vec![Failure::whole(error)]),
     }
-    policy.validations.iter().filter_map(|v| check(policy, v, context)).collect()
+    let checked = policy.validations.iter().enumerate();
+    let failed = checked.filter_map(|(index, v)| {
+        check(policy, v, context).map(|(message, reason)| Failure { index, message, reason })
+    });
+    Some(failed.collect())
 }
 
 /// Whether all match conditions hold.
 fn conditions<'a>(policy: &'a Policy, context: &Context<'a>) -> std::result::Result<bool, String> {
+    let mut errors = Vec::new();
     for condition in &policy.conditions {
-        let held = context.flag(&condition.expression);
-        match held {
+        match context.flag(&condition.expression) {
             Ok(true) => {}
+            // What does not match is passed over, whatever else is wrong.
             Ok(false) => return Ok(false),
             Err(error) => {
-                return Err(format!("matchCondition '{}' resulted in error: {error}", condition.name));
+                errors.push(format!("expression '{}' resulted in error: {error}", condition.expression.text));
             }
         }
     }
-    Ok(true)
+    match errors.as_slice() {
+        [] => Ok(true),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
+    }
 }
 
 fn check<'a>(policy: &Policy, validation: &'a Validation, context: &Context<'a>) -> Option<(String, String)> {

@@ -11,6 +11,13 @@ pub(super) async fn call(call: &Call, hook: &Value, review: &Value) -> Result<Va
     let failed = |why: String| format!("failed to call webhook: {why}");
     let destination = outbound::webhook(&call.api, &hook["clientConfig"], seconds).await.map_err(failed)?;
     let answer = call.api.post(destination, review, Duration::from_secs(seconds)).await.map_err(failed)?;
-    serde_json::from_slice(&answer)
-        .map_err(|e| failed(format!("couldn't get version/kind; json parse error: {e}")))
+    let answer = outbound::parse(&answer).map_err(failed)?;
+    if answer["kind"] == "AdmissionReview" && answer["apiVersion"] == "admission.k8s.io/v1beta1" {
+        let why = "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion";
+        return Err(failed(why.into()));
+    }
+    match outbound::unregistered(&answer, "AdmissionReview", &["admission.k8s.io/v1"]) {
+        Some(why) => Err(failed(why)),
+        None => Ok(answer),
+    }
 }

@@ -28,11 +28,7 @@ pub(crate) fn rule_matches(write: &Write<'_>, operation: Operation, rule: &Value
         let list = rule[field].as_array().into_iter().flatten();
         list.filter_map(Value::as_str).any(|w| w == "*" || w == word)
     };
-    let operation = match operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-    };
+    let operation = super::review::operation(operation);
     let scope = match rule["scope"].as_str() {
         None | Some("*" | "") => true,
         Some("Namespaced") => resource.namespaced(),

@@ -4,7 +4,7 @@ mod call;
 pub(super) mod matching;
 pub(super) mod review;
 
-use super::{Operation, policies};
+use super::{Operation, policies, refused};
 use crate::codec;
 use crate::followed::State;
 use crate::metrics::Outcome;
@@ -111,13 +111,18 @@ async fn ask_to_change(
         return Ok(None);
     }
     let Some(answer) = ask(write, operation, hook, object).await? else { return Ok(Some(false)) };
-    let patched = match review::patch(hook.name(), &answer, object) {
-        Ok(patched) => patched,
+    if operation == Operation::Connect {
+        return Ok(Some(false));
+    }
+    let operations = match review::patch(&answer) {
+        Ok(operations) => operations,
         Err(error) => return tolerate(hook, error).map(|()| Some(false)),
     };
-    let Some(patched) = patched else { return Ok(Some(false)) };
+    let Some(operations) = operations else { return Ok(Some(false)) };
+    let patched = review::patched(&operations, object)?;
     let managed = object["metadata"].get("managedFields").cloned();
-    let mut decoded = codec::decode_value(write.call, write.target, &write.target.resource, patched)?;
+    let decoded = codec::decode_value(write.call, write.target, &write.target.resource, patched);
+    let mut decoded = decoded.map_err(|error| ApiError::Internal(error.message()))?;
     // Who owns what is not a webhook's to say.
     match managed {
         Some(managed) => meta::set(&mut decoded, "managedFields", managed),
@@ -136,7 +141,11 @@ async fn matches(write: &Write<'_>, operation: Operation, hook: &Hook, object: &
     let conditions = &hook.value()["matchConditions"];
     match policies::webhook_conditions(write, operation, conditions, object).await? {
         Ok(hold) => Ok(hold),
-        Err(error) => tolerate(hook, error).map(|()| false),
+        Err(error) if hook.value()["failurePolicy"] == "Ignore" => {
+            tracing::warn!(webhook = hook.name(), error, "match condition failed; the webhook is not asked");
+            Ok(false)
+        }
+        Err(error) => Err(refused(write, object, &error)),
     }
 }
 
@@ -184,6 +193,9 @@ async fn ask(write: &Write<'_>, operation: Operation, hook: &Hook, object: &Valu
         Ok(response) => response,
         Err(error) => return tolerate(hook, error).map(|()| None),
     };
+    for (key, value) in response["auditAnnotations"].as_object().into_iter().flatten() {
+        write.call.annotate(&format!("{}/{key}", hook.name()), value.as_str().unwrap_or(""));
+    }
     for warning in response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         write.call.warn(warning);
     }

@@ -20,10 +20,12 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
     let gvr = &resource.gvr;
     let what = json!({"group": gvr.group, "version": gvr.version, "resource": gvr.resource});
     let options = match operation {
-        Operation::Create => "CreateOptions",
-        Operation::Update => "UpdateOptions",
-        Operation::Delete => "DeleteOptions",
+        Operation::Create => Some("CreateOptions"),
+        Operation::Update => Some("UpdateOptions"),
+        Operation::Delete => Some("DeleteOptions"),
+        Operation::Connect => None,
     };
+    let options = options.map(|kind| json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"}));
     let operation = self::operation(operation);
     let deleting = operation == "DELETE";
     let name = if meta::name(object).is_empty() { write.target.at.name.as_str() } else { meta::name(object) };
@@ -32,7 +34,7 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
         "requestResource": what, "operation": operation, "userInfo": call.user.to_json(),
         "object": if deleting { Value::Null } else { object.clone() },
         "oldObject": write.old.cloned().unwrap_or_default(), "dryRun": call.dry_run(),
-        "options": {"kind": options, "apiVersion": "meta.k8s.io/v1"},
+        "options": options,
     });
     for (field, value) in [
         ("name", name),
@@ -48,16 +50,21 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
 }
 
 /// An operation, as reviews name it.
-pub(super) fn operation(operation: Operation) -> &'static str {
+pub(crate) fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Create => "CREATE",
         Operation::Update => "UPDATE",
         Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
     }
 }
 
 /// The `response` of an answer to the review `uid`.
-pub(super) fn response(mut answer: Value, uid: &Value) -> Result<Value, String> {
+pub(super) fn response(answer: Value, uid: &Value) -> Result<Value, String> {
+    checked(answer, uid).map_err(|why| format!("received invalid webhook response: {why}"))
+}
+
+fn checked(mut answer: Value, uid: &Value) -> Result<Value, String> {
     let response = answer["response"].take();
     if !response.is_object() {
         return Err("webhook response was absent".into());
@@ -75,19 +82,39 @@ pub(super) fn response(mut answer: Value, uid: &Value) -> Result<Value, String> 
     if response["uid"] != *uid {
         return Err(format!("expected response.uid={uid}, got {}", response["uid"]));
     }
+    let patched = response["patch"].as_str().is_some_and(|p| !p.is_empty());
+    if patched && response["patchType"] != "JSONPatch" {
+        return Err("webhook returned response.patch but not response.patchType".into());
+    }
     Ok(response)
 }
 
-/// The object that a mutating webhook makes of `object`; `None` when it leaves it as it is.
-pub(super) fn patch(name: &str, response: &Value, object: &Value) -> Result<Option<Value>, String> {
+/// The JSON patch of a mutating webhook; `None` when it leaves the object as it is.
+pub(super) fn patch(response: &Value) -> Result<Option<Value>, String> {
     let Some(patch) = response["patch"].as_str().filter(|p| !p.is_empty()) else { return Ok(None) };
-    if response["patchType"] != "JSONPatch" {
-        return Err("webhook returned response.patch but not response.patchType".into());
-    }
-    let wrong = |why: String| format!("received undecodable patch from {name}: {why}");
+    let wrong = |why: String| format!("received undecodable patch in webhook response: {why}");
     let text = base64::engine::general_purpose::STANDARD.decode(patch).map_err(|e| wrong(e.to_string()))?;
-    let operations: Value = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    merge::json_patch(object, &operations).map(Some).map_err(|e| wrong(e.message()))
+    match (serde_json::from_slice(&text), text.first()) {
+        (Ok(operations), _) => Ok(Some(operations)),
+        (Err(_), Some(first)) if !b"[{\"-0123456789tfn \t\r\n".contains(first) => {
+            let first = char::from(*first);
+            Err(wrong(format!("invalid character '{first}' looking for beginning of value")))
+        }
+        (Err(error), _) => Err(wrong(error.to_string())),
+    }
+}
+
+/// The object after a patch; what does not fit is an error of the server's, not of the client's.
+pub(super) fn patched(operations: &Value, object: &Value) -> object::Result<Value> {
+    merge::json_patch(object, operations).map_err(|error| {
+        let tests = operations.as_array().into_iter().flatten().filter(|o| o["op"] == "test");
+        let failed = tests.filter_map(|o| Some((o["path"].as_str()?, &o["value"])));
+        let mut failed = failed.filter(|(path, value)| object.pointer(path) != Some(*value));
+        ApiError::Internal(match failed.next() {
+            Some((path, _)) => format!("testing value {path} failed: test failed"),
+            None => error.message(),
+        })
+    })
 }
 
 /// The refusal of a webhook, as the client sees it.
@@ -121,18 +148,25 @@ mod tests {
     fn answers_are_checked() {
         let answer = |uid: &str| json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": {"uid": uid}});
         assert!(response(answer("a"), &json!("a")).is_ok());
-        assert_eq!(response(answer("b"), &json!("a")), Err("expected response.uid=\"a\", got \"b\"".into()));
-        assert_eq!(response(json!({}), &json!("a")), Err("webhook response was absent".into()));
+        let invalid = |why: &str| Err(format!("received invalid webhook response: {why}"));
+        assert_eq!(response(answer("b"), &json!("a")), invalid("expected response.uid=\"a\", got \"b\""));
+        assert_eq!(response(json!({}), &json!("a")), invalid("webhook response was absent"));
     }
 
     #[test]
     fn patches_are_applied() {
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let add = encode(r#"[{"op": "add", "path": "/data", "value": {"a": "b"}}]"#);
-        let response = json!({"patchType": "JSONPatch", "patch": add});
-        assert_eq!(patch("w", &response, &json!({})), Ok(Some(json!({"data": {"a": "b"}}))));
-        assert_eq!(patch("w", &json!({}), &json!({})), Ok(None));
-        assert!(patch("w", &json!({"patchType": "JSONPatch", "patch": encode("x")}), &json!({})).is_err());
+        let operations = patch(&json!({"patchType": "JSONPatch", "patch": add})).unwrap().unwrap();
+        assert_eq!(patched(&operations, &json!({})).unwrap(), json!({"data": {"a": "b"}}));
+        assert_eq!(patch(&json!({})), Ok(None));
+        let why = "received undecodable patch in webhook response: invalid character 'x' looking for beginning of value";
+        assert_eq!(patch(&json!({"patch": encode("x")})), Err(why.into()));
+        let test = json!([{"op": "test", "path": "/x", "value": 1}]);
+        assert_eq!(
+            patched(&test, &json!({})).unwrap_err().to_status()["message"],
+            "Internal error occurred: testing value /x failed: test failed"
+        );
     }
 
     #[test]
