@@ -41,6 +41,17 @@ impl Which {
         Ok(Self::List(NAMES.iter().filter(wanted).map(|name| (*name).to_owned()).collect()))
     }
 
+    /// All of these but one.
+    pub fn without(self, name: &str) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::All => {
+                Self::List(NAMES.iter().filter(|known| **known != name).map(|n| (*n).to_owned()).collect())
+            }
+            Self::List(names) => Self::List(names.into_iter().filter(|known| known != name).collect()),
+        }
+    }
+
     fn wants(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -163,6 +174,7 @@ pub const NAMES: &[&str] = &[
     "clusterrole-aggregation-controller",
     "pod-garbage-collector-controller",
     "taint-eviction-controller",
+    "node-lifecycle-controller",
     "certificatesigningrequest-approving-controller",
     "certificatesigningrequest-signing-controller",
     "certificatesigningrequest-cleaner-controller",
@@ -202,7 +214,7 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
 }
 
 fn more() -> Vec<Box<dyn Controller>> {
-    use crate::cluster::{certificates, cluster_roles, pod_garbage, taint_eviction};
+    use crate::cluster::{certificates, cluster_roles, node_lifecycle, pod_garbage, taint_eviction};
     use crate::policy::{disruption, resource_quota};
     use crate::services::mirroring;
     use crate::volumes::{binder, ephemeral, protection};
@@ -219,6 +231,7 @@ fn more() -> Vec<Box<dyn Controller>> {
         Box::new(cluster_roles::ClusterRoleAggregation),
         Box::new(pod_garbage::PodGarbageCollector::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),
+        Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(certificates::ApprovingController),
         Box::new(certificates::CleanerController),
     ]

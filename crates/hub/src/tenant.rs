@@ -104,7 +104,9 @@ impl Tenant {
         .await?;
         publish_kubeconfig(host.client(), owner, &plane, address).await?;
         name_server.serve(&plane, &cluster, place.names.clone()).await?;
-        let controllers = plane.control(Which::parse(&spec.controllers).map_err(Error)?)?;
+        // The nodes are the host's, which judges them.
+        let which = Which::parse(&spec.controllers).map_err(Error)?.without("node-lifecycle-controller");
+        let controllers = plane.control(which)?;
         let api = plane.api().clone();
         let syncer = Syncer::start(syncer::Options {
             cluster,
