@@ -1,7 +1,7 @@
 //! One API server and the requests to it.
 
 use access::{CertificateAuthority, PrivateKey, UserInfo, static_tokens::StaticTokens, tokens};
-use api::{Api, Cidr, Config, LocalAddresses, Peer};
+use api::{AccessOptions, Api, Cidr, Config, LocalAddresses, Peer};
 use client::Body;
 use futures::StreamExt;
 use http::{Method, Request};
@@ -30,6 +30,11 @@ impl Cluster {
 
     /// A cluster whose store remembers little.
     pub async fn with(limits: Limits) -> Self {
+        Self::open(limits, AccessOptions::default()).await
+    }
+
+    /// A cluster with other doors.
+    pub async fn open(limits: Limits, access: AccessOptions) -> Self {
         let store = Memory::with_recent(limits);
         let key = PrivateKey::generate().expect("a key");
         let issuer = "https://kubernetes.default.svc".to_owned();
@@ -39,7 +44,7 @@ impl Cluster {
         let public = key.public_key().clone();
         let config = Config {
             issuer: tokens::TokenIssuer::new(issuer.clone(), key).into(),
-            access: Default::default(),
+            access,
             verifier: tokens::TokenVerifier {
                 issuers: vec![issuer.clone()],
                 keys: vec![public],
@@ -62,6 +67,11 @@ impl Cluster {
     /// The same server, asked by somebody else.
     pub fn acting_as(&self, name: &str) -> Self {
         Self { api: self.api.clone(), user: UserInfo::new(name, &["system:authenticated"]) }
+    }
+
+    /// The same server, asked by this user.
+    pub fn asked_by(&self, user: UserInfo) -> Self {
+        Self { api: self.api.clone(), user }
     }
 
     async fn answer(&self, request: Request<bytes::Bytes>) -> http::Response<Body> {
