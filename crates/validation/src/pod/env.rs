@@ -78,17 +78,16 @@ fn value_from(e: &mut Errors, variable: &Node<'_>, scope: &Scope<'_>) {
 fn file_key(e: &mut Errors, key: &Node<'_>, scope: &Scope<'_>) {
     check_required_text(e, &key.get("key"), names::relaxed_env_var_name);
     let (volume, path) = (key.get("volumeName"), key.get("path"));
+    if volume.is_empty() {
+        e.push(volume.required(""));
+    }
     if path.is_empty() {
         e.push(path.required(""));
     } else {
         local_non_reserved(e, &path);
     }
-    if volume.is_empty() {
-        e.push(volume.required(""));
-        return;
-    }
     match scope.volumes.get(volume.text()) {
-        None => e.push(object::FieldError::not_found(&volume.path, volume.value)),
+        None => e.push(object::FieldError::not_found(&volume.path, &volume.text().into())),
         Some(source) if source.get("emptyDir").is_none() => {
             e.push(volume.invalid("referenced volume must be of type emptyDir"));
         }

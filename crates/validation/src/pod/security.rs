@@ -40,7 +40,7 @@ pub fn pod(e: &mut Errors, spec: &Node<'_>) {
     windows(e, &context.get("windowsOptions"));
     app_armor(e, &context.get("appArmorProfile"));
     check_supported(e, &context.get("supplementalGroupsPolicy"), &["Merge", "Strict"]);
-    check_supported(e, &context.get("seLinuxChangePolicy"), &["MountOption", "Recursive"]);
+    check_supported(e, &context.get("seLinuxChangePolicy"), &["Recursive"]);
 }
 
 fn sysctls(e: &mut Errors, sysctls: &Node<'_>, spec: &Node<'_>) {

@@ -130,7 +130,7 @@ fn resource_claims(e: &mut Errors, claims: &Node<'_>) {
 
 fn pod_level_resources(e: &mut Errors, spec: &Node<'_>, claim_names: &BTreeSet<&str>) {
     let pod = spec.get("resources");
-    if !pod.is_set() {
+    if pod.is_empty() {
         return;
     }
     if pod.get("claims").is_set() {

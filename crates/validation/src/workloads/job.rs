@@ -177,7 +177,7 @@ fn completion_mode(e: &mut Errors, spec: &Node<'_>) {
                 );
             }
         }
-        "" | "NonIndexed" => {
+        mode_text if mode_text == "NonIndexed" || !mode.is_set() => {
             for node in [&per_index, &max_failed].into_iter().filter(|n| n.is_set()) {
                 e.push(node.invalid("requires indexed completion mode"));
             }
