@@ -120,3 +120,54 @@ async fn an_expired_page_starts_over() {
     ];
     assert_eq!(told(steps, 2).await, ["a ->3", "b ->4"]);
 }
+
+/// A server that says when something has changed, once.
+struct Dozing(Script, Arc<Notify>);
+
+impl Transport for Dozing {
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+        self.0.send(request)
+    }
+
+    fn touched(&self, _: &GroupVersionResource, after: u64) -> Option<BoxFuture<'static, u64>> {
+        let changed = self.1.clone();
+        Some(Box::pin(async move {
+            changed.notified().await;
+            after + 10
+        }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_resource_is_watched_only_once_something_happens() {
+    let added = "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"c\",\"uid\":\"3\",\"resourceVersion\":\"16\"}}}\n";
+    let steps = vec![
+        Step("limit=", 200, vec![LIST]),
+        Step("resourceVersion=15", 200, vec![added]),
+        // The server ended the watch: quiet again, from the last change on.
+        Step("resourceVersion=26", 200, vec![]),
+    ];
+    let wakes = Arc::new(Notify::new());
+    let script = Arc::new(Dozing(Script(Mutex::new(steps.into())), wakes.clone()));
+    let (cache, reflectors) = Cache::new(Client::new(script.clone(), "test"));
+    let pods = GroupVersionResource::new("", "v1", "pods");
+    let seen = Arc::new(Notify::new());
+    let notify = seen.clone();
+    cache.subscribe(Arc::new(move |change| {
+        if &*change.entry().name == "c" {
+            notify.notify_one();
+        }
+    }));
+    cache.track(&pods, Keep::Full);
+    let task = tokio::spawn(reflectors.run());
+    cache.wait_synced(&[&pods]).await;
+    tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+    assert_eq!(script.0.0.lock().len(), 2, "not watched while nothing happens");
+    wakes.notify_one();
+    seen.notified().await;
+    assert_eq!(cache.list(&pods, "").len(), 3);
+    task.abort();
+}
