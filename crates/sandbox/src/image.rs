@@ -10,10 +10,10 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Registries under `.invalid`, and `invalid.…`, are the ones that tests use for images that are not there; names that
-/// are no image names are refused. Any other image is taken as present.
+/// Registries under `.invalid`, `invalid.…` and a few tags such as `404` are what people use for images that are not there;
+/// names that are no image names are refused. Any other image is taken as present.
 pub fn problem(image: &str) -> Option<Problem> {
-    let (repository, _) = split(image);
+    let (repository, tag) = split(image);
     let bad = image.is_empty()
         || image.contains(char::is_whitespace)
         || repository.split('/').skip(1).any(|part| part.chars().any(|c| c.is_ascii_uppercase()))
@@ -26,14 +26,28 @@ pub fn problem(image: &str) -> Option<Problem> {
     }
     let host = repository.split('/').next().unwrap_or("");
     let host = host.split(':').next().unwrap_or("");
-    let absent = repository.contains('/') && (host.ends_with(".invalid") || host.starts_with("invalid."));
-    absent.then(|| Problem {
-        pullable: true,
-        message: format!(
-            "failed to pull and unpack image \"{image}\": failed to resolve reference \"{image}\": dial tcp: lookup {host}: no such host"
-        ),
-    })
+    let unreachable =
+        repository.contains('/') && (host.ends_with(".invalid") || host.starts_with("invalid."));
+    let full = normalized(image);
+    let why = match (unreachable, ABSENT.contains(&tag.trim_start_matches(':'))) {
+        (true, _) => {
+            format!(
+                "failed to pull and unpack image \"{image}\": failed to resolve reference \"{image}\": dial tcp: lookup {host}: no such host"
+            )
+        }
+        (_, true) => {
+            format!(
+                "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {full}: not found"
+            )
+        }
+        _ => return None,
+    };
+    Some(Problem { pullable: true, message: why })
 }
+
+/// Tags that nobody gives an image, but people and tests name when they want one that is not there.
+const ABSENT: [&str; 7] =
+    ["404", "non-existent", "nonexistent", "does-not-exist", "doesnotexist", "no-such-tag", "missing"];
 
 /// Repository, and tag or digest with its separator.
 fn split(image: &str) -> (&str, &str) {

@@ -24,6 +24,7 @@ mod image;
 pub mod lifecycle;
 mod nodes;
 mod options;
+mod rehearsal;
 pub mod scheduler;
 mod script;
 pub mod shell;

@@ -1,34 +1,60 @@
 //! What a container's command does: decided by its annotations, else by a dry run in the simulated shell.
 
 use crate::environment::{self, Place, environment};
-use crate::lifecycle::{Outcome, Prepared};
-use crate::shell::{Io, Shell, Stop, Stream, Unknown};
+use crate::lifecycle::Prepared;
+use crate::rehearsal::{Scratch, Stage};
+use crate::shell::{Io, Shell, Unknown};
 use crate::sources::Sources;
 use crate::{spec, volumes};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use object::meta;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Sleeps of a dry run before a script counts as one that never ends.
-const SLEEPS: u32 = 500;
-/// Commands of a dry run, likewise.
-const COMMANDS: u64 = 20_000;
-
-/// Reads everything that starting `pod` depends on.
-pub fn prepare(pod: &Value, sources: &Sources, place: &Place<'_>) -> Prepared {
+/// Reads everything that starting `pod` depends on, and rehearses its containers in their order. `known` is what was found
+/// before: runs that have not ended are not rehearsed again.
+pub fn prepare(
+    pod: &Value,
+    sources: &Sources,
+    place: &Place<'_>,
+    scratch: &mut Scratch,
+    known: Option<&Prepared>,
+) -> Prepared {
+    let mut prepared = Prepared::default();
     if let Some(error) = volumes::mount_error(pod, sources) {
-        return Prepared { containers: BTreeMap::new(), mount_error: Some(error) };
+        prepared.mount_error = Some(error);
+        return prepared;
     }
-    let containers = spec::containers(pod)
-        .map(|container| {
-            let outcome = environment(pod, container, sources, place)
-                .map(|variables| outcome(pod, container, variables, sources, place));
-            (spec::name(container).to_owned(), outcome)
-        })
-        .collect();
-    Prepared { containers, mount_error: None }
+    for container in spec::containers(pod) {
+        let name = spec::name(container).to_owned();
+        let run = next_run(pod, &name);
+        let before = known.and_then(|k| Some((k.containers.get(&name)?, k.details.get(&name)?)));
+        if let Some((Ok(outcome), details)) = before.filter(|(_, details)| details.run == run) {
+            prepared.containers.insert(name.clone(), Ok(outcome.clone()));
+            prepared.details.insert(name, details.clone());
+            continue;
+        }
+        let ready = environment(pod, container, sources, place).and_then(|variables| {
+            volumes::sub_paths(container, &variables)?;
+            Ok(Stage { pod, container, variables, sources, place }.rehearse(scratch, run))
+        });
+        let outcome = ready.map(|(outcome, details)| {
+            prepared.details.insert(name.clone(), details);
+            outcome
+        });
+        prepared.containers.insert(name, outcome);
+    }
+    prepared
+}
+
+/// The restarts before the run of a container that is under way, or comes next when one has ended.
+pub fn next_run(pod: &Value, name: &str) -> i64 {
+    let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+    let mut all = lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
+    let Some(status) = all.find(|s| s["name"] == name) else { return 0 };
+    let count = status["restartCount"].as_i64().unwrap_or(0);
+    let over = status["state"]["terminated"].is_object()
+        || (status["state"]["waiting"].is_object() && status["lastState"]["terminated"].is_object());
+    count + i64::from(over)
 }
 
 /// The words that the container runs; empty when the image decides.
@@ -59,73 +85,88 @@ pub fn shell<'a>(
     io: &'a mut dyn Io,
 ) -> Shell<'a> {
     let files = volumes::files(pod, container, sources, place);
-    Shell::new(&spec::hostname(pod), variables, files, unknown(pod, container), io)
-}
-
-fn outcome(
-    pod: &Value,
-    container: &Value,
-    variables: BTreeMap<String, String>,
-    sources: &Sources,
-    place: &Place<'_>,
-) -> Outcome {
-    let number =
-        |what: &str| spec::script(pod, container, what).and_then(|text| text.trim().parse::<f64>().ok());
-    let (code, seconds) = (number("exit-code"), number("run-seconds"));
-    if code.is_some() || seconds.is_some() {
-        return Outcome::Exits { code: code.unwrap_or(0.0) as i32, after: seconds.unwrap_or(0.0).max(0.0) };
-    }
-    let argv = argv(container, &variables);
-    let done = Outcome::Exits { code: 0, after: 0.0 };
-    if argv.is_empty() {
-        let ends = unknown(pod, container) == Unknown::Succeeds && !is_pause(container);
-        return if ends { done } else { Outcome::Runs };
-    }
-    let mut io = Dry { elapsed: 0.0, sleeps: 0 };
-    // The futures of a dry run are always ready.
-    let mut shell = shell(pod, container, variables, sources, place, &mut io);
-    shell.patience = COMMANDS;
-    let result = shell.command(&argv).now_or_never();
-    match result {
-        Some(Ok(code)) => Outcome::Exits { code, after: io.elapsed },
-        Some(Err(Stop::Forever(_))) | Some(Err(Stop::Over)) | None => Outcome::Runs,
-    }
-}
-
-/// The one image whose purpose is never to end.
-fn is_pause(container: &Value) -> bool {
-    let image = container["image"].as_str().unwrap_or("");
-    let name = image.rsplit('/').next().unwrap_or("");
-    name.split([':', '@']).next() == Some("pause")
-}
-
-/// Time that passes at once, text that nobody reads.
-struct Dry {
-    elapsed: f64,
-    sleeps: u32,
-}
-
-impl Io for Dry {
-    fn write<'a>(&'a mut self, _: Stream, _: &'a str) -> BoxFuture<'a, Result<(), Stop>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn sleep(&mut self, seconds: f64) -> BoxFuture<'_, Result<(), Stop>> {
-        self.elapsed += seconds;
-        self.sleeps += 1;
-        Box::pin(std::future::ready(if self.sleeps > SLEEPS { Err(Stop::Over) } else { Ok(()) }))
-    }
+    let id = |field: &str| {
+        let own = container["securityContext"][field].as_i64();
+        own.or_else(|| pod["spec"]["securityContext"][field].as_i64()).unwrap_or(0).to_string()
+    };
+    let mut shell = Shell::new(&spec::hostname(pod), variables, files, unknown(pod, container), io);
+    (shell.user, shell.group) = (id("runAsUser"), id("runAsGroup"));
+    shell
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::{Details, Outcome};
     use serde_json::json;
+
+    fn prepared(pod: &Value) -> Prepared {
+        let place = Place { host_ip: "", pod_ip: "" };
+        prepare(pod, &Sources::default(), &place, &mut Scratch::new(), None)
+    }
+
+    /// What each run of the only container comes to.
+    fn runs(spec: Value, runs: i64) -> Vec<(Outcome, Details)> {
+        let (place, mut scratch) = (Place { host_ip: "", pod_ip: "" }, Scratch::new());
+        let mut pod = json!({"metadata": {"name": "p"}, "spec": spec});
+        (0..runs)
+            .map(|run| {
+                pod["status"] = json!({"containerStatuses": [
+                    {"name": "c", "restartCount": run, "state": {"running": {}}},
+                ]});
+                let prepared = prepare(&pod, &Sources::default(), &place, &mut scratch, None);
+                (prepared.containers["c"].clone().unwrap(), prepared.details["c"].clone())
+            })
+            .collect()
+    }
+
+    fn one(script: &str) -> Value {
+        json!({
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "containers": [{"name": "c", "command": ["sh", "-c", script], "volumeMounts": [{"name": "v", "mountPath": "/data"}]}],
+        })
+    }
+
+    #[test]
+    fn empty_volumes_outlive_containers() {
+        let spec = one("if [[ -r /data/foo ]] ; then exit 0 ; else touch /data/foo ; exit 1 ; fi");
+        let ends: Vec<Outcome> = runs(spec, 2).into_iter().map(|(outcome, _)| outcome).collect();
+        assert_eq!(ends, [exits(1, 0.0), exits(0, 0.0)]);
+        let count = "f=/data/n\ncount=$(echo 'hello' >> $f ; wc -l $f | awk {'print $1'})\nif [ $count -eq 1 ]; then\n\texit 1\nfi\nif [ $count -eq 2 ]; then\n\texit 0\nfi\nwhile true; do sleep 1; done\n";
+        let ends: Vec<Outcome> = runs(one(count), 3).into_iter().map(|(outcome, _)| outcome).collect();
+        assert_eq!(ends, [exits(1, 0.0), exits(0, 0.0), Outcome::Runs]);
+    }
+
+    #[test]
+    fn termination_messages_are_read() {
+        let message = |script: &str, more: Value| {
+            let mut spec = one(script);
+            spec["containers"][0].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            runs(spec, 1)[0].1.message.clone()
+        };
+        let fallback = json!({"terminationMessagePolicy": "FallbackToLogsOnError"});
+        assert_eq!(message("/bin/echo -n DONE; /bin/false", fallback.clone()), "DONE");
+        assert_eq!(message("/bin/echo DONE; /bin/true", fallback), "");
+        let elsewhere = json!({"terminationMessagePath": "/dev/t"});
+        assert_eq!(message("/bin/echo -n DONE > /dev/t", elsewhere), "DONE");
+    }
+
+    #[test]
+    fn exec_probes_find_what_the_script_does() {
+        let mut spec = one("echo ok >/tmp/health; sleep 10; rm -rf /tmp/health; sleep 600");
+        spec["containers"][0]["livenessProbe"] = json!({"exec": {"command": ["cat", "/tmp/health"]}});
+        let probes = &runs(spec.clone(), 1)[0].1.probes;
+        let found: Vec<(f64, bool)> = probes.liveness.iter().map(|(at, a)| (*at, a.is_ok())).collect();
+        assert_eq!(found, [(0.0, true), (10.0, false)]);
+        // What is not simulated is not doubted.
+        spec["containers"][0]["command"] = json!(["/server"]);
+        assert_eq!(runs(spec, 1)[0].1.probes, Default::default());
+    }
 
     fn check(words: &[&str], expected: Outcome) {
         let pod =
             json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "command": words}]}});
-        let prepared = prepare(&pod, &Sources::default(), &Place { host_ip: "", pod_ip: "" });
+        let prepared = prepared(&pod);
         assert_eq!(prepared.containers["c"], Ok(expected), "{words:?}");
     }
 
@@ -139,7 +180,7 @@ mod tests {
             let owner = json!([{"kind": "Job", "name": "j", "controller": true}]);
             let pod = json!({"metadata": {"name": "p", "ownerReferences": owner},
                 "spec": {"containers": [{"name": "c", "image": image}]}});
-            let prepared = prepare(&pod, &Sources::default(), &Place { host_ip: "", pod_ip: "" });
+            let prepared = prepared(&pod);
             prepared.containers["c"].clone()
         };
         assert_eq!(outcome("registry/migrate:1"), Ok(exits(0, 0.0)));
@@ -200,8 +241,7 @@ mod tests {
             "metadata": {"name": "p", "ownerReferences": [{"kind": "Job", "controller": true}]},
             "spec": {"containers": [{"name": "pi", "command": ["perl", "-Mbignum=bpi", "-wle", "print bpi(2000)"]}]},
         });
-        let place = Place { host_ip: "", pod_ip: "" };
-        let of = |pod: &Value, name: &str| prepare(pod, &Sources::default(), &place).containers[name].clone();
+        let of = |pod: &Value, name: &str| prepared(pod).containers[name].clone();
         assert_eq!(of(&pod, "pi"), Ok(exits(0, 0.0)));
         pod["metadata"] = json!({"name": "p"});
         pod["spec"]["initContainers"] =
@@ -219,12 +259,11 @@ mod tests {
             }},
             "spec": {"containers": [{"name": "a"}, {"name": "b"}]},
         });
-        let place = Place { host_ip: "", pod_ip: "" };
-        let prepared = prepare(&pod, &Sources::default(), &place);
-        assert_eq!(prepared.containers["a"], Ok(exits(3, 0.0)));
-        assert_eq!(prepared.containers["b"], Ok(exits(0, 5.0)));
+        let found = prepared(&pod);
+        assert_eq!(found.containers["a"], Ok(exits(3, 0.0)));
+        assert_eq!(found.containers["b"], Ok(exits(0, 5.0)));
         pod["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": "s"}}]);
-        let error = prepare(&pod, &Sources::default(), &place).mount_error.unwrap();
+        let error = prepared(&pod).mount_error.unwrap();
         assert_eq!(error, "MountVolume.SetUp failed for volume \"v\" : secret \"s\" not found");
     }
 }

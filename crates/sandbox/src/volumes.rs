@@ -6,6 +6,7 @@ use crate::sources::{self, Kind, Sources};
 use crate::spec;
 use object::meta;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The first volume that cannot be set up, in the kubelet's words.
 pub fn mount_error(pod: &Value, sources: &Sources) -> Option<String> {
@@ -14,6 +15,32 @@ pub fn mount_error(pod: &Value, sources: &Sources) -> Option<String> {
         let error = contents(pod, volume, sources, &place).err()?;
         Some(format!("MountVolume.SetUp failed for volume \"{}\" : {error}", spec::name(volume)))
     })
+}
+
+/// Checks where mounts lead into their volumes, with the container's `variables` filled in.
+///
+/// # Errors
+/// What the kubelet says of a path that leads elsewhere.
+pub fn sub_paths(container: &Value, variables: &BTreeMap<String, String>) -> Result<(), String> {
+    for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+        let expression = mount["subPathExpr"].as_str().unwrap_or("");
+        let path = match expression {
+            "" => mount["subPath"].as_str().unwrap_or("").to_owned(),
+            _ => environment::expand(expression, variables),
+        };
+        if !expression.is_empty() && path.contains("$(") {
+            let missing =
+                path.split_once("$(").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(n, _)| n);
+            return Err(format!("missing value for \"{missing}\""));
+        }
+        if path.starts_with('/') {
+            return Err(format!("error SubPath `{path}` must not be an absolute path"));
+        }
+        if path.split('/').any(|part| part == "..") {
+            return Err(format!("unable to provision SubPath `{path}`: must not contain '..'"));
+        }
+    }
+    Ok(())
 }
 
 /// The files of `container`.

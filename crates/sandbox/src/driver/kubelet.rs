@@ -81,6 +81,11 @@ impl Shared {
         let place = Place { host_ip: &host_ip, pod_ip: pod["status"]["podIP"].as_str().unwrap_or("") };
         let variables = environment(&pod, &container, &sources, &place).unwrap_or_default();
         let mut files = volumes::files(&pod, &container, &sources, &place);
+        if let Some(found) =
+            self.found.lock().get(meta::uid(&pod)).and_then(|f| f.get(spec::name(&container)))
+        {
+            files.extend(found.clone());
+        }
         if let Some(written) =
             self.written.lock().get(meta::uid(&pod)).and_then(|w| w.get(spec::name(&container)))
         {

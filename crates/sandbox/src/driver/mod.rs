@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub changes: watch::Sender<u64>,
     /// Files written by `exec`, by pod uid and container.
     pub written: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
+    /// Files that containers found in empty volumes when they started, by pod uid and container.
+    pub found: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
     pub tasks: TaskTracker,
     pub shutdown: CancellationToken,
 }
@@ -154,6 +156,7 @@ impl Sandbox {
             events,
             changes: watch::Sender::new(0),
             written: Mutex::default(),
+            found: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });

@@ -7,7 +7,9 @@ use crate::deeds::Deed;
 use crate::environment::Place;
 use crate::events::Event;
 use crate::lifecycle::{Facts, Outcome, Prepared, advance};
+use crate::rehearsal::Scratch;
 use crate::scheduler::{Cluster, Preemption, Victim};
+use crate::shell::Files;
 use crate::{script, spec};
 use client::{DeleteOptions, Patch};
 use futures::future::BoxFuture;
@@ -27,6 +29,8 @@ pub(crate) struct Memo {
     prepared: Option<Prepared>,
     /// Exit codes of the containers that did what others wait for.
     deeds: BTreeMap<String, i32>,
+    /// What containers left in empty volumes.
+    scratch: Scratch,
 }
 
 impl Memo {
@@ -104,6 +108,7 @@ impl Pods {
             self.cluster.remove_pod(&uid);
             self.shared.addresses.lock().release(&uid);
             self.shared.written.lock().remove(&uid);
+            self.shared.found.lock().remove(&uid);
             self.retry();
         }
     }
@@ -132,7 +137,12 @@ impl Pods {
             self.retry();
         }
         let index = self.shared.node_index(&node)?;
-        let memo = self.memos.remove(&key).unwrap_or(Memo { uid, prepared: None, deeds: BTreeMap::new() });
+        let memo = self.memos.remove(&key).unwrap_or(Memo {
+            uid,
+            prepared: None,
+            deeds: BTreeMap::new(),
+            scratch: Scratch::new(),
+        });
         let shared = self.shared.clone();
         Some(Box::pin(async move { shared.bring_on(key, pod, index, memo).await }))
     }
@@ -381,14 +391,31 @@ impl Shared {
         let over = spec::is_terminal(pod) || meta::deletion_timestamp(pod).is_some();
         let known = memo.prepared.as_ref().is_some_and(|prepared| {
             prepared.complete()
-                && spec::containers(pod).all(|c| prepared.containers.contains_key(spec::name(c)))
+                && spec::containers(pod).map(spec::name).all(|name| {
+                    prepared.details.get(name).is_some_and(|d| d.run == script::next_run(pod, name))
+                })
         });
         if !over && !known {
             let sources = self.sources(pod).await?;
-            memo.prepared = Some(script::prepare(pod, &sources, place));
+            let prepared = script::prepare(pod, &sources, place, &mut memo.scratch, memo.prepared.as_ref());
+            self.keep_found(pod, &prepared);
+            memo.prepared = Some(prepared);
             memo.judge();
         }
         Ok(())
+    }
+
+    /// What containers find in empty volumes, for those who look at their logs.
+    fn keep_found(&self, pod: &Value, prepared: &Prepared) {
+        let found: HashMap<String, Files> = prepared
+            .details
+            .iter()
+            .filter(|(_, details)| !details.found.is_empty())
+            .map(|(name, details)| (name.clone(), details.found.clone()))
+            .collect();
+        if !found.is_empty() {
+            self.found.lock().insert(meta::uid(pod).to_owned(), found);
+        }
     }
 
     async fn delete(&self, pod: &Value) -> Result<()> {

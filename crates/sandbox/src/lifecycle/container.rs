@@ -1,5 +1,6 @@
 //! One container's state.
 
+use super::probes::{self, Probes, Verdict};
 use super::{Moment, Outcome, backoff};
 use crate::events::Event;
 use crate::{image, spec};
@@ -96,15 +97,23 @@ fn start(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, ag
                 format!("Back-off pulling image \"{text}\": ErrImagePull: {}", problem.message),
             ),
         };
-        match (reason, old["state"]["waiting"]["reason"] == reason) {
-            (_, true) | ("ImagePullBackOff", _) => {}
-            ("InvalidImageName", _) => moment.event(about(Event::warning("InspectFailed", message.clone()))),
-            _ => {
-                moment.event(about(Event::warning(
-                    "Failed",
-                    format!("Failed to pull image \"{text}\": {message}"),
-                )));
+        let repeated = old["state"]["waiting"]["reason"] == reason;
+        match reason {
+            _ if repeated => {}
+            "InvalidImageName" => {
+                moment.event(about(Event::warning("InspectFailed", message.clone())));
+                moment.event(about(Event::warning("Failed", "Error: InvalidImageName")));
+            }
+            "ErrImagePull" => {
+                moment.event(about(Event::normal("Pulling", format!("Pulling image \"{text}\""))));
+                let failed = format!("Failed to pull image \"{text}\": {message}");
+                moment.event(about(Event::warning("Failed", failed)));
+                moment.event(about(Event::warning("Failed", "Error: ErrImagePull")));
                 moment.wake_at(spec::later(moment.now, 1.0));
+            }
+            _ => {
+                moment.event(about(Event::normal("BackOff", format!("Back-off pulling image \"{text}\""))));
+                moment.event(about(Event::warning("Failed", "Error: ImagePullBackOff")));
             }
         }
         if old["state"]["waiting"]["reason"] == "ImagePullBackOff" {
@@ -135,35 +144,48 @@ fn start(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, ag
     new["containerID"] = container_id(pod, name, restarts).into();
     new["imageID"] = image::id(text).into();
     new["state"] = json!({"running": {"startedAt": object::time::format(moment.now)}});
-    let failing = |probe: &str| spec::script(pod, container, "fail-probe").is_some_and(|p| p == probe);
-    new["started"] = (!failing("startup")).into();
-    new["ready"] =
-        (!matches!(role, Role::Init | Role::Ephemeral) && !failing("readiness") && !failing("startup"))
-            .into();
+    let verdict = judge(moment, container, moment.now, moment.now);
+    new["started"] = verdict.started.into();
+    new["ready"] = (!matches!(role, Role::Init | Role::Ephemeral) && verdict.ready).into();
+    unready(moment, container, role, &verdict);
     new
 }
 
-/// A running container: ends when its command does, or when a scripted liveness probe fails.
+/// A running container: ends when its command does or when a probe says so, and is ready when its probes say so.
 fn run(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, started: Timestamp) -> Value {
-    let (pod, name) = (moment.pod, spec::name(container));
-    let new = describe(container, old.clone());
-    let (code, due, unhealthy) = match moment.facts.prepared.containers.get(name) {
-        Some(Ok(Outcome::Exits { code, after })) => (*code, spec::later(started, *after), false),
-        _ => match liveness_failure(pod, container) {
-            Some(seconds) => (137, spec::later(started, seconds), true),
-            None => return new,
-        },
+    let name = spec::name(container);
+    let mut new = describe(container, old.clone());
+    let verdict = judge(moment, container, started, moment.now);
+    let killed = verdict.dead.as_ref().map(|(at, ..)| spec::later(started, *at));
+    let (code, due) = match (moment.facts.prepared.containers.get(name), killed) {
+        (Some(Ok(Outcome::Exits { code, after })), killed) => {
+            let ends = spec::later(started, *after);
+            if killed.is_some_and(|killed| killed < ends) { (137, killed) } else { (*code, Some(ends)) }
+        }
+        (_, killed) => (137, killed),
     };
-    if due > moment.now {
-        moment.wake_at(due);
+    let Some(due) = due.filter(|due| *due <= moment.now) else {
+        due.into_iter().for_each(|due| moment.wake_at(due));
+        if !matches!(role, Role::Init | Role::Ephemeral) {
+            new["started"] = verdict.started.into();
+            new["ready"] = verdict.ready.into();
+            unready(moment, container, role, &verdict);
+        }
         return new;
+    };
+    let killed = Some(due) == killed;
+    if let Some((_, probe, message)) = verdict.dead.filter(|_| killed) {
+        let about = |event: Event| event.of_container(role.list(), name);
+        moment.event(about(Event::warning("Unhealthy", format!("{probe} probe failed: {message}"))));
+        let probe = probe.to_ascii_lowercase();
+        let message = format!("Container {name} failed {probe} probe, will be restarted");
+        moment.event(about(Event::normal("Killing", message)));
     }
-    if unhealthy {
-        let message = format!("Container {name} failed liveness probe, will be restarted");
-        moment.event(Event::normal("Killing", message).of_container(role.list(), name));
-    }
-    let mut new = new;
     stop(&mut new, moment.now.min(due.max(started)), code);
+    let message = moment.facts.prepared.details.get(name).map_or("", |d| d.message.as_str());
+    if !message.is_empty() && !killed {
+        new["state"]["terminated"]["message"] = message.into();
+    }
     // What ended may start again, or back off, in the next step.
     moment.wake_at(moment.now);
     if role == Role::Init {
@@ -172,14 +194,32 @@ fn run(moment: &mut Moment<'_>, container: &Value, old: &Value, role: Role, star
     new
 }
 
-/// Seconds after which a liveness probe that is scripted to fail has failed often enough.
-fn liveness_failure(pod: &Value, container: &Value) -> Option<f64> {
-    if spec::script(pod, container, "fail-probe")? != "liveness" {
-        return None;
+/// What the probes of a container that runs since `started` make of it.
+fn judge(moment: &mut Moment<'_>, container: &Value, started: Timestamp, now: Timestamp) -> Verdict {
+    let nothing = Probes::default();
+    let details = moment.facts.prepared.details.get(spec::name(container));
+    let elapsed = now.duration_since(started).as_secs_f64();
+    let verdict = probes::judge(moment.pod, container, details.map_or(&nothing, |d| &d.probes), elapsed);
+    if let Some(next) = verdict.next {
+        moment.wake_at(spec::later(started, next));
     }
-    let probe = container.get("livenessProbe")?;
-    let number = |field: &str, default: f64| probe[field].as_f64().unwrap_or(default);
-    Some(number("initialDelaySeconds", 0.0) + number("periodSeconds", 10.0) * number("failureThreshold", 3.0))
+    verdict
+}
+
+/// Tells once of a readiness probe that fails.
+fn unready(moment: &mut Moment<'_>, container: &Value, role: Role, verdict: &Verdict) {
+    let name = spec::name(container);
+    let status = status_of(
+        &moment.pod["status"],
+        &format!("{}Statuses", role.list().trim_end_matches('s')),
+        container,
+        0,
+    );
+    let changes = status["state"]["running"].is_null() || status["ready"] == true;
+    if let Some(message) = verdict.unready.as_ref().filter(|_| changes && verdict.started && !verdict.ready) {
+        let event = Event::warning("Unhealthy", format!("Readiness probe failed: {message}"));
+        moment.event(event.of_container(role.list(), name));
+    }
 }
 
 /// A container that ended: stays so, backs off, or starts again.

@@ -9,9 +9,11 @@ mod conditions;
 mod container;
 mod phase;
 mod prepared;
+mod probes;
 mod terminate;
 
-pub use prepared::{Outcome, Prepared};
+pub use prepared::{Details, Outcome, Prepared};
+pub use probes::{Probes, Timeline, default_failure};
 
 use crate::events::Event;
 use crate::spec;

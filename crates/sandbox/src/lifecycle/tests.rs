@@ -30,7 +30,7 @@ impl Play {
             outcomes.iter().map(|(n, o)| ((*n).to_owned(), Ok(o.clone()))).collect();
         let metadata = json!({"name": "p", "namespace": "n", "uid": "u", "generation": 1});
         let pod = json!({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}});
-        let prepared = Prepared { containers, mount_error: None };
+        let prepared = Prepared { containers, ..Prepared::default() };
         Self { pod, prepared, now: start, start, told: String::new(), gone: false }
     }
 

@@ -56,6 +56,10 @@ pub struct Shell<'a> {
     pub hostname: String,
     /// What to do about programs that are not simulated.
     pub unknown: Unknown,
+    /// The id of the user who runs it.
+    pub user: String,
+    /// The group's.
+    pub group: String,
     /// Where text and time go.
     pub io: &'a mut dyn Io,
     /// Commands that may still be run; more, and it counts as one that never ends.
@@ -85,6 +89,8 @@ impl<'a> Shell<'a> {
             files,
             hostname: hostname.to_owned(),
             unknown,
+            user: "0".into(),
+            group: "0".into(),
             io,
             patience: u64::MAX,
             errexit: false,
@@ -352,8 +358,9 @@ impl<'a> Shell<'a> {
         self.captured.push(String::new());
         let flow = self.program(argv).await;
         let text = self.captured.pop().unwrap_or_default();
-        if path.starts_with("/dev/") {
-            // `/dev/null`; `/proc/1/fd/1` and the like are lost too.
+        let lost = ["/dev/null", "/dev/std", "/dev/fd/", "/dev/tcp/", "/dev/tty", "/dev/pts/", "/proc/"];
+        if lost.iter().any(|prefix| path.starts_with(prefix)) {
+            // Nobody reads it there.
         } else if append {
             let file = self.files.entry(path).or_default();
             file.extend_from_slice(text.as_bytes());
