@@ -11,8 +11,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::future::Future;
 use std::pin::Pin;
+use tokio::io::AsyncWriteExt;
 
-/// Drives a connection; done when it is closed.
+/// Drives a connection; done when it is closed or has become something else than HTTP, and not polled after that.
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
 /// The answer of a destination to `request`, whose body streams.
@@ -22,7 +23,7 @@ pub(crate) async fn forward(
     upgrade: Option<node::Upgrade>,
 ) -> Result<Response<Body>, String> {
     let (mut sender, connection, uri) = connect(&to).await?;
-    let mut driver: Driver = Box::pin(connection.with_upgrades());
+    let mut running: Driver = Box::pin(connection.with_upgrades());
     let (parts, body) = request.into_parts();
     let mut onward = Request::new(Full::new(body));
     *onward.method_mut() = parts.method;
@@ -32,10 +33,10 @@ pub(crate) async fn forward(
     onward.headers_mut().insert(header::HOST, host);
     let sent = sender.send_request(onward);
     tokio::pin!(sent);
-    let answer = tokio::select! {
-        answer = &mut sent => answer.map_err(|e| broken(&e))?,
-        ended = &mut driver => match ended {
-            Ok(()) => sent.await.map_err(|e| broken(&e))?,
+    let (answer, driver) = tokio::select! {
+        answer = &mut sent => (answer.map_err(|e| broken(&e))?, Some(running)),
+        ended = &mut running => match ended {
+            Ok(()) => (sent.await.map_err(|e| broken(&e))?, None),
             Err(e) => return Err(broken(&e)),
         },
     };
@@ -50,17 +51,22 @@ pub(crate) async fn forward(
 }
 
 /// Two connections that are one from here on.
-fn joined(mut answer: Response<Incoming>, driver: Driver, upgrade: node::Upgrade) -> Response<Body> {
+fn joined(mut answer: Response<Incoming>, driver: Option<Driver>, upgrade: node::Upgrade) -> Response<Body> {
     let switched = hyper::upgrade::on(&mut answer);
     upgrade.serve(move |mut client| async move {
         let theirs = async {
-            let (_, switched) = tokio::join!(driver, switched);
-            switched
+            if let Some(running) = driver {
+                // It ends when the connection is switched, or else never will be.
+                let _ = running.await;
+            }
+            switched.await
         };
         match theirs.await {
             Ok(server) => {
                 // Either side may end it at any time.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut TokioIo::new(server)).await;
+                // What came before an end without a farewell is still on its way.
+                let _ = client.shutdown().await;
             }
             Err(error) => tracing::debug!(%error, "connection to the extension API server was not upgraded"),
         }
@@ -70,8 +76,8 @@ fn joined(mut answer: Response<Incoming>, driver: Driver, upgrade: node::Upgrade
 }
 
 /// A body that drives the connection it comes from.
-fn streamed(body: Incoming, driver: Driver) -> Body {
-    let frames = futures::stream::unfold((body, Some(driver)), |(mut body, mut driver)| async move {
+fn streamed(body: Incoming, driver: Option<Driver>) -> Body {
+    let frames = futures::stream::unfold((body, driver), |(mut body, mut driver)| async move {
         loop {
             let frame = match &mut driver {
                 Some(running) => tokio::select! {
