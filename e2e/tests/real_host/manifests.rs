@@ -35,7 +35,7 @@ spec:
   containers:
   - name: identity
     image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
-    args: [test-service-account-issuer-discovery, --audience, oidc-discovery-test]
+    args: [test-service-account-issuer-discovery, --token-path, /var/run/secrets/tokens/sa-token, --audience, oidc-discovery-test]
     volumeMounts: [{name: token, mountPath: /var/run/secrets/tokens}]
   volumes:
   - name: token
