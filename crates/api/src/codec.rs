@@ -1,6 +1,7 @@
 //! Bodies in and objects out: media types, kinds, options. What a field may hold is the `schema` crate's business.
 
 use crate::call::{Call, Target};
+use crate::lenient;
 use crate::negotiate::{self, Media};
 use crate::verbs::delete::{Options, options_from};
 use bytes::Bytes;
@@ -14,20 +15,29 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
     let expected = expected_kind(target, resource);
     let decoded = match media {
         Media::Json => {
-            let head: TypeMeta = serde_json::from_slice(&call.body).unwrap_or_default();
+            let mut body = lenient::json_text(&call.body);
+            if body.trim_ascii() == b"null" {
+                if resource.custom {
+                    let why = "Object 'Kind' is missing in 'null'";
+                    return Err(unrecognized(&expected, why, &call.body));
+                }
+                body = b"{}".into();
+            }
+            let head: TypeMeta = serde_json::from_slice(&body).unwrap_or_default();
             check_kind_in(call, resource, &head, &expected)?;
-            let decoded =
-                decode::decode_json(schema_of(target, resource).get(), &call.body, strictness(call));
-            decoded.map_err(|e| match decode::decode_untyped(&call.body, Strictness::Ignore) {
+            let decoded = decode::decode_json(schema_of(target, resource).get(), &body, strictness(call));
+            decoded.map_err(|e| match decode::decode_untyped(&body, Strictness::Ignore) {
                 Ok(read) if !read.value.is_object() && !resource.custom => {
                     unrecognized(&expected, &in_json(&no_type_meta(&read.value)), &call.body)
                 }
-                Err(syntax) if !resource.custom => unrecognized(&expected, &in_json(&syntax.0), &call.body),
+                Err(syntax) if is_syntax(&syntax.0) || !resource.custom => {
+                    unrecognized(&expected, &in_json(&syntax.0), &call.body)
+                }
                 _ => unhandled(&expected, &e.0),
             })?
         }
         Media::Yaml | Media::Protobuf => {
-            let value = parse(media, &call.body, &expected)?;
+            let value = parse(call, media, &expected)?;
             let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
             let head = TypeMeta { api_version: text("apiVersion"), kind: text("kind") };
             check_kind_in(call, resource, &head, &expected)?;
@@ -77,6 +87,24 @@ pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value) -> Resu
         },
     )?;
     let decoded = decode_parsed(call, target, &target.resource, value.clone()).map_err(|e| refused(e.0))?;
+    finish(call, &target.resource, &expected, decoded)
+}
+
+/// What became of an object by applying `config`, which may hold values that no object of its type can.
+///
+/// # Errors
+/// 500, as Kubernetes has it.
+pub(crate) fn decode_applied(call: &Call, target: &Target, config: &Value, value: Value) -> Result<Value> {
+    let expected = expected_kind(target, &target.resource);
+    let decoded = decode_parsed(call, target, &target.resource, value).map_err(|error| {
+        let gvk = format!("{}/{}, Kind={}", expected.group, expected.version, expected.kind);
+        let whose = format!("{}/{}; {gvk}", meta::namespace(config), meta::name(config));
+        let what = if error.0.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+        crate::failure::plain(format!(
+            "failed to convert new object ({whose}) to proper version: unable to convert unstructured object to {gvk}: {what}{}",
+            error.0
+        ))
+    })?;
     finish(call, &target.resource, &expected, decoded)
 }
 
@@ -179,15 +207,36 @@ fn strictness(call: &Call) -> Strictness {
     }
 }
 
+const YAML_ERRORS: &str = "yaml: unmarshal errors:\n  ";
+/// What a body in protobuf begins with.
+const PROTOBUF: &[u8] = b"k8s\0";
+
+/// Whether a complaint is about the text, not about what it says.
+fn is_syntax(why: &str) -> bool {
+    why.starts_with("invalid character") || why.starts_with("unexpected end of JSON input")
+}
+
 /// The body as a JSON value, not yet checked against anything.
-fn parse(media: Media, body: &Bytes, expected: &GroupVersionKind) -> Result<Value> {
+fn parse(call: &Call, media: Media, expected: &GroupVersionKind) -> Result<Value> {
+    let body = &call.body;
     let malformed = |e: String| unrecognized(expected, &e, body);
     match media {
         Media::Json => serde_json::from_slice(body).map_err(|e| malformed(in_json(&e.to_string()))),
         Media::Yaml => {
-            let text = std::str::from_utf8(body).map_err(|e| malformed(e.to_string()))?;
-            serde_saphyr::from_str(text).map_err(|e| malformed(format!("yaml: {e}")))
+            let (value, repeated) = lenient::yaml(body).map_err(|e| malformed(format!("yaml: {e}")))?;
+            if let Some(repeated) = repeated {
+                match strictness(call) {
+                    Strictness::Strict => {
+                        let repeated = decode::strict_decoding_error(&[format!("{YAML_ERRORS}{repeated}")]);
+                        return Err(unhandled(expected, &repeated));
+                    }
+                    Strictness::Warn => call.warn(repeated),
+                    Strictness::Ignore => {}
+                }
+            }
+            Ok(value)
         }
+        Media::Protobuf if body.as_ref() == PROTOBUF => Err(malformed("empty body".into())),
         Media::Protobuf => schema::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
     }
 }
@@ -332,7 +381,7 @@ pub(crate) fn delete_options(call: &Call) -> Result<Options> {
                     |e| ApiError::BadRequest(format!("couldn't get version/kind; json parse error: {}", e.0)),
                 )?
             }
-            _ => parse(media, &call.body, &expected)?,
+            _ => parse(call, media, &expected)?,
         };
         check_options_kind(&body)?;
         call.record_delete_options(&body);
@@ -456,31 +505,24 @@ pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
 
 /// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say.
 pub(crate) fn apply_config(call: &Call) -> Result<Value> {
-    let text = std::str::from_utf8(&call.body).map_err(|e| ApiError::BadRequest(e.to_string()))?;
-    if let Ok(value) = serde_json::from_str(text) {
+    if let Ok(value) = serde_json::from_slice(&call.body) {
         return Ok(value);
     }
-    let malformed = |e: serde_saphyr::Error| ApiError::BadRequest(format!("error decoding YAML: {e}"));
-    let error = match serde_saphyr::from_str(text) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let serde_saphyr::Error::DuplicateMappingKey { key, location } = error.without_snippet() else {
-        return Err(malformed(error));
-    };
-    let key = object::error::quote(key.as_deref().unwrap_or(""));
-    let repeated = format!("line {}: key {key} already set in map", location.line());
-    match strictness(call) {
-        Strictness::Strict => {
-            return Err(ApiError::BadRequest(format!(
-                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {repeated}"
-            )));
+    let failed = "error converting YAML to JSON: yaml: ";
+    let malformed = |e: String| ApiError::BadRequest(format!("error decoding YAML: {failed}{e}"));
+    let (value, repeated) = lenient::yaml(&call.body).map_err(malformed)?;
+    if let Some(repeated) = repeated {
+        match strictness(call) {
+            Strictness::Strict => {
+                return Err(ApiError::BadRequest(format!(
+                    "error strict decoding YAML: error converting YAML to JSON: {YAML_ERRORS}{repeated}"
+                )));
+            }
+            Strictness::Warn => call.warn(repeated),
+            Strictness::Ignore => {}
         }
-        Strictness::Warn => call.warn(repeated),
-        Strictness::Ignore => {}
     }
-    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
-    serde_saphyr::from_str_with_options(text, options).map_err(malformed)
+    Ok(value)
 }
 
 /// Any built-in object in the protobuf envelope.

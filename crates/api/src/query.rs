@@ -7,9 +7,10 @@ use object::{ApiError, Result};
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Decodes `a=b&c=d`; percent escapes and `+` as in forms.
+    /// Decodes `a=b&c=d`; percent escapes and `+` as in forms. Go leaves out pairs that hold `;` or a broken escape.
     pub fn parse(text: &str) -> Self {
-        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+        let pairs = text.split('&').filter(|pair| !pair.contains(';') && is_escaped(pair.as_bytes()));
+        Self(pairs.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()).into_owned()).collect())
     }
 
     /// The first value of `name`; empty if absent.
@@ -49,5 +50,25 @@ impl Query {
                 ))
             }),
         }
+    }
+}
+
+/// Every `%` is followed by two hexadecimal digits.
+fn is_escaped(text: &[u8]) -> bool {
+    let escapes = text.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+    escapes
+        .map(|(at, _)| text.get(at + 1..at + 3))
+        .all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_pairs_are_left_out() {
+        let query = Query::parse("a=1&b=%zz&c=%4&d=x;e=y&f=%41+b&&a=2");
+        assert_eq!((query.get("a"), query.get("f"), query.all("a").count()), ("1", "A b", 2));
+        assert!(!query.has("b") && !query.has("c") && !query.has("d") && !query.has("e"));
     }
 }

@@ -68,8 +68,8 @@ impl Api {
             Ok(()) => route(call).await,
             Err(error) => admission.refusal().ok_or(error),
         };
-        admission.leave();
         let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
+        admission.leave(&mut answer);
         admission.mark(&mut answer);
         let (code, took) = (answer.status().as_u16(), began.elapsed());
         tracing::debug!(

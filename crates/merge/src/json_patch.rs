@@ -71,7 +71,7 @@ fn decode(patch: &Value) -> Result<Vec<&Map<String, Value>>, ApiError> {
     }
     if out.len() > MAX_OPERATIONS {
         return Err(ApiError::TooLarge(format!(
-            "Request entity is too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+            "Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
             out.len()
         )));
     }

@@ -2,7 +2,7 @@
 
 use super::queues::{Answer, Queues, Queuing, Seats, Ticket};
 use object::{Value, meta};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -103,16 +103,9 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let freed: Vec<_> = {
-            let mut queues = self.level.queues.lock();
-            queues.done(self.seats, self.since.elapsed());
-            std::iter::from_fn(|| queues.next()).collect()
-        };
-        let since = Instant::now();
-        for (waiting, seats) in freed {
-            // Who went away meanwhile gives the seats back at once.
-            let _ = waiting.send(Permit { level: self.level.clone(), seats, since });
-        }
+        let mut queues = self.level.queues.lock();
+        queues.done(self.seats, self.since.elapsed());
+        self.level.dispatch(queues);
     }
 }
 
@@ -145,12 +138,29 @@ impl Level {
         (queues.limit(), queues.taken(), queues.waiting())
     }
 
+    /// Lets those run whose turn it is.
+    fn dispatch(self: &Arc<Self>, mut queues: MutexGuard<'_, Queues<oneshot::Sender<Permit>>>) {
+        let next: Vec<_> = std::iter::from_fn(|| queues.next()).collect();
+        drop(queues);
+        let since = Instant::now();
+        for (waiting, seats) in next {
+            // Who went away meanwhile gives the seats back at once.
+            let _ = waiting.send(Permit { level: self.clone(), seats, since });
+        }
+    }
+
+    fn ask(self: &Arc<Self>, flow: u64, width: u32, sender: oneshot::Sender<Permit>) -> Answer {
+        let mut queues = self.queues.lock();
+        let answer = queues.ask(flow, width, sender);
+        self.dispatch(queues);
+        answer
+    }
+
     /// Seats for a request of this width, as soon as it is its turn.
     pub async fn enter(self: &Arc<Self>, flow: u64, width: u32) -> Result<Permit, Refusal> {
         let began = Instant::now();
         let (sender, receiver) = oneshot::channel();
-        let answer = self.queues.lock().ask(flow, width, sender);
-        let ticket = match answer {
+        let ticket = match self.ask(flow, width, sender) {
             Answer::Run(seats) => {
                 self.waits.observe(Duration::ZERO);
                 return Ok(Permit { level: self.clone(), seats, since: began });

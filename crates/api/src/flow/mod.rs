@@ -15,6 +15,7 @@ use crate::Api;
 use crate::call::Call;
 use crate::followed::{Followed, State};
 use crate::respond::Answer;
+use bytes::Bytes;
 use client::Body;
 use http::{HeaderValue, Response, header};
 use level::{Level, Permit, Refusal, Settings};
@@ -25,6 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use store::Store;
 
 /// Seats of all levels together: what kube-apiserver admits at once unless told otherwise (400 reads and 200 writes).
@@ -35,6 +37,10 @@ const OBJECTS_PER_SEAT: usize = 100;
 const WIDEST: u32 = 10;
 /// Collections whose size is remembered; others count as small.
 const COLLECTIONS: usize = 1_000;
+/// Answers of more bytes hold their seats until they are sent: encrypting and sending them is most of the work.
+const LARGE: usize = 64 << 10;
+/// But no longer, so that slow readers do not keep seats from others.
+const SENDING: Duration = Duration::from_secs(5);
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: u32 = 1;
 
@@ -123,6 +129,18 @@ impl Configuration {
     }
 }
 
+/// An answer that holds its request's seats while it is sent.
+struct Held {
+    bytes: Bytes,
+    _permit: Arc<Mutex<Option<Permit>>>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// What became of a request: where it belongs, and its seats until they are given up.
 #[derive(Default)]
 pub(crate) struct Admission {
@@ -132,9 +150,21 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Gives the seats to others.
-    pub fn leave(&mut self) {
-        self.permit = None;
+    /// Gives the seats to others: at once, or when a large answer was taken by its client, who has so long for it.
+    pub fn leave(&mut self, answer: &mut Answer) {
+        let Some(permit) = self.permit.take() else { return };
+        if let Body::Full(bytes) = answer.body_mut()
+            && bytes.len() > LARGE
+        {
+            let permit = Arc::new(Mutex::new(Some(permit)));
+            let late = Arc::downgrade(&permit);
+            *bytes = Bytes::from_owner(Held { bytes: std::mem::take(bytes), _permit: permit });
+            tokio::spawn(async move {
+                tokio::time::sleep(SENDING).await;
+                let permit = late.upgrade().and_then(|permit| permit.lock().take());
+                drop(permit);
+            });
+        }
     }
 
     /// Tells where the request belongs, as clients and tests look for it.

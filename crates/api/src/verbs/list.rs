@@ -136,7 +136,7 @@ impl Page {
         if !token.is_empty() {
             return Self::resume(limit, token, version);
         }
-        let wanted = parse_version(version)?;
+        let wanted = parse_version(version).map_err(unreadable)?;
         let exact = matching == "Exact" || (matching.is_empty() && limit > 0 && wanted > 0);
         if wanted > 0 {
             failure::check_future(Revision(wanted), call.api.store.revision())?;
@@ -189,6 +189,17 @@ impl Page {
                 }
             }
         }
+    }
+}
+
+/// How a list says that it cannot read a resourceVersion.
+fn unreadable(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Invalid { errors, .. } if errors.len() == 1 => {
+            let FieldError { path, message, .. } = &errors[0];
+            ApiError::BadRequest(format!("invalid resource version: {path}: {message}"))
+        }
+        other => other,
     }
 }
 

@@ -83,7 +83,7 @@ impl Patch {
             Self::Apply { config, force } => managed::apply(call, target, Some(old), config, *force)?,
         };
         let mut object = match self {
-            Self::Apply { .. } => codec::decode_value(call, target, &target.resource, patched)?,
+            Self::Apply { config, .. } => codec::decode_applied(call, target, config, patched)?,
             _ => codec::decode_patched(call, target, patched)?,
         };
         codec::match_path(target, &mut object)?;
