@@ -22,28 +22,46 @@ pub struct Scope<'s> {
     pub variables: Option<&'s [(String, Type)]>,
     /// `Object` and `JSONPatch` can be made.
     pub mutations: bool,
+    /// What objects and parameters are, where that is known: the types of a policy are only judged, never acted on.
+    pub types: Option<Types<'s>>,
+}
+
+/// The types of what a policy is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Types<'s> {
+    /// `object` and `oldObject`
+    pub object: &'s Arc<Decl>,
+    /// `params`, if its type is known.
+    pub params: Option<&'s Arc<Decl>>,
 }
 
 impl Scope<'_> {
     /// The environment of such expressions.
     pub fn environment(&self) -> Environment {
+        let known = |of: Option<&Arc<Decl>>| of.cloned().unwrap_or_else(Decl::any);
+        let object = known(self.types.map(|types| types.object));
         let mut environment = Environment::new()
-            .with("object", Decl::any())
-            .with("oldObject", Decl::any())
+            .with("object", object.clone())
+            .with("oldObject", object)
             .with("request", REQUEST.clone());
         if self.namespace {
             environment = environment.with("namespaceObject", NAMESPACE.clone());
         }
         if self.params {
-            environment = environment.with("params", Decl::any());
+            environment = environment.with("params", known(self.types.and_then(|types| types.params)));
         }
         if self.authorizer {
-            environment = environment
-                .with("authorizer", Decl::scalar(Type::Opaque(AUTHORIZER)))
-                .with(REQUEST_RESOURCE, Decl::scalar(Type::Opaque(RESOURCE_CHECK)));
+            environment = environment.with("authorizer", Decl::scalar(Type::Opaque(AUTHORIZER)));
+            // Kubernetes does not know it where it judges types.
+            if self.types.is_none() {
+                environment = environment.with(REQUEST_RESOURCE, Decl::scalar(Type::Opaque(RESOURCE_CHECK)));
+            }
         }
         if let Some(variables) = self.variables {
-            let decl = |ty: &Type| if ty.is_dyn_or_error() { Decl::any() } else { Decl::scalar(ty.clone()) };
+            let decl = |ty: &Type| match remembered(ty) {
+                Type::Dyn => Decl::any(),
+                ty => Decl::scalar(ty),
+            };
             let fields = variables.iter().map(|(name, ty)| (name.as_str(), decl(ty)));
             environment = environment.with("variables", Decl::object("kubernetes.variables", fields));
             // Each by its whole name, too: it is evaluated when it is asked for.
@@ -52,6 +70,21 @@ impl Scope<'_> {
             }
         }
         if self.mutations { environment.with_mutations() } else { environment }
+    }
+}
+
+/// What is known of a variable's type: nothing of objects and of the libraries' own types.
+fn remembered(ty: &Type) -> Type {
+    match ty {
+        Type::List(item) => Type::list(remembered(item)),
+        Type::Map(key, value) => Type::map(remembered(key), remembered(value)),
+        Type::Error
+        | Type::Struct(_)
+        | Type::Opaque(_)
+        | Type::Optional(_)
+        | Type::Type(_)
+        | Type::Param(_) => Type::Dyn,
+        plain => plain.clone(),
     }
 }
 

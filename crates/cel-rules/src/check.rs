@@ -173,6 +173,11 @@ impl Checker<'_> {
                 Type::Dyn
             }
             Type::Dyn | Type::Error => Type::Dyn,
+            // Kubernetes' own types pass for objects, but for addresses; none has fields.
+            Type::Opaque(name) if !name.starts_with("net.") => {
+                self.issue(at, format!("unexpected failed resolution of '{name}'"));
+                Type::Error
+            }
             other => {
                 let shown = self.show(other);
                 self.issue(at, format!("type '{shown}' does not support field selection"));

@@ -31,7 +31,7 @@ mod shared;
 mod types;
 mod value;
 
-pub use admission::{REQUEST_RESOURCE, Scope, namespace_decl, request_decl};
+pub use admission::{REQUEST_RESOURCE, Scope, Types, namespace_decl, request_decl};
 pub use authorizer::{Answer, Authorizer, Question, Stage};
 pub use budget::{Budget, OBJECT_BUDGET, PER_CALL_LIMIT};
 pub use declare::{declare, escape};

@@ -28,6 +28,7 @@ resources! {
     SECRETS = "", "v1", "secrets";
     SERVICES = "", "v1", "services";
     SERVICE_ACCOUNTS = "", "v1", "serviceaccounts";
+    VALIDATING_ADMISSION_POLICIES = "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies";
     CONTROLLER_REVISIONS = "apps", "v1", "controllerrevisions";
     DAEMON_SETS = "apps", "v1", "daemonsets";
     DEPLOYMENTS = "apps", "v1", "deployments";

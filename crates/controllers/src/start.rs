@@ -178,6 +178,7 @@ pub const NAMES: &[&str] = &[
     "certificatesigningrequest-approving-controller",
     "certificatesigningrequest-signing-controller",
     "certificatesigningrequest-cleaner-controller",
+    "validatingadmissionpolicy-status-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
@@ -215,7 +216,7 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
 
 fn more() -> Vec<Box<dyn Controller>> {
     use crate::cluster::{certificates, cluster_roles, node_lifecycle, pod_garbage, taint_eviction};
-    use crate::policy::{disruption, resource_quota};
+    use crate::policy::{admission_policy, disruption, resource_quota};
     use crate::services::mirroring;
     use crate::volumes::{binder, ephemeral, protection};
     vec![
@@ -234,6 +235,7 @@ fn more() -> Vec<Box<dyn Controller>> {
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(certificates::ApprovingController),
         Box::new(certificates::CleanerController),
+        Box::new(admission_policy::AdmissionPolicyStatusController),
     ]
 }
 
