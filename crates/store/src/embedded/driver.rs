@@ -91,7 +91,13 @@ impl Engine {
             queue.driving = true;
             let driver = Driver::new(self.clone());
             drop(queue);
-            tokio::task::spawn_blocking(move || driver.run());
+            match self.pace {
+                None => drop(tokio::task::spawn_blocking(move || driver.run())),
+                Some(pace) => drop(tokio::spawn(async move {
+                    tokio::time::sleep(pace).await;
+                    driver.run();
+                })),
+            }
         }
     }
 }

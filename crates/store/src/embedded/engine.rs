@@ -36,6 +36,8 @@ pub(super) struct Engine {
     pub(super) disk: Disk,
     /// Held until the store is dropped.
     pub(super) lock: Option<Arc<LockedFile>>,
+    /// How long a commit takes where it is simulated.
+    pub(super) pace: Option<Duration>,
     pub(super) state: RwLock<State>,
     pub(super) cache: Arc<ValueCache>,
     pub(super) writer: Mutex<Writer>,

@@ -16,8 +16,8 @@ mod index;
 mod inspect;
 mod overlay;
 mod record;
-#[cfg(test)]
-mod simulation;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -106,7 +106,7 @@ impl EmbeddedStore {
         std::fs::create_dir_all(path).map_err(failed)?;
         let file = path.join(FILE);
         let place = file.display().to_string();
-        let on = |lock: Arc<LockedFile>| Self::on(Disk(lock.clone()), Some(lock), &place, options);
+        let on = |lock: Arc<LockedFile>| Self::on(Disk(lock.clone()), Some(lock), None, &place, options);
         if !file.try_exists().map_err(failed)? {
             // named only when it is complete: a creation that was cut off is begun anew
             let unnamed = path.join(format!("{FILE}.new"));
@@ -122,10 +122,11 @@ impl EmbeddedStore {
         on(Arc::new(LockedFile::open(&file)?))
     }
 
-    /// Opens the store on a storage.
+    /// Opens the store on a storage. With a `pace`, a commit is a task that takes so long; else it has a thread to itself.
     fn on(
         disk: Disk,
         lock: Option<Arc<LockedFile>>,
+        pace: Option<Duration>,
         place: &str,
         options: Options,
     ) -> Result<Arc<Self>, StoreError> {
@@ -151,6 +152,7 @@ impl EmbeddedStore {
             place: place.to_owned(),
             disk,
             lock,
+            pace,
             state: RwLock::new(state),
             cache,
             queue: Mutex::default(),

@@ -1,10 +1,11 @@
 //! A disk in memory that dies where it is told to, forgets what was not synced (in parts, in any order), fills up, and
 //! fails now and then. Everything follows from a seed.
 
+use parking_lot::{Mutex, MutexGuard};
 use redb::StorageBackend;
 use std::collections::HashSet;
 use std::io::{Error, ErrorKind, Result};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
@@ -13,17 +14,20 @@ const BLOCK: usize = 4_096;
 
 /// Pseudo-random numbers (splitmix64).
 #[derive(Clone, Debug)]
-pub(super) struct Random(pub(super) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    /// The next one.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    /// One below `bound`, which is not 0.
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 }
@@ -58,11 +62,11 @@ struct State {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 impl SimulatedDisk {
     /// A disk that holds `image`.
-    pub(super) fn new(image: Vec<u8>, seed: u64) -> Self {
+    pub fn new(image: Vec<u8>, seed: u64) -> Self {
         let used = (0..image.len().div_ceil(BLOCK)).collect();
         Self(Arc::new(Mutex::new(State {
             current: image.clone(),
@@ -80,40 +84,48 @@ impl SimulatedDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics while it holds the disk")
+        self.0.lock()
     }
 
     /// Lets the power go during this operation, counted from now.
-    pub(super) fn die_in(&self, operations: usize) {
+    pub fn die_in(&self, operations: usize) {
         let mut state = self.state();
         state.dies_at = state.operations + operations;
     }
 
     /// The power goes now.
-    pub(super) fn die(&self) {
+    pub fn die(&self) {
         self.state().dead = true;
     }
 
-    pub(super) fn operations(&self) -> usize {
+    /// Whether the power is gone.
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
+    }
+
+    /// Operations that changed something, so far.
+    pub fn operations(&self) -> usize {
         self.state().operations
     }
 
     /// Leaves room for this many further blocks.
-    pub(super) fn leave_space(&self, blocks: usize) {
+    pub fn leave_space(&self, blocks: usize) {
         let mut state = self.state();
         state.space = state.used.len().saturating_add(blocks);
     }
 
-    pub(super) fn fail_syncs(&self, count: usize) {
+    /// Lets the next syncs fail, whether or not data reaches the disk.
+    pub fn fail_syncs(&self, count: usize) {
         self.state().failing_syncs = count;
     }
 
-    pub(super) fn fail_reads(&self, count: usize) {
+    /// Lets the next reads fail.
+    pub fn fail_reads(&self, count: usize) {
         self.state().failing_reads = count;
     }
 
     /// What is found after the power came back: all that was synced, and any part of what was not.
-    pub(super) fn after_crash(&self) -> Vec<u8> {
+    pub fn after_crash(&self) -> Vec<u8> {
         let mut state = self.state();
         let State { durable, pending, random, .. } = &mut *state;
         let mut image = durable.clone();
@@ -138,7 +150,7 @@ impl SimulatedDisk {
     }
 
     /// What a well-behaved shutdown leaves.
-    pub(super) fn image(&self) -> Vec<u8> {
+    pub fn image(&self) -> Vec<u8> {
         self.state().current.clone()
     }
 }
