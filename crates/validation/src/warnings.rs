@@ -12,7 +12,6 @@ use crate::node::{Node, same};
 use object::error::quote;
 use object::{GroupVersionKind, names};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Warnings, in the order found.
 pub(crate) type Warnings = Vec<String>;
@@ -158,37 +157,8 @@ fn definition(w: &mut Warnings, object: &Value, old: Option<&Value>) {
     let about = |object: &Value| -> Vec<String> {
         let schemas = crds::schemas(object);
         let formats = schemas.iter().flat_map(schema::custom::unrecognized_formats);
-        let mut found: Vec<_> = formats.map(|f| format!("unrecognized format {}", quote(&f))).collect();
-        let mut sets = BTreeSet::new();
-        schemas.iter().for_each(|schema| sets_of_more(schema, &mut sets));
-        found.extend(sets.into_iter().map(|t| {
-            format!(
-                "x-kubernetes-list-type: set for items of type {} is not supported by server-side apply or CEL validation rules",
-                quote(t)
-            )
-        }));
-        found
+        formats.map(|f| format!("unrecognized format {}", quote(&f))).collect()
     };
     let known = old.map(about).unwrap_or_default();
     w.extend(about(object).into_iter().filter(|warning| !known.contains(warning)));
-}
-
-/// The types of the items of lists that are sets, where they are not scalars.
-fn sets_of_more<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
-    if !schema.is_object() {
-        return;
-    }
-    let item = schema["items"]["type"].as_str().unwrap_or("");
-    if schema["x-kubernetes-list-type"] == "set" && ["object", "array"].contains(&item) {
-        found.insert(item);
-    }
-    for name in ["items", "additionalProperties", "not"] {
-        sets_of_more(&schema[name], found);
-    }
-    for name in ["allOf", "anyOf", "oneOf"] {
-        schema[name].as_array().into_iter().flatten().for_each(|inner| sets_of_more(inner, found));
-    }
-    for inner in schema["properties"].as_object().into_iter().flat_map(|p| p.values()) {
-        sets_of_more(inner, found);
-    }
 }

@@ -4,6 +4,7 @@
 
 use super::{
     compile::compile_value,
+    embedded,
     prune::prune_inner,
     structural::{self, flag, properties, text},
     validate,
@@ -59,8 +60,17 @@ pub fn check_definition(schema: &Value, path: &Path, status_subresource: bool) -
     let context = Context { root: true, ..Context::default() };
     let mut found = Vec::new();
     place(schema, path, context, &mut found);
+    if found.is_empty() && says_schema(schema, path) {
+        found.push(FieldError::invalid(path, &"".into(), "OpenAPIV3Schema 'schema' is not supported"));
+    }
     errors.extend(found);
     errors
+}
+
+/// Is there a `$schema` anywhere? It is told of the whole.
+fn says_schema(schema: &Value, path: &Path) -> bool {
+    !text(schema, "$schema").is_empty()
+        || inner_schemas(schema, path).iter().any(|(at, inner)| says_schema(inner, at))
 }
 
 fn root(schema: &Value, path: &Path, errors: &mut Vec<FieldError>) {
@@ -180,9 +190,6 @@ fn unsupported(schema: &Value, path: &Path, context: Context, errors: &mut Vec<F
         if set {
             errors.push(FieldError::forbidden(&path.field(name), &format!("{name} is not supported")));
         }
-    }
-    if !text(schema, "$schema").is_empty() {
-        errors.push(FieldError::invalid(path, &"".into(), "OpenAPIV3Schema 'schema' is not supported"));
     }
     if type_name == "null" {
         let detail = "type cannot be set to null, use nullable as an alternative";
@@ -392,6 +399,21 @@ fn field_path(schema: &Value, field: &str, at: &Path, errors: &mut Vec<FieldErro
 }
 
 /// Defaults are valid themselves and hold nothing unknown.
+/// Defaults of integers or strings may be of any type, as Kubernetes has it.
+fn without_unions(schema: &Value) -> Value {
+    match schema {
+        Value::Object(map) if schema["x-kubernetes-int-or-string"] == true => {
+            let mut open = map.clone();
+            open.remove("x-kubernetes-int-or-string");
+            open.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
+            Value::Object(open)
+        }
+        Value::Object(map) => map.iter().map(|(key, inner)| (key.clone(), without_unions(inner))).collect(),
+        Value::Array(list) => list.iter().map(without_unions).collect(),
+        other => other.clone(),
+    }
+}
+
 fn defaults(schema: &Value, path: &Path, root: bool, errors: &mut Vec<FieldError>) {
     if let Some(default) = schema.get("default").filter(|d| !d.is_null()) {
         let at = path.field("default");
@@ -401,7 +423,12 @@ fn defaults(schema: &Value, path: &Path, root: bool, errors: &mut Vec<FieldError
         if pruned != *default {
             errors.push(FieldError::invalid(&at, default, "must not have unknown fields"));
         }
-        errors.extend(validate::validate_default(compiled.schema(), default, &at));
+        let mut found = embedded::validate_at(compiled.schema(), default, &at);
+        if found.is_empty() {
+            let compiled = compile_value(&without_unions(schema));
+            found = validate::validate_default(compiled.schema(), default, &at);
+        }
+        errors.extend(found);
     }
     if let Some(items) = schema.get("items").filter(|i| i.is_object()) {
         defaults(items, &path.field("items"), false, errors);

@@ -6,9 +6,14 @@ use object::{FieldError, GroupVersion, Path, Value, names};
 
 /// Checks the resources embedded in `object`.
 pub fn validate(schema: Schema<'_>, object: &Value) -> Vec<FieldError> {
+    validate_at(schema, object, &Path::root())
+}
+
+/// The same for a value that stands at `path`.
+pub(super) fn validate_at(schema: Schema<'_>, value: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if let Some(at) = At::new(schema) {
-        walk(at, object, &Path::root(), &mut errors);
+        walk(at, value, path, &mut errors);
     }
     errors
 }
