@@ -193,7 +193,7 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(deployment::DeploymentController),
         Box::new(stateful_set::StatefulSetController),
         Box::new(daemon_set::DaemonSetController),
-        Box::new(job::JobController),
+        Box::new(job::JobController::default()),
         Box::new(cron_job::CronJobController),
         Box::new(ttl_after_finished::TtlAfterFinished),
         Box::new(crate::garbage::GarbageCollector::default()),

@@ -1,5 +1,5 @@
-//! Deletes pods that nobody will ever finish: those of nodes that were deleted, those that never had a node, and finished ones
-//! when there are far too many.
+//! Deletes pods that nobody will ever finish: those of nodes that were deleted or are out of service, those that never had a
+//! node, and finished ones when there are far too many.
 
 use crate::common::pods;
 use crate::plan::{Action, Controller, Key, Plan};
@@ -34,7 +34,7 @@ impl Controller for PodGarbageCollector {
         vec![&PODS, &NODES]
     }
 
-    fn keys(&self, _: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
+    fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         let entry = change.entry();
         if change.is(&NODES) {
             let mut gone = self.gone.lock();
@@ -43,6 +43,15 @@ impl Controller for PodGarbageCollector {
             } else {
                 gone.insert(entry.name.clone(), None);
                 add(Key::new("", &entry.name));
+            }
+            let out = |entry: &Option<Arc<client::Entry>>| {
+                entry.as_ref().and_then(|node| node.value()).is_some_and(|node| is_out_of_service(&node))
+            };
+            if out(&change.new) && !out(&change.old) {
+                for pod in cache.values(&PODS, "").iter().filter(|pod| pod["spec"]["nodeName"] == *entry.name)
+                {
+                    add(Key::new(meta::namespace(pod), meta::name(pod)));
+                }
             }
         } else if let Some(pod) = &change.new
             && pod.deleting
@@ -59,10 +68,10 @@ impl Controller for PodGarbageCollector {
 
     fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {
         if !key.namespace.is_empty() {
-            return unscheduled(cache, key);
+            return terminating(cache, key, now);
         }
         if key.name.is_empty() {
-            return finished(cache);
+            return finished(cache, now);
         }
         let mut gone = self.gone.lock();
         let Some(since) = gone.get_mut(&key.name) else { return Plan::nothing() };
@@ -73,7 +82,7 @@ impl Controller for PodGarbageCollector {
         }
         gone.remove(&key.name);
         let stranded = cache.values(&PODS, "").into_iter().filter(|pod| pod["spec"]["nodeName"] == *key.name);
-        Plan::of(stranded.flat_map(|pod| lost(&pod, now)).collect())
+        Plan::of(stranded.flat_map(|pod| end(&pod, Some("PodGC: node no longer exists"), now)).collect())
     }
 }
 
@@ -85,17 +94,26 @@ fn force(pod: &Value) -> Action {
     Action::delete_with(&PODS, pod, DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..now_at_all() })
 }
 
-/// A pod that was deleted before it had a node has no kubelet to let it go.
-fn unscheduled(cache: &Cache, key: &Key) -> Plan {
-    let pod = cache.get(&PODS, &key.namespace, &key.name);
-    let stuck = pod.filter(|pod| {
-        meta::deletion_timestamp(pod).is_some() && pod["spec"]["nodeName"].as_str().unwrap_or("").is_empty()
-    });
-    Plan::of(stuck.iter().map(|pod| force(pod)).collect())
+/// Not ready, and said to be so for good.
+fn is_out_of_service(node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    let ready = crate::common::conditions::is_true(&node["status"]["conditions"], "Ready");
+    !ready && taints.into_iter().any(|taint| taint["key"] == "node.kubernetes.io/out-of-service")
 }
 
-/// The oldest finished pods past the limit go.
-fn finished(cache: &Cache) -> Plan {
+/// A pod that was deleted before it had a node, or on a node that is out of service, has no kubelet to let it go.
+fn terminating(cache: &Cache, key: &Key, now: Timestamp) -> Plan {
+    let Some(pod) = cache.get(&PODS, &key.namespace, &key.name) else { return Plan::nothing() };
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or("");
+    let stuck = node.is_empty() || cache.get(&NODES, "", node).is_some_and(|node| is_out_of_service(&node));
+    if meta::deletion_timestamp(&pod).is_none() || !stuck {
+        return Plan::nothing();
+    }
+    Plan::of(end(&pod, None, now))
+}
+
+/// Evicted pods and then the oldest of the finished ones past the limit go.
+fn finished(cache: &Cache, now: Timestamp) -> Plan {
     let store = cache.list(&PODS, "");
     if store.len() <= FINISHED {
         return Plan::nothing();
@@ -105,20 +123,26 @@ fn finished(cache: &Cache) -> Plan {
         .filter_map(|pod| pod.value())
         .filter(|pod| pods::is_finished(pod) && meta::deletion_timestamp(pod).is_none())
         .collect();
-    over.sort_by_key(|pod| meta::creation_timestamp(pod).unwrap_or("").to_owned());
+    over.sort_by_key(|pod| {
+        let evicted = pod["status"]["phase"] == "Failed" && pod["status"]["reason"] == "Evicted";
+        (!evicted, meta::creation_timestamp(pod).unwrap_or("").to_owned(), meta::name(pod).to_owned())
+    });
     let surplus = over.len().saturating_sub(FINISHED);
-    Plan::of(over.iter().take(surplus).map(|pod| force(pod)).collect())
+    Plan::of(over.iter().take(surplus).flat_map(|pod| end(pod, None, now)).collect())
 }
 
-/// A pod of a node that is gone fails, then goes.
-fn lost(pod: &Value, now: Timestamp) -> Vec<Action> {
+/// A pod that is not over fails, then it goes.
+fn end(pod: &Value, why: Option<&str>, now: Timestamp) -> Vec<Action> {
     let mut actions = vec![];
     if !pods::is_finished(pod) {
         let mut next = pod.clone();
         next["status"]["phase"] = "Failed".into();
-        let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
-            "message": "PodGC: node no longer exists", "lastTransitionTime": time::format(now)});
-        crate::common::conditions::set(&mut next["status"]["conditions"], condition);
+        next["status"]["observedGeneration"] = meta::generation(pod).into();
+        if let Some(message) = why {
+            let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+                "message": message, "lastTransitionTime": time::format(now), "observedGeneration": meta::generation(pod)});
+            crate::common::conditions::set(&mut next["status"]["conditions"], condition);
+        }
         actions.push(Action::update_status(&PODS, next));
     }
     actions.push(force(pod));
@@ -149,5 +173,29 @@ mod tests {
             shown(collector.plan(&cache, &Key::new("", "never-seen"), Timestamp::UNIX_EPOCH), &cache)
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_is_deleted_and_has_no_kubelet_fails_and_goes() {
+        let node = |taint: &str| {
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"taints": [{"key": taint}]},
+                "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+        };
+        let pod = |node: &str, deleted: bool| {
+            let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a", "generation": 2},
+                "spec": {"nodeName": node}, "status": {"phase": "Running"}});
+            if deleted {
+                meta::set(&mut pod, "deletionTimestamp", "2026-01-01T00:00:00Z");
+            }
+            pod
+        };
+        let plan = |pod: Value, taint: &str| {
+            let cache = snapshot(vec![pod, node(taint)]);
+            let collector = PodGarbageCollector::default();
+            shown(collector.plan(&cache, &Key::new("a", "p"), Timestamp::UNIX_EPOCH), &cache).len()
+        };
+        let out = "node.kubernetes.io/out-of-service";
+        assert_eq!([plan(pod("", true), ""), plan(pod("", false), ""), plan(pod("n", true), out)], [2, 0, 2]);
+        assert_eq!([plan(pod("n", true), "other"), plan(pod("n", false), out)], [0, 0]);
     }
 }

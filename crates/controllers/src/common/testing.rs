@@ -57,7 +57,10 @@ fn line(action: &Action) -> String {
             format!(
                 "create {resource} {}/{}",
                 meta::namespace(object),
-                [meta::name(object), meta::generate_name(object)].concat()
+                [meta::name(object), meta::generate_name(object)]
+                    .into_iter()
+                    .find(|name| !name.is_empty())
+                    .unwrap_or("")
             )
         }
         Verb::Update(object, sub) => {

@@ -15,7 +15,8 @@ const BATCH: usize = 64;
 pub(super) async fn apply(shell: &Shell, component: &'static str, plan: Plan) -> Result<()> {
     let mut failure = run(shell, component, plan.actions).await.err();
     if let Some(finish) = plan.finish {
-        let last = finish(&shell.cache, failure.as_ref());
+        let told = failure.as_ref().filter(|error| !error.has_cause("NamespaceTerminating"));
+        let last = finish(&shell.cache, told);
         let outcome = run(shell, component, last).await;
         failure = failure.or(outcome.err());
     }

@@ -81,7 +81,7 @@ impl Controller for EndpointSliceController {
         let common = Common {
             owner: &service,
             labels: labels(&service, OURS),
-            annotations: annotations(&service, &behind),
+            annotations: annotations(&service, &behind, &existing),
         };
         let mut plan = Plan::nothing();
         let families = families(&service, &behind);
@@ -129,8 +129,10 @@ pub(super) fn labels(service: &Value, manager: &str) -> Map<String, Value> {
     labels
 }
 
-fn annotations(service: &Value, behind: &[Arc<Value>]) -> BTreeMap<&'static str, String> {
-    super::trigger_time(service, behind).map(|time| (TRIGGER_TIME, time)).into_iter().collect()
+fn annotations(service: &Value, behind: &[Arc<Value>], existing: &[Arc<Value>]) -> BTreeMap<String, String> {
+    let told = existing.iter().max_by_key(|slice| meta::annotation(slice, TRIGGER_TIME));
+    let time = super::trigger_time(service, behind, told.map(|slice| &**slice));
+    time.map(|time| (TRIGGER_TIME.to_owned(), time)).into_iter().collect()
 }
 
 fn endpoint(cache: &Cache, service: &Value, pod: &Value, addresses: &[&str]) -> Value {

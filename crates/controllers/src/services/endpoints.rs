@@ -170,13 +170,15 @@ fn write(service: &Value, behind: &[Arc<Value>], current: Option<&Value>, wanted
     };
     let mut endpoints = current.cloned().unwrap_or_else(fresh);
     meta::set(&mut endpoints, "labels", wanted.labels);
-    if let Some(time) = super::trigger_time(service, behind) {
+    if let Some(map) = endpoints["metadata"]["annotations"].as_object_mut() {
+        map.remove(OVER_CAPACITY);
+        map.remove(TRIGGER_TIME);
+    }
+    if let Some(time) = super::trigger_time(service, behind, current) {
         meta::set_annotation(&mut endpoints, TRIGGER_TIME, &time);
     }
     if wanted.truncated {
         meta::set_annotation(&mut endpoints, OVER_CAPACITY, "truncated");
-    } else if let Some(map) = endpoints["metadata"]["annotations"].as_object_mut() {
-        map.remove(OVER_CAPACITY);
     }
     if let Some(map) = endpoints.as_object_mut() {
         if wanted.subsets.is_empty() {

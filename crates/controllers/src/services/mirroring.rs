@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 const OURS: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
 pub(crate) struct EndpointSliceMirroringController;
@@ -75,8 +76,10 @@ fn mirror(endpoints: &Value, existing: &[std::sync::Arc<Value>]) -> Vec<Action> 
     labels.remove(HEADLESS);
     labels.insert(SERVICE_NAME.into(), meta::name(endpoints).into());
     labels.insert(MANAGED_BY.into(), OURS.into());
-    let time = meta::annotation(endpoints, TRIGGER_TIME).map(|time| (TRIGGER_TIME, time.to_owned()));
-    let common = Common { owner: endpoints, labels, annotations: time.into_iter().collect() };
+    let annotations = endpoints["metadata"]["annotations"].as_object().into_iter().flatten();
+    let copied = annotations.filter(|(key, _)| !matches!(key.as_str(), TRIGGER_TIME | LAST_APPLIED));
+    let annotations = copied.map(|(key, value)| (key.clone(), value.as_str().unwrap_or("").to_owned()));
+    let common = Common { owner: endpoints, labels, annotations: annotations.collect() };
     let mut actions = vec![];
     let mut by_family: BTreeMap<&str, Wanted> = BTreeMap::new();
     for subset in endpoints["subsets"].as_array().into_iter().flatten() {

@@ -146,11 +146,17 @@ fn target_ref(pod: &Value) -> Value {
     json!({"kind": "Pod", "namespace": meta::namespace(pod), "name": meta::name(pod), "uid": meta::uid(pod)})
 }
 
-/// When what is told last changed: the newest change of readiness, or the making of the service.
-fn trigger_time(service: &Value, pods: &[Arc<Value>]) -> Option<String> {
-    let newest = pods.iter().filter_map(|pod| {
+/// When what is about to be told changed: the oldest change of a pod's readiness that `told` (the time told last) does not
+/// cover, or the making of the service. Without such a change there is no time to tell.
+fn trigger_time(service: &Value, pods: &[Arc<Value>], told: Option<&Value>) -> Option<String> {
+    let Some(told) = told else { return meta::creation_timestamp(service).map(str::to_owned) };
+    let told = meta::annotation(told, TRIGGER_TIME);
+    let times = pods.iter().filter_map(|pod| {
         let ready = crate::common::conditions::find(&pod["status"]["conditions"], "Ready")?;
         Some(ready["lastTransitionTime"].as_str()?.to_owned())
     });
-    newest.max().or_else(|| meta::creation_timestamp(service).map(str::to_owned))
+    match told {
+        Some(told) => times.filter(|time| time.as_str() > told).min(),
+        None => times.max(),
+    }
 }

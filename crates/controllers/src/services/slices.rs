@@ -1,6 +1,7 @@
 //! Spreads endpoints over slices of bounded size, moving as few as it can.
 
-use crate::plan::Action;
+use super::TRIGGER_TIME;
+use crate::plan::{Action, Verb};
 use crate::resources::ENDPOINT_SLICES;
 use object::meta;
 use serde_json::{Map, Value, json};
@@ -28,7 +29,8 @@ pub(super) struct Group {
 pub(super) struct Common<'a> {
     pub(super) owner: &'a Value,
     pub(super) labels: Map<String, Value>,
-    pub(super) annotations: BTreeMap<&'static str, String>,
+    /// All of them, but for those that others put there.
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 impl Wanted {
@@ -64,7 +66,26 @@ pub(super) fn reconcile(common: &Common<'_>, existing: &[Arc<Value>], mut wanted
         writes.extend(reconcile_group(common, &wanted.address_type, &theirs, group));
     }
     writes.extend(actions);
-    writes
+    recycle(writes)
+}
+
+/// A slice that is no longer wanted becomes one that is: watchers see one change instead of two.
+fn recycle(actions: Vec<Action>) -> Vec<Action> {
+    let (gone, mut rest): (Vec<_>, Vec<_>) =
+        actions.into_iter().partition(|step| matches!(step.verb, Verb::Delete { .. }));
+    let mut gone = gone.into_iter();
+    for step in &mut rest {
+        if let Verb::Create(made) = &mut step.verb
+            && let Some(Action { verb: Verb::Delete { name, options, .. }, .. }) = gone.next()
+        {
+            meta::unset(made, "generateName");
+            meta::set(made, "name", name);
+            meta::set(made, "uid", options.uid.unwrap_or_default());
+            *step = Action::update(&ENDPOINT_SLICES, std::mem::take(made));
+        }
+    }
+    rest.extend(gone);
+    rest
 }
 
 fn ports_key(slice: &Value) -> String {
@@ -138,6 +159,13 @@ fn says_the_same(current: &Value, next: &Value) -> bool {
         && list(current, "ports") == list(next, "ports")
         && current["metadata"]["labels"] == next["metadata"]["labels"]
         && current["metadata"]["ownerReferences"] == next["metadata"]["ownerReferences"]
+        && others(current) == others(next)
+}
+
+/// The annotations but for the trigger time.
+fn others(slice: &Value) -> BTreeMap<&String, &Value> {
+    let all = slice["metadata"]["annotations"].as_object().into_iter().flatten();
+    all.filter(|(key, _)| *key != TRIGGER_TIME).collect()
 }
 
 impl Common<'_> {
@@ -149,6 +177,9 @@ impl Common<'_> {
         }
         meta::set(&mut slice, "labels", self.labels.clone());
         meta::set(&mut slice, "ownerReferences", vec![meta::controller_reference(owner)]);
+        if let Some(map) = slice["metadata"]["annotations"].as_object_mut() {
+            map.remove(TRIGGER_TIME);
+        }
         for (key, value) in &self.annotations {
             meta::set_annotation(&mut slice, key, value);
         }

@@ -312,8 +312,7 @@ impl State<'_> {
             if let Some(oldest) = there.first().filter(|_| run) {
                 *ready += i64::from(pods::is_ready(oldest));
                 *available += i64::from(self.is_available(oldest));
-                // With surge the new pod is not the oldest.
-                *updated += i64::from(there.iter().any(|pod| self.is_new(pod)));
+                *updated += i64::from(self.is_new(oldest));
             }
         }
         let [wanted, current, misplaced, ready, available, updated] = counts;

@@ -2,8 +2,10 @@
 //!
 //! Every pod carries a finalizer until it is counted: [`tracking`] notes finished pods in the status first, then lets them go,
 //! then counts them. [`outcome`] decides whether the job is over, [`pods`] which pods are made or deleted, [`indexes`] knows the
-//! completion indexes, [`policy`] the pod failure policy. All states follow from the job and its pods alone.
+//! completion indexes, [`policy`] the pod failure policy, [`backoff`] how long to wait after failures. All states follow from the
+//! job and its pods; only that wait also remembers pods that are gone.
 
+mod backoff;
 mod indexes;
 mod outcome;
 mod pods;
@@ -26,7 +28,10 @@ use tracking::Tracked;
 pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
-pub(crate) struct JobController;
+#[derive(Default)]
+pub(crate) struct JobController {
+    backoff: backoff::Backoff,
+}
 
 impl Controller for JobController {
     fn name(&self) -> &'static str {
@@ -40,6 +45,9 @@ impl Controller for JobController {
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         if change.is(&JOBS) {
             let entry = change.entry();
+            if change.new.is_none() {
+                self.backoff.forget(&entry.uid);
+            }
             return add(Key::new(&entry.namespace, &entry.name));
         }
         for pod in change.both() {
@@ -70,6 +78,7 @@ impl Controller for JobController {
         let claimed = owners::claim(cache, &PODS, &job, &selector(&job));
         let mut plan = Plan::of(claimed.actions);
         if is_finished(&job) {
+            self.backoff.forget(meta::uid(&job));
             // What is left only loses its finalizer.
             plan.actions.extend(
                 claimed
@@ -80,7 +89,7 @@ impl Controller for JobController {
             );
             return plan;
         }
-        Sync { job: &job, pods: claimed.objects, now }.plan(&mut plan);
+        Sync { job: &job, pods: claimed.objects, backoff: &self.backoff, now }.plan(&mut plan);
         plan
     }
 }
@@ -128,33 +137,48 @@ fn orphans(cache: &Cache, key: &Key) -> Plan {
 struct Sync<'a> {
     job: &'a Value,
     pods: Vec<Arc<Value>>,
+    backoff: &'a backoff::Backoff,
     now: Timestamp,
 }
 
 impl Sync<'_> {
     fn plan(&self, plan: &mut Plan) {
         let job = self.job;
-        let tracked = Tracked::of(job, &self.pods);
+        let mut tracked = Tracked::of(job, &self.pods);
         let counts = pods::Counts::of(&self.pods);
+        let failures = self.backoff.failures(job, &self.pods);
         let verdict = outcome::judge(job, &self.pods, &tracked, &counts, self.now);
-        let mut status = tracked.status.clone();
-        let mut events = vec![];
-        self.start_or_suspend(&mut status, &mut events);
         let mut work = pods::Work::default();
         match &verdict.outcome {
             Some(_) => work.delete = counts.active.clone(),
-            None if is_suspended(job) => work.delete = counts.active.clone(),
             None if meta::deletion_timestamp(job).is_some() => {}
-            None => work = pods::manage(job, &counts, &tracked, self.now),
+            None if is_suspended(job) => work.delete = counts.active.clone(),
+            None => work = pods::manage(job, &counts, &tracked, failures, self.now),
+        }
+        // Pods that are deleted although nothing failed do not count: they are let go before. All are when the job fails.
+        match &verdict.outcome {
+            Some(Outcome::Failed { .. }) => tracked.give_up(job, &self.pods),
+            Some(Outcome::Succeeded { .. }) => tracked.release_all(&self.pods),
+            None if meta::deletion_timestamp(job).is_some() => tracked.release_all(&self.pods),
+            None => {}
+        }
+        let mut status = std::mem::take(&mut tracked.status);
+        let mut events = vec![];
+        if verdict.outcome.is_none() && meta::deletion_timestamp(job).is_none() {
+            self.start_or_suspend(&mut status, &mut events);
         }
         self.conclude(&verdict, &counts, &tracked, &mut status, &mut events);
-        // An active pod that is about to be deleted is one no more, one about to be made is one already.
-        let active = counts.active.len() - work.delete.len().min(counts.active.len());
-        self.numbers(&counts, active, &mut status);
+        // An active pod that is about to be deleted is one no more.
+        self.numbers(&counts, &work.delete, &mut status);
         self.write_status(status, plan);
         plan.actions.extend(events);
         // Only what the status has noted may be let go.
-        plan.actions.extend(tracked.releases);
+        let let_go: Vec<_> = tracked.releases.iter().map(|pod| meta::uid(pod).to_owned()).collect();
+        plan.actions.extend(tracked.releases.iter().map(|pod| tracking::release(pod)));
+        if verdict.outcome.is_none() {
+            let others = work.delete.iter().filter(|pod| !let_go.iter().any(|uid| uid == meta::uid(pod)));
+            plan.actions.extend(others.filter(|p| tracking::is_tracked(p)).map(|pod| tracking::release(pod)));
+        }
         let told = |pod: &Arc<Value>| {
             Action::delete(&PODS, pod)
                 .told(Event::normal(job, "SuccessfulDelete", "Deleted pod: {name}"))
@@ -234,6 +258,11 @@ impl Sync<'_> {
             return;
         }
         set(last, status);
+        let wanted = self.job["spec"]["completions"].as_i64();
+        if last == "Complete" && wanted.is_some_and(|wanted| int(&status["succeeded"]) > wanted) {
+            let message = "Too many succeeded pods running after completion count reached";
+            events.push(Action::event(Event::warning(self.job, "TooManySucceededPods", message)));
+        }
         events.push(Action::event(match outcome {
             Outcome::Succeeded { .. } => Event::normal(self.job, "Completed", "Job completed"),
             Outcome::Failed { .. } => Event::warning(self.job, reason, message),
@@ -243,11 +272,15 @@ impl Sync<'_> {
         }
     }
 
-    fn numbers(&self, counts: &pods::Counts, active: usize, status: &mut Value) {
+    fn numbers(&self, counts: &pods::Counts, deleted: &[Arc<Value>], status: &mut Value) {
         let Some(map) = status.as_object_mut() else { return };
-        for (field, number) in
-            [("active", active), ("ready", counts.ready), ("terminating", counts.terminating)]
-        {
+        let gone = deleted.len().min(counts.active.len());
+        let ready = deleted.iter().filter(|pod| crate::common::pods::is_ready(pod)).count();
+        for (field, number) in [
+            ("active", counts.active.len() - gone),
+            ("ready", counts.ready.saturating_sub(ready)),
+            ("terminating", counts.terminating + gone),
+        ] {
             if field == "active" && number == 0 {
                 map.remove(field);
             } else {

@@ -4,7 +4,7 @@ use super::indexes::{self, Indexes, index_of};
 use super::pods::Counts;
 use super::policy::{self, Meaning};
 use super::tracking::{Tracked, has_failed, is_tracked};
-use super::{int, is_indexed, is_suspended};
+use super::{is_indexed, is_suspended};
 use crate::common::conditions;
 use jiff::Timestamp;
 use object::time;
@@ -61,9 +61,9 @@ pub(super) fn judge(
     let failed = is_indexed(job).then(|| failed_indexes(job, pods)).flatten();
     let outcome = decided(job)
         .or_else(|| by_policy(job, pods))
-        .or_else(|| by_limits(job, tracked, failed.as_ref(), now))
+        .or_else(|| by_limits(job, pods, tracked, completed.as_ref(), failed.as_ref(), now))
         .or_else(|| by_success_policy(job, completed.as_ref()))
-        .or_else(|| by_completion(job, tracked, counts, completed.as_ref(), failed.as_ref()));
+        .or_else(|| by_completion(job, tracked, counts, completed.as_ref()));
     Verdict { outcome, completed: completed.filter(|indexes| !indexes.is_empty()), failed }
 }
 
@@ -74,13 +74,12 @@ fn decided(job: &Value) -> Option<Outcome> {
         let text = |field: &str| condition[field].as_str().unwrap_or("").to_owned();
         (text("reason"), text("message"))
     };
-    if let Some((reason, message)) =
-        conditions::find(all, "FailureTarget").filter(|c| c["status"] == "True").map(words)
-    {
-        return Some(Outcome::Failed { reason, message });
+    let is = |kind: &str| conditions::find(all, kind).filter(|c| c["status"] == "True").map(words);
+    if let Some((reason, message)) = is("SuccessCriteriaMet") {
+        return Some(Outcome::Succeeded { reason, message });
     }
-    let met = conditions::find(all, "SuccessCriteriaMet").filter(|c| c["status"] == "True").map(words)?;
-    Some(Outcome::Succeeded { reason: met.0, message: met.1 })
+    let (reason, message) = is("FailureTarget")?;
+    Some(Outcome::Failed { reason, message })
 }
 
 fn by_policy(job: &Value, pods: &[Arc<Value>]) -> Option<Outcome> {
@@ -92,9 +91,16 @@ fn by_policy(job: &Value, pods: &[Arc<Value>]) -> Option<Outcome> {
     })
 }
 
-fn by_limits(job: &Value, tracked: &Tracked, failed: Option<&Indexes>, now: Timestamp) -> Option<Outcome> {
+fn by_limits(
+    job: &Value,
+    pods: &[Arc<Value>],
+    tracked: &Tracked,
+    completed: Option<&Indexes>,
+    failed: Option<&Indexes>,
+    now: Timestamp,
+) -> Option<Outcome> {
     let limit = job["spec"]["backoffLimit"].as_i64().unwrap_or(6);
-    if tracked.failed() > limit {
+    if tracked.failed() > limit || restarted_too_often(job, pods, limit) {
         return Outcome::failed("BackoffLimitExceeded", "Job has reached the specified backoff limit");
     }
     let started = job["status"]["startTime"].as_str().and_then(|text| time::parse(text).ok());
@@ -109,7 +115,26 @@ fn by_limits(job: &Value, tracked: &Tracked, failed: Option<&Indexes>, now: Time
         let message = "Job has exceeded the specified maximal number of failed indexes";
         return Outcome::failed("MaxFailedIndexesExceeded", message);
     }
+    let lost = failed.map_or(0, Indexes::len) as i64;
+    let done = completed.map_or(0, Indexes::len) as i64;
+    if lost > 0 && lost + done >= indexes::completions(job) {
+        return Outcome::failed("FailedIndexes", "Job has failed indexes");
+    }
     None
+}
+
+/// Of pods that restart their containers themselves all restarts count.
+fn restarted_too_often(job: &Value, pods: &[Arc<Value>], limit: i64) -> bool {
+    if job["spec"]["template"]["spec"]["restartPolicy"] != "OnFailure" {
+        return false;
+    }
+    let alive =
+        pods.iter().filter(|pod| matches!(pod["status"]["phase"].as_str(), Some("Running" | "Pending")));
+    let lists =
+        alive.flat_map(|pod| ["initContainerStatuses", "containerStatuses"].map(|l| &pod["status"][l]));
+    let statuses = lists.flat_map(|list| list.as_array().into_iter().flatten());
+    let restarts: i64 = statuses.filter_map(|status| status["restartCount"].as_i64()).sum();
+    if limit == 0 { restarts > 0 } else { restarts >= limit }
 }
 
 fn by_success_policy(job: &Value, completed: Option<&Indexes>) -> Option<Outcome> {
@@ -140,7 +165,6 @@ fn by_completion(
     tracked: &Tracked,
     counts: &Counts,
     completed: Option<&Indexes>,
-    failed: Option<&Indexes>,
 ) -> Option<Outcome> {
     let met = || Outcome::succeeded("CompletionsReached", "Reached expected number of succeeded pods");
     let Some(wanted) = job["spec"]["completions"].as_i64() else {
@@ -148,15 +172,7 @@ fn by_completion(
         return if tracked.succeeded() > 0 && counts.active.is_empty() { met() } else { None };
     };
     let done = completed.map_or(tracked.succeeded(), |indexes| indexes.len() as i64);
-    if done >= wanted {
-        return met();
-    }
-    let lost = failed.map_or(0, |indexes| indexes.len() as i64);
-    if lost > 0 && done + lost >= wanted {
-        Outcome::failed("FailedIndexes", "Job has failed indexes")
-    } else {
-        None
-    }
+    if done >= wanted { met() } else { None }
 }
 
 /// Indexes that are given up, if there is a limit per index.
@@ -164,31 +180,12 @@ pub(super) fn failed_indexes(job: &Value, pods: &[Arc<Value>]) -> Option<Indexes
     job["spec"]["backoffLimitPerIndex"].as_i64()?;
     let total = indexes::completions(job);
     let mut all = Indexes::parse(job["status"]["failedIndexes"].as_str().unwrap_or(""), total);
-    let given_up = pods.iter().filter(|pod| has_failed(job, pod) && policy::fails_index(job, pod));
+    let given_up = pods.iter();
+    let given_up =
+        given_up.filter(|pod| is_tracked(pod) && has_failed(job, pod) && policy::fails_index(job, pod));
     given_up
         .filter_map(|pod| index_of(pod))
         .filter(|index| *index < total)
         .for_each(|index| all.insert(index));
     Some(all)
-}
-
-/// How often the job's pods have failed since the last success, and when last: what the wait before the next is made of.
-pub(super) fn failures(job: &Value, pods: &[Arc<Value>]) -> Option<(u32, i64)> {
-    let ended = |pod: &Value| {
-        let states = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-        let times = states.filter_map(|status| status["state"]["terminated"]["finishedAt"].as_str());
-        times
-            .chain(object::meta::deletion_timestamp(pod))
-            .filter_map(|text| time::parse(text).ok())
-            .map(|t| t.as_second())
-            .max()
-    };
-    let success =
-        pods.iter().filter(|pod| pod["status"]["phase"] == "Succeeded").filter_map(|pod| ended(pod)).max();
-    let mut failed: Vec<i64> =
-        pods.iter().filter(|pod| pod["status"]["phase"] == "Failed").filter_map(|pod| ended(pod)).collect();
-    failed.retain(|end| success.is_none_or(|success| *end >= success));
-    let last = failed.iter().copied().max()?;
-    let before = if success.is_none() { int(&job["status"]["failed"]) } else { 0 };
-    Some(((failed.len() as u32).max(u32::try_from(before).unwrap_or(u32::MAX)), last))
 }

@@ -1,5 +1,6 @@
 //! Which pods a job makes and deletes.
 
+use super::backoff::{self, Failures, ended};
 use super::indexes::{self, index_of};
 use super::tracking::{Tracked, has_failed};
 use super::{FINALIZER, INDEX, is_indexed, outcome, policy};
@@ -11,9 +12,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The first wait after a failure, seconds; doubled each time up to the cap.
-const BACKOFF: u64 = 10;
-const BACKOFF_CAP: u64 = 600;
 /// The most pods made or deleted in one round.
 const BURST: usize = 500;
 
@@ -44,13 +42,19 @@ impl Counts {
 }
 
 /// Makes as many pods as may run, or deletes those too many.
-pub(super) fn manage(job: &Value, counts: &Counts, tracked: &Tracked, now: Timestamp) -> Work {
+pub(super) fn manage(
+    job: &Value,
+    counts: &Counts,
+    tracked: &Tracked,
+    failures: Option<Failures>,
+    now: Timestamp,
+) -> Work {
     let parallelism = job["spec"]["parallelism"].as_i64().unwrap_or(1);
     let active = counts.active.len() as i64;
     let succeeded = tracked.succeeded();
     let wanted = match job["spec"]["completions"].as_i64() {
         Some(completions) => parallelism.min((completions - succeeded).max(0)),
-        None if succeeded > 0 => active.min(parallelism),
+        None if succeeded > 0 => active,
         None => parallelism,
     };
     let mut work = Work::default();
@@ -72,20 +76,13 @@ pub(super) fn manage(job: &Value, counts: &Counts, tracked: &Tracked, now: Times
         return work;
     }
     if is_indexed(job) {
-        indexed(job, counts, &keep, missing, now, &mut work);
-    } else if let Some(wait) = wait(outcome::failures(job, &counts.all), now) {
+        indexed(job, counts, &keep, missing, (failures, now.as_second()), &mut work);
+    } else if let Some(wait) = backoff::wait(failures, now.as_second()) {
         work.wait = Some(wait);
     } else {
         work.create = (0..missing).map(|_| pod(job, None, 0)).collect();
     }
     work
-}
-
-fn wait(failures: Option<(u32, i64)>, now: Timestamp) -> Option<Duration> {
-    let (count, last) = failures.filter(|(count, _)| *count > 0)?;
-    let delay = BACKOFF.saturating_mul(1u64.checked_shl(count - 1).unwrap_or(u64::MAX)).min(BACKOFF_CAP);
-    let left = last + delay as i64 - now.as_second();
-    (left > 0).then(|| Duration::from_secs(left.unsigned_abs()))
 }
 
 /// Of several active pods with one index all but one go, and so do those whose index is none (any more).
@@ -103,7 +100,7 @@ fn indexed(
     counts: &Counts,
     keep: &[Arc<Value>],
     missing: usize,
-    now: Timestamp,
+    (failures, now): (Option<Failures>, i64),
     work: &mut Work,
 ) {
     let done = indexes::completed(job, &counts.all);
@@ -131,14 +128,13 @@ fn indexed(
             && !ending.contains(index)
             && !failed.as_ref().is_some_and(|failed| failed.contains(*index))
     });
-    let all = wait(outcome::failures(job, &counts.all), now).filter(|_| !per_index);
+    let all = backoff::wait(failures, now).filter(|_| !per_index);
     for index in free.take(missing) {
         let last = before.get(&index);
         let failures =
             last.map_or(0, |pod| policy::index_failures(pod) + i64::from(policy::counts(job, pod)));
         let own = last.filter(|_| per_index).and_then(|pod| {
-            let (_, end) = outcome::failures(job, std::slice::from_ref(*pod))?;
-            wait(Some((u32::try_from(failures).unwrap_or(1).max(1), end)), now)
+            backoff::wait(Some((u32::try_from(failures).unwrap_or(1).max(1), ended(pod)?)), now)
         });
         match all.or(own) {
             Some(left) => work.wait = Some(work.wait.map_or(left, |known| known.min(left))),

@@ -27,7 +27,8 @@ fn pod(name: &str, phase: &str, index: Option<i64>) -> Value {
 /// Plans once; answers the status (as written or as it was) and all other actions.
 fn plan(objects: Vec<Value>, second: i64) -> (Value, Vec<String>, Option<Duration>) {
     let cache = snapshot(objects);
-    let plan = JobController.plan(&cache, &Key::new("a", "j"), Timestamp::from_second(second).unwrap());
+    let plan =
+        JobController::default().plan(&cache, &Key::new("a", "j"), Timestamp::from_second(second).unwrap());
     let wait = plan.requeue_after;
     let mut status = cache.get(&JOBS, "a", "j").map_or(Value::Null, |job| job["status"].clone());
     for action in &plan.actions {
@@ -145,7 +146,8 @@ fn the_success_policy_ends_a_job_early() {
     let (status, made, _) =
         plan(vec![early, pod("p0", "Succeeded", Some(0)), pod("p1", "Running", Some(1))], 1);
     assert_eq!(reason(&status, "SuccessCriteriaMet").as_deref(), Some("SuccessPolicy"));
-    assert_eq!(made, ["patch pods p0", "delete pods p1"]);
+    assert_eq!(made, ["patch pods p0", "patch pods p1", "delete pods p1"]);
+    assert_eq!(status["uncountedTerminatedPods"], json!({}));
 }
 
 #[test]
@@ -153,7 +155,7 @@ fn a_suspended_job_has_no_pods() {
     let suspended = job(json!({"suspend": true}));
     let (status, made, _) = plan(vec![suspended.clone(), pod("p", "Running", None)], 1);
     assert_eq!(reason(&status, "Suspended").as_deref(), Some("JobSuspended"));
-    assert_eq!(made, ["event Suspended: Job suspended", "delete pods p"]);
+    assert_eq!(made, ["event Suspended: Job suspended", "patch pods p", "delete pods p"]);
     assert!(status.get("startTime").is_none());
     let mut resumed = job(json!({}));
     resumed["status"] = status;
@@ -168,7 +170,8 @@ fn the_deadline_is_waited_for() {
     assert_eq!(plan(timed(), 4).2, Some(Duration::from_secs(6)));
     let (status, made, _) = plan(timed(), 10);
     assert_eq!(reason(&status, "FailureTarget").as_deref(), Some("DeadlineExceeded"));
-    assert_eq!(made, ["delete pods p"]);
+    assert_eq!(made, ["patch pods p", "delete pods p"]);
+    assert_eq!(status["uncountedTerminatedPods"], json!({"failed": ["p"]}));
 }
 
 #[test]

@@ -15,7 +15,7 @@ const NOTED: usize = 500;
 /// The job's status with all finished pods noted or counted, and the finalizers that may go when it is written.
 pub(super) struct Tracked {
     pub(super) status: Value,
-    pub(super) releases: Vec<Action>,
+    pub(super) releases: Vec<Arc<Value>>,
 }
 
 pub(super) fn is_tracked(pod: &Value) -> bool {
@@ -81,7 +81,7 @@ impl Tracked {
                     lists[usize::from(!succeeded)].1.push(uid.to_owned());
                 }
             }
-            releases.push(release(pod));
+            releases.push(pod.clone());
         }
         let uncounted: serde_json::Map<_, _> = lists
             .into_iter()
@@ -104,6 +104,34 @@ impl Tracked {
             }
         }
         Self { status, releases }
+    }
+
+    /// Notes every pod that has not succeeded as failed, and lets all go: the job is over.
+    pub(super) fn give_up(&mut self, job: &Value, pods: &[Arc<Value>]) {
+        let noted: Vec<&str> = self.releases.iter().map(|pod| meta::uid(pod)).collect();
+        let left = |pod: &&Arc<Value>| is_tracked(pod) && !noted.contains(&meta::uid(pod));
+        let left: Vec<_> = pods.iter().filter(left).take(NOTED).cloned().collect();
+        for pod in left {
+            let one_of_them = !is_indexed(job) || indexes::counts(job, &pod);
+            if one_of_them && policy::counts(job, &pod) {
+                let uncounted = meta::child_mut(&mut self.status, "uncountedTerminatedPods");
+                let uids = uncounted.entry("failed").or_insert_with(|| json!([]));
+                if let Some(uids) = uids.as_array_mut().filter(|uids| !uids.contains(&meta::uid(&pod).into()))
+                {
+                    uids.push(meta::uid(&pod).into());
+                }
+            }
+            self.releases.push(pod);
+        }
+    }
+
+    /// Lets all go, counted or not.
+    pub(super) fn release_all(&mut self, pods: &[Arc<Value>]) {
+        for pod in pods.iter().filter(|pod| is_tracked(pod)) {
+            if !self.releases.iter().any(|known| meta::uid(known) == meta::uid(pod)) {
+                self.releases.push(pod.clone());
+            }
+        }
     }
 
     fn number(&self, list: &str) -> i64 {

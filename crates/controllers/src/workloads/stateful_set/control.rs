@@ -98,11 +98,12 @@ impl State<'_> {
         if going || !self.is_healthy(pod) || !self.is_available(pod) {
             return Step::Break(());
         }
-        actions.extend(self.claim_owners(ordinal, None));
-        if !identity::matches(self.set, pod, ordinal) {
+        let owners = self.claim_owners(ordinal, None);
+        if !owners.is_empty() || !identity::matches(self.set, pod, ordinal) {
+            actions.extend(owners);
             let mut next = (**pod).clone();
             identity::identify(self.set, &mut next, ordinal);
-            actions.push(Action::update(&PODS, next));
+            actions.push(self.told(Action::update(&PODS, next), "Update", meta::name(pod)));
         }
         Step::Continue(())
     }
@@ -178,9 +179,9 @@ impl State<'_> {
     }
 
     fn told(&self, action: Action, what: &str, pod: &str) -> Action {
-        let (word, set) = (what.to_lowercase(), meta::name(self.set));
-        let done = format!("{word} Pod {pod} in StatefulSet {set} successful");
-        let failed = format!("{word} Pod {pod} in StatefulSet {set} failed error: {{error}}");
+        let set = meta::name(self.set);
+        let done = format!("{what} Pod {pod} in StatefulSet {set} successful");
+        let failed = format!("{what} Pod {pod} in StatefulSet {set} failed error: {{error}}");
         action.told(Event::normal(self.set, &format!("Successful{what}"), done)).told_failure(Event::warning(
             self.set,
             &format!("Failed{what}"),
@@ -203,9 +204,9 @@ impl State<'_> {
                     meta::set(&mut claim, "ownerReferences", vec![meta::controller_reference(self.set)]);
                 }
                 let (name, pod) = (meta::name(&claim).to_owned(), format!("{set}-{ordinal}"));
-                let done = format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
+                let done = format!("Create Claim {name} Pod {pod} in StatefulSet {set} success");
                 let failed =
-                    format!("create Claim {name} for Pod {pod} in StatefulSet {set} failed error: {{error}}");
+                    format!("Create Claim {name} for Pod {pod} in StatefulSet {set} failed error: {{error}}");
                 Action::create(&PERSISTENT_VOLUME_CLAIMS, claim)
                     .told(Event::normal(self.set, "SuccessfulCreate", done))
                     .told_failure(Event::warning(self.set, "FailedCreate", failed))

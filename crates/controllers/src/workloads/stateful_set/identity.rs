@@ -22,7 +22,6 @@ pub(super) fn ordinal(set: &str, pod: &str) -> Option<i64> {
 pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -> Value {
     let mut pod = pods::from_template(template, set);
     let name = format!("{}-{ordinal}", meta::name(set));
-    meta::unset(&mut pod, "generateName");
     meta::set(&mut pod, "name", name.as_str());
     meta::set_label(&mut pod, HASH_LABEL, revision);
     identify(set, &mut pod, ordinal);
