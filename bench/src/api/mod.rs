@@ -152,8 +152,8 @@ async fn prepare(target: &Target) -> Result<(), String> {
         [(NAMESPACE, "object", OBJECTS), ("list-500", "item", 500), ("list-5000", "item", 5_000)]
     {
         make_namespace(&connection, namespace).await?;
-        let there = connection.ask(Asked::get(scenarios::collection(namespace) + "?limit=1")).await?;
-        if !String::from_utf8_lossy(&there).contains(&format!("\"name\":\"{prefix}-")) {
+        let last = format!("{}/{prefix}-{:06}", scenarios::collection(namespace), count - 1);
+        if connection.ask(Asked::get(last)).await.is_err() {
             load::range(target, &scenarios::creation(namespace, prefix), 0, count).await?;
         }
     }
