@@ -1,6 +1,7 @@
 //! `VirtualCluster` (`joey.dev/v1alpha1`): its definition, and its spec as joey reads it.
 
 use object::{GroupVersionResource, Value, json};
+use std::collections::BTreeMap;
 
 /// API group.
 pub const GROUP: &str = "joey.dev";
@@ -34,6 +35,22 @@ pub struct Spec {
     pub host_namespaces: bool,
     /// `policy.privileged`
     pub privileged: bool,
+    /// `policy.volumes`: further kinds of volumes.
+    pub volumes: Vec<String>,
+    /// `policy.runtimeClasses`: the host's that pods may name.
+    pub runtime_classes: Vec<String>,
+    /// `policy.priorityClasses`: the host's that come along.
+    pub priority_classes: Vec<String>,
+    /// `policy.loadBalancerClasses`: the host's that services may name.
+    pub load_balancer_classes: Vec<String>,
+    /// `policy.storageClasses`: the host's that claims may name; all when absent.
+    pub storage_classes: Option<Vec<String>>,
+    /// `policy.annotations`: which come along.
+    pub annotations: Vec<String>,
+    /// `policy.nodeSelector`: labels of the nodes that pods may be on.
+    pub node_selector: BTreeMap<String, String>,
+    /// `policy.privateNetworks`: webhooks and extension servers may be at private addresses.
+    pub private_networks: bool,
     /// `sync.nodes`: tenants see the host's nodes.
     pub nodes: bool,
     /// `sync.weight`: its share of the host while others want theirs.
@@ -53,10 +70,23 @@ impl Spec {
     pub fn read(virtual_cluster: &Value) -> Self {
         let spec = &virtual_cluster["spec"];
         let flag = |value: &Value, default: bool| value.as_bool().unwrap_or(default);
+        let policy = &spec["policy"];
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        };
+        let labels = policy["nodeSelector"].as_object().into_iter().flatten();
         Self {
             host_paths: flag(&spec["policy"]["hostPaths"], false),
             host_namespaces: flag(&spec["policy"]["hostNamespaces"], false),
             privileged: flag(&spec["policy"]["privileged"], false),
+            volumes: texts(&policy["volumes"]),
+            runtime_classes: texts(&policy["runtimeClasses"]),
+            priority_classes: texts(&policy["priorityClasses"]),
+            load_balancer_classes: texts(&policy["loadBalancerClasses"]),
+            storage_classes: policy["storageClasses"].is_array().then(|| texts(&policy["storageClasses"])),
+            annotations: texts(&policy["annotations"]),
+            node_selector: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            private_networks: flag(&policy["privateNetworks"], false),
             nodes: flag(&spec["sync"]["nodes"], true),
             weight: spec["sync"]["weight"].as_u64().and_then(|w| u32::try_from(w).ok()).unwrap_or(1),
             controllers: spec["controllers"].as_str().unwrap_or("all").to_owned(),
@@ -89,14 +119,7 @@ pub fn definition() -> Value {
                     "type": "object", "description": "A Kubernetes cluster of its own inside of this namespace.",
                     "properties": {
                         "spec": {"type": "object", "default": {}, "properties": {
-                            "policy": {
-                                "type": "object", "description": "What tenants may ask of the host beyond ordinary pods.", "default": {},
-                                "properties": {
-                                    "hostPaths": flag("Volumes of the host's files.", false),
-                                    "hostNamespaces": flag("The host's network, process and IPC namespaces, and host ports.", false),
-                                    "privileged": flag("Privileged containers and capabilities beyond the usual.", false),
-                                },
-                            },
+                            "policy": policy_schema(),
                             "sync": {
                                 "type": "object", "description": "What of the host shows in the virtual cluster.", "default": {},
                                 "properties": {
@@ -121,6 +144,36 @@ pub fn definition() -> Value {
                     },
                 }},
             }],
+        },
+    })
+}
+
+fn policy_schema() -> Value {
+    let flag = |text: &str| json!({"type": "boolean", "default": false, "description": text});
+    let names = |text: &str| {
+        let name = json!({"type": "string", "minLength": 1, "maxLength": 253});
+        json!({"type": "array", "description": text, "maxItems": 64, "x-kubernetes-list-type": "set", "items": name})
+    };
+    let mut volumes =
+        names("Kinds of volumes besides the usual: nodes mount these with an authority of their own.");
+    volumes["items"]["enum"] = json!(["csi", "nfs"]);
+    json!({
+        "type": "object", "description": "What tenants may ask of the host beyond ordinary pods.", "default": {},
+        "properties": {
+            "hostPaths": flag("Volumes of the host's files."),
+            "hostNamespaces": flag("The host's network, process and IPC namespaces, and host ports."),
+            "privileged": flag("Privileged containers, capabilities beyond the usual, and nodes of the control plane."),
+            "privateNetworks": flag("Webhooks and extension API servers at private addresses other than its own services and pods."),
+            "volumes": volumes,
+            "runtimeClasses": names("RuntimeClasses of the host that pods may name."),
+            "priorityClasses": names("PriorityClasses of the host that come along when pods name them."),
+            "loadBalancerClasses": names("Load balancers of the host that services may name."),
+            "storageClasses": names("StorageClasses of the host that claims may name, and tenants see; all when absent."),
+            "annotations": names("Annotations that come along to the host; `*` at the end stands for any rest."),
+            "nodeSelector": {
+                "type": "object", "description": "Labels of the nodes that its pods may be on, and that tenants see.",
+                "maxProperties": 64, "additionalProperties": {"type": "string", "maxLength": 63},
+            },
         },
     })
 }

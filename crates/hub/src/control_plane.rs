@@ -43,6 +43,8 @@ pub struct ControlPlaneOptions {
     pub service_cidr: Cidr,
     /// Where addresses come from instead, and the `kubernetes` service's own.
     pub addresses: Option<(Arc<dyn ServiceAddresses>, IpAddr)>,
+    /// How it calls webhooks and extension API servers; `None`: without a fence.
+    pub outbound: Option<Arc<dyn api::Outbound>>,
     /// Static tokens.
     pub static_tokens: StaticTokens,
     /// Who else may come in.
@@ -91,7 +93,7 @@ impl ControlPlane {
             kubelet: options.kubelet,
         };
         let api = Api::open(store, config).await.map_err(|e| Error::start(&place, &e))?;
-        api.set_outbound(Arc::new(outbound::Https));
+        api.set_outbound(options.outbound.unwrap_or_else(|| Arc::new(outbound::Https)));
         let cared = Some(options.stores.care_for(api.store()));
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let plane = Self { api, identity, issuer, address, shutdown, tasks, cared };

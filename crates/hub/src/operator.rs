@@ -363,6 +363,23 @@ async fn remove(shared: &Shared, object: &Value) -> Result<(), Error> {
     }
 }
 
+/// The longest that pods of a virtual cluster that goes are waited for, whatever its tenants said.
+const GRACE: i64 = 30;
+
+/// Whether a host object is on its way out, and soon.
+fn is_going(object: &Value) -> bool {
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    meta::deletion_timestamp(object).is_some() && grace <= GRACE
+}
+
+fn farewell(object: &Value) -> DeleteOptions {
+    let wanted = object["spec"]["terminationGracePeriodSeconds"].as_i64();
+    DeleteOptions {
+        grace_period_seconds: wanted.map(|seconds| seconds.min(GRACE)),
+        ..DeleteOptions::uid(meta::uid(object))
+    }
+}
+
 /// Deletes everything labelled as the virtual cluster's, and waits until the last pod has ended.
 async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Result<(), Error> {
     let failed = |e: ApiError| Error(e.to_string());
@@ -370,10 +387,8 @@ async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Re
     for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
         // One by one: not every host lets services be deleted as a collection.
         let found = client.list_all(resource, namespace, &list).await.map_err(failed)?;
-        for held in found.items.iter().filter(|o| meta::deletion_timestamp(o).is_none()) {
-            let outcome = client
-                .delete(resource, namespace, meta::name(held), &DeleteOptions::uid(meta::uid(held)))
-                .await;
+        for held in found.items.iter().filter(|o| !is_going(o)) {
+            let outcome = client.delete(resource, namespace, meta::name(held), &farewell(held)).await;
             if let Err(error) = outcome
                 && !error.is_not_found()
             {

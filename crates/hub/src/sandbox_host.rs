@@ -43,6 +43,7 @@ impl SandboxHost {
             advertise: None,
             service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
             addresses: None,
+            outbound: None,
             static_tokens: Default::default(),
             security: Default::default(),
             kubelet: Some(kubelet.clone()),

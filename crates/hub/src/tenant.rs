@@ -28,6 +28,9 @@ pub struct Place {
     pub listen: IpAddr,
     /// What clients outside of the host use instead of the listening address.
     pub advertise: Option<IpAddr>,
+    /// Whether virtual clusters' API servers are kept from calling private addresses. Where one person has it all, there is
+    /// nobody to keep them from.
+    pub fenced: bool,
     /// Who knows the names that are no virtual cluster's; `None`: nobody.
     pub names: Option<Arc<dns::Forwarder>>,
 }
@@ -74,11 +77,7 @@ impl Tenant {
         let cluster = Cluster {
             name: name.to_owned(),
             host_namespace: namespace.to_owned(),
-            policy: Policy {
-                host_paths: spec.host_paths,
-                host_namespaces: spec.host_namespaces,
-                privileged: spec.privileged,
-            },
+            policy: policy(&spec),
             dns: Some(name_server.address),
             domain: "cluster.local".into(),
         };
@@ -97,6 +96,7 @@ impl Tenant {
             // Never allocated from: the host gives the addresses.
             service_cidr: Cidr::parse("10.96.0.0/16").ok_or_else(|| Error("bad range".into()))?,
             addresses: Some((addresses, service_ip)),
+            outbound: outbound(&spec, place, host, &cluster),
             static_tokens: Default::default(),
             security: Default::default(),
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host, kubelet.clone()))),
@@ -136,6 +136,36 @@ impl Tenant {
         _controllers.stop().await;
         plane.stop().await;
     }
+}
+
+fn policy(spec: &Spec) -> Policy {
+    let spec = spec.clone();
+    Policy {
+        host_paths: spec.host_paths,
+        host_namespaces: spec.host_namespaces,
+        privileged: spec.privileged,
+        volumes: spec.volumes,
+        runtime_classes: spec.runtime_classes,
+        priority_classes: spec.priority_classes,
+        load_balancer_classes: spec.load_balancer_classes,
+        storage_classes: spec.storage_classes,
+        annotations: spec.annotations,
+        node_selector: spec.node_selector,
+    }
+}
+
+/// How its API server calls others. Without a fence it would reach for its tenant what the tenant's pods cannot.
+fn outbound(
+    spec: &Spec,
+    place: &Place,
+    host: &Arc<Host>,
+    cluster: &Cluster,
+) -> Option<Arc<dyn api::Outbound>> {
+    if spec.private_networks || !place.fenced {
+        return None;
+    }
+    let addresses = syncer::Addresses::new(host, cluster);
+    Some(Arc::new(outbound::Fenced::new(Arc::new(move |ip| addresses.are_own(ip)))))
 }
 
 /// The folder of a virtual cluster's keys and data.

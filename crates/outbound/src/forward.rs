@@ -1,6 +1,6 @@
 //! Passing a request on, and its connection when it becomes something else than HTTP.
 
-use crate::{authority_of, broken, connect, path_of};
+use crate::{Reach, authority_of, broken, connect, path_of};
 use api::Destination;
 use bytes::Bytes;
 use client::{Body, TransportError};
@@ -21,8 +21,9 @@ pub(crate) async fn forward(
     to: Destination,
     request: Request<Bytes>,
     upgrade: Option<node::Upgrade>,
+    reach: Reach<'_>,
 ) -> Result<Response<Body>, String> {
-    let (mut sender, connection, uri) = connect(&to).await?;
+    let (mut sender, connection, uri) = connect(&to, reach).await?;
     let mut running: Driver = Box::pin(connection.with_upgrades());
     let (parts, body) = request.into_parts();
     let mut onward = Request::new(Full::new(body));

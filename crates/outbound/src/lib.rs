@@ -2,8 +2,11 @@
 //! a connection; errors in the words of a Go client, as people who look for them expect.
 
 mod answers;
+mod fence;
 mod forward;
 mod tls;
+
+pub use fence::Fenced;
 
 use api::{Destination, Outbound};
 use bytes::Bytes;
@@ -15,7 +18,7 @@ use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -29,18 +32,12 @@ const MAX_ANSWER: usize = 8 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Https;
 
+/// Which addresses may be called.
+type Reach<'a> = &'a (dyn Fn(IpAddr) -> bool + Send + Sync);
+
 impl Outbound for Https {
     fn post(&self, to: Destination, body: Bytes, timeout: Duration) -> BoxFuture<'_, Result<Bytes, String>> {
-        Box::pin(async move {
-            let url = to.url.clone();
-            let answer = tokio::time::timeout(timeout, post(to, body)).await;
-            let unanswered = |why: String| format!("Post \"{url}\": {why}");
-            match answer {
-                Err(_) => Err(unanswered("context deadline exceeded".into())),
-                Ok(Err(why)) => Err(unanswered(why)),
-                Ok(Ok((code, content_type, body))) => answers::successful(code, &content_type, body),
-            }
-        })
+        Box::pin(posted(to, body, timeout, &|_| true))
     }
 
     fn forward(
@@ -49,13 +46,24 @@ impl Outbound for Https {
         request: Request<Bytes>,
         upgrade: Option<node::Upgrade>,
     ) -> BoxFuture<'_, Result<Response<Body>, String>> {
-        Box::pin(forward::forward(to, request, upgrade))
+        Box::pin(forward::forward(to, request, upgrade, &|_| true))
+    }
+}
+
+async fn posted(to: Destination, body: Bytes, timeout: Duration, reach: Reach<'_>) -> Result<Bytes, String> {
+    let url = to.url.clone();
+    let answer = tokio::time::timeout(timeout, post(to, body, reach)).await;
+    let unanswered = |why: String| format!("Post \"{url}\": {why}");
+    match answer {
+        Err(_) => Err(unanswered("context deadline exceeded".into())),
+        Ok(Err(why)) => Err(unanswered(why)),
+        Ok(Ok((code, content_type, body))) => answers::successful(code, &content_type, body),
     }
 }
 
 /// The code, the content type and the body of an answer.
-async fn post(to: Destination, body: Bytes) -> Result<(u16, String, Bytes), String> {
-    let (mut sender, connection, uri) = connect(&to).await?;
+async fn post(to: Destination, body: Bytes, reach: Reach<'_>) -> Result<(u16, String, Bytes), String> {
+    let (mut sender, connection, uri) = connect(&to, reach).await?;
     let request = Request::post(path_of(&uri))
         .header(header::HOST, authority_of(&uri))
         .header(header::CONTENT_TYPE, "application/json")
@@ -88,12 +96,13 @@ type Stream = TokioIo<TlsStream<TcpStream>>;
 /// A connection to a destination, ready for one request.
 async fn connect(
     to: &Destination,
+    reach: Reach<'_>,
 ) -> Result<(SendRequest<Full<Bytes>>, Connection<Stream, Full<Bytes>>, http::Uri), String> {
     let uri: http::Uri = to.url.parse().map_err(|e: http::uri::InvalidUri| e.to_string())?;
     let host = uri.host().ok_or("no Host in request URL")?.trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(443);
     let (address, port) = to.connect.clone().unwrap_or_else(|| (host.clone(), port));
-    let stream = dial(&address, port).await?;
+    let stream = dial(&address, port, reach).await?;
     let name = ServerName::try_from(host.clone()).map_err(|e| e.to_string())?;
     let connector = TlsConnector::from(Arc::new(tls::config(to)?));
     let stream = connector.connect(name, stream).await.map_err(|e| tls::failure(&e, &host))?;
@@ -116,13 +125,17 @@ fn broken(error: &hyper::Error) -> String {
 }
 
 /// Tries the addresses of a host one after the other; the error is that of the first.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, String> {
+async fn dial(host: &str, port: u16, reach: Reach<'_>) -> Result<TcpStream, String> {
     let addresses = tokio::net::lookup_host((host, port)).await;
     let mut addresses: Vec<SocketAddr> = addresses.map(Iterator::collect).unwrap_or_default();
     // Go tries IPv4 first and tells of that.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut first = None;
     for address in addresses {
+        if !reach(address.ip()) {
+            first.get_or_insert_with(|| format!("dial tcp {address}: this virtual cluster may not call this address"));
+            continue;
+        }
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Requests are whole when they are written: waiting for more would only delay them.

@@ -1,5 +1,6 @@
 //! PersistentVolumeClaims: the host provides the storage; the tenant's claim is bound to a volume that stands for it.
 
+use crate::events;
 use crate::resources::{CLAIMS, VOLUMES};
 use crate::syncer::Shared;
 use client::DeleteOptions;
@@ -17,7 +18,13 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
             let held = meta::finalizers(&claim).any(|f| f == "kubernetes.io/pvc-protection");
             if held { Ok(()) } else { remove(shared, &host).await }
         }
+        // Another of its name would be empty: people have to know.
+        (Some(claim), None) if claim["status"]["phase"] == "Bound" => lost(shared, &claim).await,
+        (Some(claim), None) if claim["status"]["phase"] == "Lost" => Ok(()),
         (Some(claim), None) if meta::deletion_timestamp(&claim).is_none() => {
+            if let Err(refusal) = shared.cluster.policy.check_claim(&claim) {
+                return refused(shared, &claim, &refusal.0).await;
+            }
             let made = shared.host.client.create(&CLAIMS, &translate::claim(&shared.cluster, &claim)).await;
             match made {
                 Ok(made) => {
@@ -25,6 +32,11 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
                     Ok(())
                 }
                 Err(ApiError::AlreadyExists { .. }) => Ok(()),
+                // The host's admission or quota: its words are the tenant's to read.
+                Err(error) if matches!(error.code(), 400 | 403 | 422) => {
+                    refused(shared, &claim, &error.message()).await?;
+                    Err(error)
+                }
                 Err(error) => Err(error),
             }
         }
@@ -36,6 +48,28 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
         }
         _ => Ok(()),
     }
+}
+
+/// Tells the tenant, once in this process, why a claim is not carried over.
+async fn refused(shared: &Shared, claim: &Value, message: &str) -> Result<()> {
+    if !shared.told.lock().insert((meta::uid(claim).to_owned(), message.to_owned())) {
+        return Ok(());
+    }
+    events::record(shared, claim, "Warning", "ProvisioningFailed", message).await
+}
+
+/// The host's claim is gone, and the data with it.
+async fn lost(shared: &Shared, claim: &Value) -> Result<()> {
+    if meta::deletion_timestamp(claim).is_some() {
+        return Ok(());
+    }
+    let message = "Bound claim has lost its PersistentVolume. Data on the volume is lost!";
+    events::record(shared, claim, "Warning", "ClaimLost", message).await?;
+    let mut claim = claim.clone();
+    claim["status"]["phase"] = "Lost".into();
+    let written = shared.client.update_status(&CLAIMS, &claim).await?;
+    shared.cache.observe(&CLAIMS, &written);
+    Ok(())
 }
 
 async fn remove(shared: &Shared, host: &Value) -> Result<()> {

@@ -6,6 +6,8 @@ use crate::resources::{ENDPOINT_SLICES, PODS, SERVICES};
 use crate::syncer::Shared;
 use crate::{config, events};
 use object::{ApiError, LabelSelector, Result, Value, meta};
+use std::cell::LazyCell;
+use std::collections::HashSet;
 use translate::marks;
 
 /// The label by which a slice names its service.
@@ -59,13 +61,21 @@ fn host_service(shared: &Shared, service: &Value) -> Option<Value> {
     marks::belongs(&shared.cluster, &host, service).then(|| (*host).clone())
 }
 
+/// The addresses of this virtual cluster's pods, as the host has them: what a virtual pod says of itself is its tenant's to write.
+fn pod_addresses(shared: &Shared) -> HashSet<String> {
+    let pods = shared.watched.cache.values(&PODS, shared.host_namespace());
+    let ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let own = pods.iter().filter(|pod| marks::origin(&shared.cluster, pod).is_some() && !ended(pod));
+    let listed = own.flat_map(|pod| pod["status"]["podIPs"].as_array().into_iter().flatten());
+    listed.filter_map(|ip| ip["ip"].as_str().map(str::to_owned)).collect()
+}
+
 async fn put(shared: &Shared, slice: &Value, service: &Value, host: &Value) -> Result<()> {
-    let pods = shared.cache.values(&PODS, "");
-    let own = |address: &str| {
-        pods.iter()
-            .any(|p| p["status"]["podIPs"].as_array().into_iter().flatten().any(|ip| ip["ip"] == address))
+    let (wanted, left_out) = {
+        let addresses = LazyCell::new(|| pod_addresses(shared));
+        let own = |address: &str| addresses.contains(address);
+        translate::endpoint_slice(&shared.cluster, slice, service, host, &own)
     };
-    let (wanted, left_out) = translate::endpoint_slice(&shared.cluster, slice, service, host, &own);
     if let Some(address) = left_out {
         let message = format!(
             "{address} is no pod of this virtual cluster: a service that is reached from outside of the host leads to pods only"

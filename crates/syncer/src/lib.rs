@@ -5,6 +5,7 @@
 //! [`Syncer`] with a queue of its own, so that a busy tenant does not hold up another. An idle one runs nothing but a timer for
 //! the next token to renew.
 
+mod addresses;
 mod carried;
 mod claims;
 mod config;
@@ -23,6 +24,7 @@ mod syncer;
 mod tokens;
 mod turns;
 
+pub use addresses::Addresses;
 pub use host::Host;
 pub use kubelet::HostKubelet;
 pub use rights::Rights;

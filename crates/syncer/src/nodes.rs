@@ -4,12 +4,15 @@ use crate::resources::{NODES, STORAGE_CLASSES};
 use crate::syncer::Shared;
 use client::DeleteOptions;
 use object::{ApiError, Result, Value, json, meta};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
     if !shared.nodes {
         return Ok(());
     }
-    let Some(host) = shared.host.nodes.get(&NODES, "", name) else {
+    let usable = |host: &Arc<Value>| translate::may_use(&shared.cluster.policy, host);
+    let Some(host) = shared.host.nodes.get(&NODES, "", name).filter(usable) else {
         return gone(shared.client.delete(&NODES, "", name, &DeleteOptions::default()).await);
     };
     let wanted = translate::node(&host);
@@ -40,11 +43,21 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
     Ok(())
 }
 
+impl Shared {
+    /// The keys of the taints of the nodes that this virtual cluster's pods may be on.
+    pub fn taints(&self) -> BTreeSet<String> {
+        let nodes = self.host.nodes.values(&NODES, "");
+        let usable = nodes.iter().filter(|node| translate::may_use(&self.cluster.policy, node));
+        usable.flat_map(|node| translate::taint_keys(node)).map(str::to_owned).collect()
+    }
+}
+
 pub(crate) async fn sync_storage_class(shared: &Shared, name: &str) -> Result<()> {
     if !shared.nodes {
         return Ok(());
     }
-    let Some(host) = shared.host.nodes.get(&STORAGE_CLASSES, "", name) else {
+    let usable = |_: &Arc<Value>| shared.cluster.policy.has_storage_class(name);
+    let Some(host) = shared.host.nodes.get(&STORAGE_CLASSES, "", name).filter(usable) else {
         return gone(shared.client.delete(&STORAGE_CLASSES, "", name, &DeleteOptions::default()).await);
     };
     if shared.client.find(&STORAGE_CLASSES, "", name).await?.is_some() {

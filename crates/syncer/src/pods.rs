@@ -121,6 +121,7 @@ async fn create(shared: &Shared, pod: &Value) -> Result<()> {
     let context = PodContext {
         services: services(shared, namespace),
         namespaces: namespaces(shared),
+        taints: shared.taints(),
         token_secret: tokens::secret_name(pod),
     };
     let host = match translate::pod(&shared.cluster, pod, &context) {

@@ -18,6 +18,13 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
     // Whether its slices go to the host depends on it.
     endpoints::enqueue(shared, namespace, name);
     match (service, host) {
+        // A name and no more: the host has nothing to do for it.
+        (Some(service), Some(host))
+            if service["spec"]["type"] == "ExternalName"
+                && marks::origin(&shared.cluster, &host).is_some() =>
+        {
+            delete(shared, &host).await
+        }
         (None, Some(host)) if marks::origin(&shared.cluster, &host).is_some() => {
             remove(shared, namespace, name, &host).await
         }
@@ -34,6 +41,10 @@ async fn remove(shared: &Shared, namespace: &str, name: &str, host: &Value) -> R
     if shared.client.find(&SERVICES, namespace, name).await?.is_some() || is_fresh(host) {
         return Err(ApiError::Internal("being created".into()));
     }
+    delete(shared, host).await
+}
+
+async fn delete(shared: &Shared, host: &Value) -> Result<()> {
     let options = DeleteOptions::uid(meta::uid(host));
     match shared.host.client.delete(&SERVICES, shared.host_namespace(), meta::name(host), &options).await {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
@@ -79,7 +90,6 @@ async fn update(shared: &Shared, service: &Value, host: &Value) -> Result<()> {
         "sessionAffinity",
         "sessionAffinityConfig",
         "type",
-        "externalName",
         "externalTrafficPolicy",
         "internalTrafficPolicy",
     ] {

@@ -12,7 +12,7 @@ use client::backoff::Backoff;
 use client::{Cache, Change, Client, Keep};
 use object::Result;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub carried: Carried,
     /// When each pod's tokens are due for renewal, by pod uid.
     pub tokens: Mutex<HashMap<String, tokio::time::Instant>>,
+    /// What tenants were told of claims: uid and words. Bounded by the number of claims that were refused.
+    pub told: Mutex<HashSet<(String, String)>>,
     pub observe: Observe,
 }
 
@@ -85,6 +87,7 @@ impl Syncer {
             queue,
             carried: Carried::default(),
             tokens: Mutex::default(),
+            told: Mutex::default(),
             observe,
         });
         let weak = Arc::downgrade(&shared);

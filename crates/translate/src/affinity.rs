@@ -78,10 +78,20 @@ fn narrow(cluster: &Cluster, namespace: &str, context: &PodContext, term: &mut V
 }
 
 fn restrict(cluster: &Cluster, namespaces: &[String], holder: &mut Value) {
+    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
+        for key in holder.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+            *key = marks::host_key("labels", key.as_str().unwrap_or_default()).into();
+        }
+    }
     // An absent selector matches nothing and stays that way.
     let Some(selector) = holder.get_mut("labelSelector").filter(|s| s.is_object()) else { return };
+    marks::rename_keys(selector);
     let mut expressions = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
     expressions.push(json!({"key": marks::CLUSTER, "operator": "In", "values": [cluster.name]}));
-    expressions.push(json!({"key": marks::NAMESPACE, "operator": "In", "values": namespaces}));
+    expressions.push(match namespaces {
+        // None of them: Kubernetes refuses an empty list. Every pod of a virtual cluster has the label.
+        [] => json!({"key": marks::NAMESPACE, "operator": "DoesNotExist"}),
+        some => json!({"key": marks::NAMESPACE, "operator": "In", "values": some}),
+    });
     selector["matchExpressions"] = expressions.into();
 }

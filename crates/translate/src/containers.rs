@@ -52,6 +52,36 @@ pub(crate) fn containers(
     list.iter().map(|c| container(cluster, namespace, c, environment)).collect()
 }
 
+/// Fields of containers that pass, some of them with other names in them.
+const PASSED: [&str; 26] = [
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "image",
+    "imagePullPolicy",
+    "lifecycle",
+    "livenessProbe",
+    "name",
+    "ports",
+    "readinessProbe",
+    "resizePolicy",
+    "resources",
+    "restartPolicy",
+    "restartPolicyRules",
+    "securityContext",
+    "startupProbe",
+    "stdin",
+    "stdinOnce",
+    "targetContainerName",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "tty",
+    "volumeDevices",
+    "volumeMounts",
+    "workingDir",
+];
+
 fn container(cluster: &Cluster, namespace: &str, container: &Value, environment: &Environment) -> Value {
     let mut container = container.clone();
     let own: Vec<Value> = container["env"].as_array().cloned().unwrap_or_default();
@@ -67,7 +97,7 @@ fn container(cluster: &Cluster, namespace: &str, container: &Value, environment:
         }
     }
     if let Some(map) = container.as_object_mut() {
-        map.retain(|_, v| !v.is_null());
+        map.retain(|field, v| !v.is_null() && PASSED.contains(&field.as_str()));
     }
     container
 }
@@ -93,6 +123,12 @@ pub(crate) fn rename(cluster: &Cluster, namespace: &str, holder: &mut Value, fie
 
 /// What the downward API says of a pod is what its tenant calls it.
 pub(crate) fn field_reference(reference: &mut Value) {
+    for map in ["labels", "annotations"] {
+        if let Some(key) = single(reference, map).map(|key| marks::host_key(map, &key)) {
+            reference["fieldPath"] = format!("metadata.{map}['{key}']").into();
+            return;
+        }
+    }
     let annotation = match reference["fieldPath"].as_str() {
         Some("metadata.name") => marks::NAME_ANNOTATION,
         Some("metadata.namespace") => marks::NAMESPACE_ANNOTATION,
@@ -103,4 +139,29 @@ pub(crate) fn field_reference(reference: &mut Value) {
         _ => return,
     };
     reference["fieldPath"] = format!("metadata.annotations['{annotation}']").into();
+}
+
+/// The one label or annotation that a reference to a field names.
+fn single(reference: &Value, map: &str) -> Option<String> {
+    let path = reference["fieldPath"].as_str()?.strip_prefix("metadata.")?.strip_prefix(map)?;
+    path.strip_prefix("['")?.strip_suffix("']").map(str::to_owned)
+}
+
+/// The annotations that a pod's own fields refer to by name.
+pub(crate) fn read_annotations(pod: &Value) -> Vec<String> {
+    fn search(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("fieldRef").and_then(|reference| single(reference, "annotations")));
+                map.values().for_each(|inner| search(inner, found));
+            }
+            Value::Array(list) => list.iter().for_each(|inner| search(inner, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for field in ["initContainers", "containers", "volumes"] {
+        search(&pod["spec"][field], &mut found);
+    }
+    found
 }

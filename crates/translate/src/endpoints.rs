@@ -56,17 +56,10 @@ pub fn endpoint_slice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Policy;
 
     #[test]
     fn what_is_reached_from_outside_leads_to_own_pods_only() {
-        let cluster = Cluster {
-            name: "demo".into(),
-            host_namespace: "joey-demo".into(),
-            policy: Policy::default(),
-            dns: None,
-            domain: "cluster.local".into(),
-        };
+        let cluster = Cluster::test();
         let slice = json!({
             "metadata": {"name": "db-1", "namespace": "ns", "uid": "s", "labels": {"kubernetes.io/service-name": "db"}},
             "addressType": "IPv4", "ports": [{"port": 5432}],

@@ -15,6 +15,7 @@ mod event;
 pub mod marks;
 pub mod names;
 mod node;
+mod placement;
 mod pod;
 mod policy;
 mod service;
@@ -26,6 +27,7 @@ pub use config::config;
 pub use endpoints::{endpoint_slice, has_own_endpoints};
 pub use event::event;
 pub use node::node;
+pub use placement::{may_use, taint_keys};
 pub use pod::{PodContext, ephemeral_containers, pod, pod_resize, pod_update, refused_debugging};
 pub use policy::Policy;
 pub use service::{adopt_addresses, is_name_server, service, service_status};
@@ -44,6 +46,20 @@ pub struct Cluster {
     pub dns: Option<std::net::IpAddr>,
     /// The DNS domain of its services.
     pub domain: String,
+}
+
+#[cfg(test)]
+impl Cluster {
+    /// `demo` in `joey-demo`, with the strictest policy.
+    fn test() -> Self {
+        Self {
+            name: "demo".into(),
+            host_namespace: "joey-demo".into(),
+            policy: Policy::default(),
+            dns: None,
+            domain: "cluster.local".into(),
+        }
+    }
 }
 
 /// Why an object may not go to the host, for an event on the virtual one.

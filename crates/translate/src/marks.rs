@@ -13,29 +13,45 @@ pub const NAME_ANNOTATION: &str = "joey.dev/name";
 pub const NAMESPACE_ANNOTATION: &str = "joey.dev/namespace";
 /// Annotation: the virtual uid.
 pub const UID_ANNOTATION: &str = "joey.dev/uid";
-/// Everything of joey's own starts with this; tenants' labels and annotations that do are not passed on.
-pub const PREFIX: &str = "joey.dev/";
+/// joey's own domain: what tenants have under it is carried under other names.
+const DOMAIN: &str = "joey.dev";
+/// Where labels and annotations go that must not have their own names on the host.
+const HELD: &str = "held.joey.dev/";
 
-/// Annotations that make node software (CNIs, meshes, runtimes) act with the host's authority, or that say what the host should
-/// not hear from a tenant.
-const HELD_BACK: [&str; 16] = [
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "k8s.v1.cni.cncf.io/",
-    "v1.multus-cni.io/",
-    "cni.projectcalico.org/",
-    "k8s.ovn.org/",
-    "cni.cilium.io/",
+/// Labels by which meshes, clouds and admission webhooks of a host act with the host's authority.
+const STEERING: [&str; 9] = [
+    "admission.datadoghq.com/",
+    "azure.workload.identity/",
+    "istio.io/",
+    "kuma.io/",
+    "linkerd.io/",
+    "security.istio.io/",
+    "service.istio.io/",
     "sidecar.istio.io/",
-    "vault.hashicorp.com/",
-    "container.seccomp.security.alpha.kubernetes.io/",
-    "container.apparmor.security.beta.kubernetes.io/",
-    "seccomp.security.alpha.kubernetes.io/",
-    "io.kubernetes.cri",
-    "io.katacontainers.",
-    "iam.amazonaws.com/",
-    "scheduler.alpha.kubernetes.io/",
-    "kubernetes.io/config.",
+    "topology.istio.io/",
 ];
+
+/// Annotations that are read by people and their tools alone. Any other may make a host's controllers, runtimes or networks act
+/// with the host's authority; the policy says which do come along.
+const HARMLESS: [&str; 3] = [
+    "kubectl.kubernetes.io/default-container",
+    "kubectl.kubernetes.io/default-logs-container",
+    "kubernetes.io/description",
+];
+
+/// What a virtual label or annotation (`map`) is called on the host: its own name, unless that would say something to the host.
+pub(crate) fn host_key(map: &str, key: &str) -> String {
+    if map == "labels" && !is_own(key) && !STEERING.iter().any(|p| key.starts_with(p)) {
+        return key.to_owned();
+    }
+    let name = key.replace('/', "_");
+    if name.len() <= 63 { format!("{HELD}{name}") } else { format!("{HELD}{}", names::digest(&[&name])) }
+}
+
+fn is_own(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    domain.strip_suffix(DOMAIN).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
 
 /// Whom a host object belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,37 +93,93 @@ pub(crate) fn metadata(cluster: &Cluster, virtual_object: &Value) -> Value {
         "name": names::host(cluster, namespace, name),
         "namespace": cluster.host_namespace,
         "labels": labels(cluster, namespace, &virtual_object["metadata"]["labels"]),
-        "annotations": annotations(virtual_object),
+        "annotations": annotations(cluster, virtual_object),
     })
 }
 
 /// Virtual labels, and those that tell clusters and namespaces apart.
 pub(crate) fn labels(cluster: &Cluster, namespace: &str, own: &Value) -> Value {
-    let mut labels = kept(own, |key| !key.starts_with(PREFIX));
+    let mut labels = renamed(own);
     labels.insert(CLUSTER.into(), cluster.name.clone().into());
     labels.insert(NAMESPACE.into(), namespace.into());
     labels.into()
 }
 
-fn annotations(virtual_object: &Value) -> Value {
-    let mut all = kept(&virtual_object["metadata"]["annotations"], |key| {
-        !key.starts_with(PREFIX) && !HELD_BACK.iter().any(|p| key.starts_with(p))
-    });
+fn annotations(cluster: &Cluster, virtual_object: &Value) -> Value {
+    let allowed = |key: &str| {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => key.starts_with(start),
+            None => key == pattern,
+        };
+        HARMLESS.contains(&key) || (!is_own(key) && cluster.policy.annotations.iter().any(matches))
+    };
+    let own = virtual_object["metadata"]["annotations"].as_object().into_iter().flatten();
+    let mut all: Map<String, Value> =
+        own.filter(|(k, v)| allowed(k) && v.is_string()).map(|(k, v)| (k.clone(), v.clone())).collect();
     all.insert(NAME_ANNOTATION.into(), meta::name(virtual_object).into());
     all.insert(NAMESPACE_ANNOTATION.into(), meta::namespace(virtual_object).into());
     all.insert(UID_ANNOTATION.into(), meta::uid(virtual_object).into());
     all.into()
 }
 
-fn kept(map: &Value, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let pairs = map.as_object().into_iter().flatten().filter(|(k, v)| keep(k) && v.is_string());
-    pairs.map(|(k, v)| (k.clone(), v.clone())).collect()
+/// Labels under the names that they have on the host.
+fn renamed(labels: &Value) -> Map<String, Value> {
+    let pairs = labels.as_object().into_iter().flatten().filter(|(_, v)| v.is_string());
+    pairs.map(|(k, v)| (host_key("labels", k), v.clone())).collect()
 }
 
 /// A selector of virtual pods, as it selects their host pods of one virtual namespace.
 pub(crate) fn selector(cluster: &Cluster, namespace: &str, own: &Value) -> Value {
-    let mut selector = kept(own, |key| !key.starts_with(PREFIX));
+    let mut selector = renamed(own);
     selector.insert(CLUSTER.into(), cluster.name.clone().into());
     selector.insert(NAMESPACE.into(), namespace.into());
     selector.into()
+}
+
+/// A label selector, with the names that labels have on the host.
+pub(crate) fn rename_keys(selector: &mut Value) {
+    if selector["matchLabels"].is_object() {
+        selector["matchLabels"] = renamed(&selector["matchLabels"]).into();
+    }
+    for expression in selector.get_mut("matchExpressions").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        if let Some(key) = expression["key"].as_str().map(|key| host_key("labels", key)) {
+            expression["key"] = key.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_something_to_a_host_is_called_otherwise() {
+        let label = |key| host_key("labels", key);
+        assert_eq!(label("app"), "app");
+        assert_eq!(label("joey.dev/cluster"), "held.joey.dev/joey.dev_cluster");
+        assert_eq!(label("held.joey.dev/x"), "held.joey.dev/held.joey.dev_x");
+        assert_eq!(label("istio.io/rev"), "held.joey.dev/istio.io_rev");
+        assert_eq!(label("notjoey.dev/cluster"), "notjoey.dev/cluster");
+        let long = label(&format!("istio.io/{}", "a".repeat(60)));
+        assert!(long.len() <= HELD.len() + 63 && long.starts_with(HELD), "{long}");
+    }
+
+    #[test]
+    fn annotations_come_along_where_allowed() {
+        let mut cluster = Cluster::test();
+        let object = json!({"metadata": {"name": "n", "annotations": {
+            "prometheus.io/scrape": "true", "cdi.k8s.io/gpu": "nvidia.com/gpu=all", "joey.dev/uid": "forged",
+            "replicator.v1.mittwald.de/replicate-from": "kube-system/secret", "kubectl.kubernetes.io/default-container": "c",
+        }}});
+        let keys = |cluster: &Cluster| {
+            let all = annotations(cluster, &object);
+            let own: Vec<_> = all.as_object().unwrap().keys().filter(|k| !is_own(k)).cloned().collect();
+            assert_ne!(all[UID_ANNOTATION], "forged");
+            own.join(" ")
+        };
+        assert_eq!(keys(&cluster), "kubectl.kubernetes.io/default-container");
+        cluster.policy.annotations = vec!["prometheus.io/*".into(), "joey.dev/*".into()];
+        assert_eq!(keys(&cluster), "kubectl.kubernetes.io/default-container prometheus.io/scrape");
+    }
 }

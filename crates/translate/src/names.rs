@@ -7,7 +7,8 @@ use crate::Cluster;
 use sha2::{Digest, Sha256};
 
 const MAX: usize = 63;
-const HASH: usize = 10;
+/// Hexadecimal digits. As many that nobody finds a name of theirs that becomes the host name of somebody else's.
+const HASH: usize = 20;
 
 /// The host name of the object `name` in virtual namespace `namespace`.
 pub fn host(cluster: &Cluster, namespace: &str, name: &str) -> String {
@@ -31,16 +32,21 @@ fn join(parts: &[&str]) -> String {
     if plain.len() <= MAX && !ambiguous {
         return plain;
     }
+    let digest = digest(parts);
+    let mut cut = plain;
+    cut.truncate(MAX - HASH - 1);
+    // A name may not end in a dash or dot before the hash's own dash.
+    format!("{}-{digest}", cut.trim_end_matches(['-', '.']))
+}
+
+/// Tells these parts, in this order, from any others.
+pub(crate) fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let digest: String = hash.finalize().iter().take(HASH / 2).map(|b| format!("{b:02x}")).collect();
-    let mut cut = plain;
-    cut.truncate(MAX - HASH - 1);
-    // A name may not end in a dash or dot before the hash's own dash.
-    format!("{}-{digest}", cut.trim_end_matches(['-', '.']))
+    hash.finalize().iter().take(HASH / 2).map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -60,5 +66,23 @@ mod tests {
         assert_ne!(long, join(&[&"a".repeat(61), "default", "demo"]));
         assert_ne!(join(&["a-x-b", "c", "d"]), join(&["a", "b-x-c", "d"]));
         assert_ne!(join(&["a", "x-b", "d"]), join(&["a-x", "b", "d"]));
+    }
+
+    /// joey's own objects of a namespace: `CLUSTER`, `CLUSTER-kubeconfig`, `joey-token-UID` and the like.
+    #[test]
+    fn no_tenants_name_becomes_one_of_joeys_own() {
+        let uid = "0b9d7a52-5d4c-4c5b-9b0e-2f1f7c8a9d3e";
+        for name in [
+            &format!("joey-token-{uid}"),
+            "demo",
+            "demo-kubeconfig",
+            &format!("joey-token-{}", "-".repeat(40)),
+        ] {
+            for namespace in ["a", "x-b", &"n".repeat(63)] {
+                let host = join(&[name, namespace, "demo"]);
+                let hashed = host.rsplit('-').next().is_some_and(|end| end.len() == HASH);
+                assert!(host.contains("-x-") || hashed, "{host}");
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Pods: names, references, selectors, DNS, environment and tokens are the host's; what runs is the tenant's.
 
-use crate::containers::{Environment, containers};
-use crate::{Cluster, Refusal, affinity, marks, names, volumes};
+use crate::containers::{Environment, containers, read_annotations};
+use crate::{Cluster, Refusal, affinity, marks, names, placement, volumes};
 use object::{Map, Value, json, meta};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a pod's translation needs to know of its surroundings.
 #[derive(Clone, Debug, Default)]
@@ -13,15 +13,16 @@ pub struct PodContext {
     pub services: BTreeMap<String, (String, Vec<(String, i64, String)>)>,
     /// Labels of every virtual namespace, for namespace selectors.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Keys of the taints of the nodes that it may be on.
+    pub taints: BTreeSet<String>,
     /// The host Secret that holds the pod's service-account token under the key `token-N` of its Nth projected source.
     pub token_secret: String,
 }
 
 /// Fields that pass as they are.
-const PASSED: [&str; 13] = [
+const PASSED: [&str; 11] = [
     "activeDeadlineSeconds",
     "hostAliases",
-    "nodeSelector",
     "os",
     "readinessGates",
     "resources",
@@ -30,7 +31,6 @@ const PASSED: [&str; 13] = [
     "securityContext",
     "shareProcessNamespace",
     "terminationGracePeriodSeconds",
-    "tolerations",
     "hostUsers",
 ];
 
@@ -68,6 +68,13 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
         out.insert("imagePullSecrets".into(), translated.into());
     }
     affinity::add(cluster, namespace, spec, context, &mut out);
+    placement::add(cluster, spec, &context.taints, &mut out);
+    if let Some(class) = spec["priorityClassName"]
+        .as_str()
+        .filter(|name| cluster.policy.priority_classes.iter().any(|c| c == name))
+    {
+        out.insert("priorityClassName".into(), class.into());
+    }
     if let Some(node) = spec["nodeName"].as_str().filter(|n| !n.is_empty()) {
         affinity::pin(node, &mut out);
     }
@@ -79,10 +86,7 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
     out.insert("hostname".into(), hostname.trim_end_matches(['-', '.']).replace('.', "-").into());
     dns(cluster, namespace, spec, &mut out);
 
-    let mut metadata = marks::metadata(cluster, pod);
-    metadata["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
-    metadata["annotations"][ANNOTATIONS_ANNOTATION] = listed(&pod["metadata"]["annotations"]).into();
-    metadata["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
+    let mut metadata = metadata(cluster, pod);
     if let Some(kind) = meta::controller_of(pod).and_then(|owner| owner["kind"].as_str()) {
         metadata["annotations"][CONTROLLER_ANNOTATION] = kind.into();
     }
@@ -91,6 +95,27 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
     Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": out}))
 }
 
+/// The host pod's metadata: what is marked, what the downward API reads, and what scripts simulated pods.
+fn metadata(cluster: &Cluster, pod: &Value) -> Value {
+    let mut metadata = marks::metadata(cluster, pod);
+    let annotations = &pod["metadata"]["annotations"];
+    let scripts = |key: &str| key.split('/').next().is_some_and(|domain| domain.ends_with(SANDBOX));
+    for (key, value) in annotations.as_object().into_iter().flatten().filter(|(key, _)| scripts(key)) {
+        metadata["annotations"][key] = value.clone();
+    }
+    for key in read_annotations(pod) {
+        if let Some(value) = annotations.get(&key) {
+            metadata["annotations"][marks::host_key("annotations", &key)] = value.clone();
+        }
+    }
+    metadata["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
+    metadata["annotations"][ANNOTATIONS_ANNOTATION] = listed(annotations).into();
+    metadata["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
+    metadata
+}
+
+/// The domain of annotations that tell simulated nodes what a pod does. They mean nothing elsewhere.
+const SANDBOX: &str = "sandbox.joey.dev";
 /// Annotation with the virtual labels in the format of the downward API.
 pub(crate) const LABELS_ANNOTATION: &str = "joey.dev/pod-labels";
 /// Annotation with the virtual annotations in the format of the downward API.
@@ -107,16 +132,12 @@ pub(crate) const ACCOUNT_ANNOTATION: &str = "joey.dev/service-account";
 /// What must change of `host` so that it follows `pod`'s labels, annotations and images; `None` when nothing does.
 pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value> {
     let mut changed = host.clone();
-    let metadata = marks::metadata(cluster, pod);
+    let metadata = metadata(cluster, pod);
     changed["metadata"]["labels"] = metadata["labels"].clone();
     // What the host's own controllers annotated stays.
     for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
         changed["metadata"]["annotations"][key] = value.clone();
     }
-    changed["metadata"]["annotations"][LABELS_ANNOTATION] = listed(&pod["metadata"]["labels"]).into();
-    changed["metadata"]["annotations"][ANNOTATIONS_ANNOTATION] =
-        listed(&pod["metadata"]["annotations"]).into();
-    changed["metadata"]["annotations"][RESOURCES_ANNOTATION] = resources(pod).into();
     if let Some((names, _)) = refused(cluster, pod) {
         changed["metadata"]["annotations"][REFUSED_ANNOTATION] = names.into();
     }
@@ -272,17 +293,10 @@ fn dns(cluster: &Cluster, namespace: &str, spec: &Value, out: &mut Map<String, V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Policy;
     use expect_test::{Expect, expect};
 
     fn cluster() -> Cluster {
-        Cluster {
-            name: "demo".into(),
-            host_namespace: "joey-demo".into(),
-            policy: Policy::default(),
-            dns: None,
-            domain: "cluster.local".into(),
-        }
+        Cluster::test()
     }
 
     fn virtual_pod(spec: Value) -> Value {
@@ -313,8 +327,49 @@ mod tests {
         assert_eq!(meta::label(&host, marks::CLUSTER), Some("demo"));
         assert_eq!(meta::label(&host, "app"), Some("web"));
         assert_eq!(meta::annotation(&host, marks::UID_ANNOTATION), Some("u"));
-        assert_eq!(meta::annotation(&host, "note"), Some("kept"));
         assert_eq!(meta::annotation(&host, "k8s.v1.cni.cncf.io/networks"), None);
+        let told = meta::annotation(&host, ANNOTATIONS_ANNOTATION).unwrap();
+        assert!(told.contains("note=\"kept\""), "its own pods read them all the same: {told}");
+        assert_eq!(meta::label(&host, "held.joey.dev/joey.dev_cluster"), Some("another"));
+    }
+
+    #[test]
+    fn a_pod_reads_single_labels_and_annotations_of_its_own() {
+        let of = |path: &str| json!({"name": "V", "valueFrom": {"fieldRef": {"fieldPath": path}}});
+        let env = [
+            of("metadata.annotations['note']"),
+            of("metadata.labels['app']"),
+            of("metadata.labels['joey.dev/cluster']"),
+        ];
+        let spec = json!({"containers": [{"name": "c", "env": env}]});
+        let host = pod(&cluster(), &virtual_pod(spec), &PodContext::default()).unwrap();
+        let paths: Vec<&str> = host["spec"]["containers"][0]["env"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "metadata.annotations['held.joey.dev/note']",
+                "metadata.labels['app']",
+                "metadata.labels['held.joey.dev/joey.dev_cluster']"
+            ]
+        );
+        assert_eq!(meta::annotation(&host, "held.joey.dev/note"), Some("kept"));
+    }
+
+    #[test]
+    fn a_host_priority_comes_along_where_allowed() {
+        let spec = || virtual_pod(json!({"priorityClassName": "batch", "priority": 7}));
+        let mut cluster = cluster();
+        let class = |cluster: &Cluster| {
+            pod(cluster, &spec(), &PodContext::default()).unwrap()["spec"]["priorityClassName"].take()
+        };
+        assert_eq!(class(&cluster), Value::Null);
+        cluster.policy.priority_classes = vec!["batch".into()];
+        assert_eq!(class(&cluster), "batch");
     }
 
     #[test]

@@ -2,17 +2,32 @@
 
 use crate::Refusal;
 use object::Value;
+use std::collections::BTreeMap;
 
-/// The switches of a virtual cluster's policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A virtual cluster's policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// `hostPath` volumes.
     pub host_paths: bool,
     /// `hostNetwork`, `hostPID`, `hostIPC` and host ports.
     pub host_namespaces: bool,
     /// What the baseline Pod Security Standard forbids otherwise: privileged containers, capabilities beyond the runtime's default
-    /// set, unsafe sysctls, no seccomp, AppArmor or SELinux.
+    /// set, unsafe sysctls, no seccomp, AppArmor or SELinux; and tolerations of the taints of a control plane's nodes.
     pub privileged: bool,
+    /// Kinds of volumes, besides the usual, that pods may have: `csi`, `nfs`. Nodes mount them with an authority of their own.
+    pub volumes: Vec<String>,
+    /// The host's RuntimeClasses that pods may name.
+    pub runtime_classes: Vec<String>,
+    /// The host's PriorityClasses that come along when pods name them.
+    pub priority_classes: Vec<String>,
+    /// The host's load balancers that services may name.
+    pub load_balancer_classes: Vec<String>,
+    /// The host's StorageClasses that claims may name; `None`: all.
+    pub storage_classes: Option<Vec<String>>,
+    /// Annotations that come along, besides harmless ones; `*` at the end stands for any rest.
+    pub annotations: Vec<String>,
+    /// The nodes that pods may be on, and that tenants see.
+    pub node_selector: BTreeMap<String, String>,
 }
 
 /// What the baseline Pod Security Standard lets a container add.
@@ -57,8 +72,9 @@ impl Policy {
     ///
     /// # Errors
     /// Names the field.
-    pub fn check(self, pod: &Value) -> Result<(), Refusal> {
+    pub fn check(&self, pod: &Value) -> Result<(), Refusal> {
         let spec = &pod["spec"];
+        self.check_names(spec)?;
         if !self.host_namespaces {
             for field in ["hostNetwork", "hostPID", "hostIPC"] {
                 if spec[field] == true {
@@ -95,9 +111,39 @@ impl Policy {
         check_confinement("spec.securityContext", security)
     }
 
+    /// Names of the host's own objects, which mean what the host says.
+    fn check_names(&self, spec: &Value) -> Result<(), Refusal> {
+        let runtime = spec["runtimeClassName"].as_str().unwrap_or_default();
+        if !runtime.is_empty() && !self.runtime_classes.iter().any(|c| c == runtime) {
+            return refuse(&format!("spec.runtimeClassName ({runtime})"));
+        }
+        let wanted = |key: &String| spec["nodeSelector"][key].as_str();
+        match self.node_selector.iter().find(|(k, v)| wanted(k).is_some_and(|w| w != v.as_str())) {
+            Some((key, _)) => refuse(&format!("spec.nodeSelector[{key}]")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a claim that asks for more than the policy gives.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub fn check_claim(&self, claim: &Value) -> Result<(), Refusal> {
+        let class = claim["spec"]["storageClassName"].as_str();
+        match class.filter(|class| !self.has_storage_class(class)) {
+            Some(class) => refuse(&format!("spec.storageClassName ({class})")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether claims may name this StorageClass of the host.
+    pub fn has_storage_class(&self, name: &str) -> bool {
+        self.storage_classes.as_ref().is_none_or(|all| all.iter().any(|c| c == name))
+    }
+
     /// As [`check`](Self::check), for one container that joins a running pod. It may trace the pod's own processes, as
     /// `kubectl debug` asks for unless told otherwise; that reaches no other pod's.
-    pub(crate) fn check_debugging(self, container: &Value) -> Result<(), Refusal> {
+    pub(crate) fn check_debugging(&self, container: &Value) -> Result<(), Refusal> {
         let mut container = container.clone();
         if let Some(added) =
             container.pointer_mut("/securityContext/capabilities/add").and_then(Value::as_array_mut)
@@ -109,7 +155,7 @@ impl Policy {
     }
 
     /// As [`check`](Self::check), for one container at `path`.
-    fn check_container(self, path: &str, container: &Value) -> Result<(), Refusal> {
+    fn check_container(&self, path: &str, container: &Value) -> Result<(), Refusal> {
         if !self.host_namespaces
             && list(&container["ports"]).iter().any(|p| p["hostPort"].as_i64().unwrap_or(0) != 0)
         {
@@ -228,7 +274,7 @@ mod tests {
                 "spec.containers[0].lifecycle.postStart.tcpSocket.host",
             ),
         ];
-        let open = Policy { host_paths: true, host_namespaces: true, privileged: true };
+        let open = Policy { host_paths: true, host_namespaces: true, privileged: true, ..Policy::default() };
         for (spec, field) in rows {
             let pod = json!({"spec": spec});
             let refused = Policy::default().check(&pod).unwrap_err().0;
@@ -237,5 +283,26 @@ mod tests {
         }
         let ordinary = json!({"containers": [{"name": "c", "readinessProbe": {"httpGet": {"port": 80}}, "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}]});
         assert_eq!(Policy::default().check(&json!({"spec": ordinary})), Ok(()));
+    }
+    #[test]
+    fn the_hosts_classes_and_nodes_are_named_where_allowed() {
+        let named = |spec: Value| json!({"spec": spec});
+        let (runtime, claim) =
+            (named(json!({"runtimeClassName": "kata"})), named(json!({"storageClassName": "fast"})));
+        let elsewhere = named(json!({"nodeSelector": {"pool": "b"}}));
+        let closed = Policy {
+            storage_classes: Some(vec![]),
+            node_selector: [("pool".to_owned(), "a".to_owned())].into(),
+            ..Policy::default()
+        };
+        let said = |refused: Result<(), Refusal>| refused.unwrap_err().0;
+        assert!(said(closed.check(&runtime)).starts_with("spec.runtimeClassName (kata)"));
+        assert!(said(closed.check(&elsewhere)).starts_with("spec.nodeSelector[pool]"));
+        assert!(said(closed.check_claim(&claim)).starts_with("spec.storageClassName (fast)"));
+        let open = Policy { runtime_classes: vec!["kata".into()], ..Policy::default() };
+        assert_eq!(
+            (open.check(&runtime), open.check(&elsewhere), open.check_claim(&claim)),
+            (Ok(()), Ok(()), Ok(()))
+        );
     }
 }

@@ -3,9 +3,8 @@
 use crate::{Cluster, marks};
 use object::{Map, Value, json, meta};
 
-const PASSED: [&str; 14] = [
+const PASSED: [&str; 13] = [
     "allocateLoadBalancerNodePorts",
-    "externalName",
     "externalTrafficPolicy",
     "internalTrafficPolicy",
     "ipFamilies",
@@ -31,6 +30,14 @@ pub fn service(cluster: &Cluster, service: &Value) -> Value {
     for field in PASSED {
         if let Some(value) = service["spec"].get(field).filter(|v| !v.is_null()) {
             spec.insert(field.into(), value.clone());
+        }
+    }
+    let class = service["spec"]["loadBalancerClass"].as_str().unwrap_or_default();
+    if !class.is_empty() && !cluster.policy.load_balancer_classes.iter().any(|c| c == class) {
+        // Nobody on the host is asked to balance it: as where no controller knows the class, there are node ports and no more.
+        spec.insert("type".into(), "NodePort".into());
+        for field in ["loadBalancerClass", "loadBalancerSourceRanges", "allocateLoadBalancerNodePorts"] {
+            spec.remove(field);
         }
     }
     if service["spec"]["clusterIP"] == "None" {
@@ -63,4 +70,40 @@ pub fn adopt_addresses(service: &mut Value, host: &Value) {
 /// The virtual service's status: where the host's load balancer listens.
 pub fn service_status(host: &Value) -> Value {
     host["status"].clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_the_hosts_traffic_stays_behind() {
+        let mut cluster = Cluster::test();
+        let own = json!({"metadata": {"name": "s", "namespace": "ns", "uid": "u", "annotations": {
+            "external-dns.alpha.kubernetes.io/hostname": "www.host.example", "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
+        }}, "spec": {
+            "type": "LoadBalancer", "loadBalancerClass": "tailscale", "loadBalancerIP": "10.0.0.1", "externalIPs": ["10.0.0.2"],
+            "clusterIP": "10.96.0.1", "ports": [{"port": 443}], "selector": {"app": "a", "joey.dev/cluster": "another"},
+        }});
+        let host = service(&cluster, &own);
+        assert_eq!(
+            host["spec"],
+            json!({"type": "NodePort", "ports": [{"port": 443}], "selector": {
+                "app": "a", "held.joey.dev/joey.dev_cluster": "another", "joey.dev/cluster": "demo", "joey.dev/namespace": "ns",
+            }})
+        );
+        assert!(
+            host["metadata"]["annotations"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|key| key.starts_with("joey.dev/"))
+        );
+        cluster.policy.load_balancer_classes = vec!["tailscale".into()];
+        let host = service(&cluster, &own);
+        assert_eq!(
+            (&host["spec"]["type"], &host["spec"]["loadBalancerClass"]),
+            (&json!("LoadBalancer"), &json!("tailscale"))
+        );
+    }
 }

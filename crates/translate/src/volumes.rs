@@ -7,7 +7,9 @@ use crate::{Cluster, Refusal, names};
 use object::{Value, json, meta};
 
 /// Kinds of volumes that hold no names and no host resources.
-const HARMLESS: [&str; 5] = ["emptyDir", "image", "nfs", "gitRepo", "glusterfs"];
+const HARMLESS: [&str; 2] = ["emptyDir", "image"];
+/// Kinds that nodes mount from their own network, and those of drivers that look names up in the host: where the policy has them.
+const ALLOWED: [&str; 2] = ["csi", "nfs"];
 
 pub(crate) fn volumes(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Vec<Value>, Refusal> {
     let namespace = meta::namespace(pod);
@@ -30,13 +32,18 @@ pub(crate) fn volumes(cluster: &Cluster, pod: &Value, context: &PodContext) -> R
                     volume = json!({"name": volume["name"], "persistentVolumeClaim": {"claimName": host(&claim.into())}});
                 }
                 "downwardAPI" => downward(&mut volume["downwardAPI"]),
-                "projected" => projected(&mut volume["projected"], &host, &mut tokens, context),
-                "csi" if !volume["csi"]["nodePublishSecretRef"].is_null() => {
-                    volume["csi"]["nodePublishSecretRef"]["name"] = host(&volume["csi"]["nodePublishSecretRef"]["name"]);
-                }
+                "projected" => projected(&mut volume["projected"], &host, &mut tokens, context)?,
                 "hostPath" if cluster.policy.host_paths => {}
-                "csi" | "" => {}
+                "" => {}
                 harmless if HARMLESS.contains(&harmless) => {}
+                allowed if ALLOWED.contains(&allowed) => {
+                    if !cluster.policy.volumes.iter().any(|kind| kind == allowed) {
+                        return Err(Refusal(format!("volumes of kind {allowed} are not allowed by this virtual cluster's policy")));
+                    }
+                    if !volume["csi"]["nodePublishSecretRef"].is_null() {
+                        volume["csi"]["nodePublishSecretRef"]["name"] = host(&volume["csi"]["nodePublishSecretRef"]["name"]);
+                    }
+                }
                 other => return Err(Refusal(format!("volumes of kind {other} are not supported in virtual clusters"))),
             }
             Ok(volume)
@@ -57,8 +64,20 @@ fn projected(
     host: &dyn Fn(&Value) -> Value,
     tokens: &mut usize,
     context: &PodContext,
-) {
+) -> Result<(), Refusal> {
+    // `podCertificate` would be an identity of the host's own.
+    const KNOWN: [&str; 4] = ["configMap", "secret", "downwardAPI", "serviceAccountToken"];
     for source in projected.get_mut("sources").and_then(Value::as_array_mut).into_iter().flatten() {
+        let unknown = source
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(k, v)| !v.is_null() && !KNOWN.contains(&k.as_str()));
+        if let Some((kind, _)) = unknown {
+            return Err(Refusal(format!(
+                "projected volumes of {kind} are not supported in virtual clusters"
+            )));
+        }
         for field in ["configMap", "secret"] {
             if source.get(field).is_some() {
                 source[field]["name"] = host(&source[field]["name"]);
@@ -75,21 +94,15 @@ fn projected(
                 json!({"secret": {"name": context.token_secret, "items": [{"key": key, "path": path}]}});
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Policy;
 
     fn cluster() -> Cluster {
-        Cluster {
-            name: "demo".into(),
-            host_namespace: "joey-demo".into(),
-            policy: Policy::default(),
-            dns: None,
-            domain: "cluster.local".into(),
-        }
+        Cluster::test()
     }
 
     fn translated(volume: Value) -> Result<Value, String> {
@@ -128,6 +141,12 @@ mod tests {
         assert!(
             translated(json!({"name": "v", "hostPath": {"path": "/"}})).unwrap_err().contains("hostPath")
         );
-        assert!(translated(json!({"name": "v", "unheardOf": {}})).is_err());
+        for kind in ["unheardOf", "gitRepo", "nfs", "csi", "iscsi", "rbd"] {
+            assert!(translated(json!({"name": "v", kind: {}})).unwrap_err().contains(kind));
+        }
+        for source in ["podCertificate", "clusterTrustBundle"] {
+            let volume = json!({"name": "v", "projected": {"sources": [{source: {"signerName": "kubernetes.io/kube-apiserver-client-pod"}}]}});
+            assert!(translated(volume).unwrap_err().contains(source));
+        }
     }
 }

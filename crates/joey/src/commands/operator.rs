@@ -82,6 +82,7 @@ impl Operate {
             stores: stores.clone(),
             listen: self.listen,
             advertise: self.advertise_address,
+            fenced: true,
             names: Some(Arc::new(match self.dns_upstream.is_empty() {
                 true => Forwarder::system(),
                 false => Forwarder::new(self.dns_upstream),

@@ -74,6 +74,7 @@ impl Serve {
             advertise: self.advertise_address.map(|ip| SocketAddr::new(ip, port)),
             service_cidr,
             addresses: None,
+            outbound: None,
             static_tokens,
             security,
             kubelet: simulated.as_ref().map(Nodes::kubelet),

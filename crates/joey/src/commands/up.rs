@@ -75,6 +75,7 @@ async fn serve(sandbox: &SandboxHost, folder: &Path, file: &Path, mut steps: Ste
         stores: sandbox.stores.clone(),
         listen: LOOPBACK,
         advertise: None,
+        fenced: false,
         names: None,
     };
     let _backups = BackupSocket::listen(folder, sandbox.stores.clone())?;
