@@ -1,6 +1,6 @@
 //! Expressions in objects of built-in kinds: they must compile, and to what is asked of them.
 
-use cel_rules::{Decl, Environment, Program, Scope, Type};
+use cel_rules::{CompileError, Decl, Environment, Program, Scope, Type};
 use object::{FieldError, Path, Value, json};
 
 /// What an expression must come to.
@@ -99,7 +99,7 @@ fn variables(list: &Value, scope: Scope<'_>, found: &mut Vec<FieldError>) -> Vec
             Ok(program) => program.result_type().clone(),
             Err(error) => {
                 let path = Path::new("spec.variables").index(i).field("expression");
-                found.push(uncompiled(text, &path, &error.0));
+                found.push(uncompiled(text, &path, &error));
                 Type::Dyn
             }
         };
@@ -133,7 +133,7 @@ fn check(text: &Value, path: &Path, environment: &Environment, wanted: Wanted, f
     let selects = matches!(wanted, Wanted::Selected);
     let Some(text) = text.as_str().filter(|t| selects || !t.trim().is_empty()) else { return };
     match Program::compile(text, environment) {
-        Err(error) => found.push(uncompiled(text, path, &error.0)),
+        Err(error) => found.push(uncompiled(text, path, &error)),
         Ok(program) => {
             if let Some(why) = mistyped(program.result_type(), wanted) {
                 found.push(FieldError::invalid(path, &json!(text), &why));
@@ -142,8 +142,8 @@ fn check(text: &Value, path: &Path, environment: &Environment, wanted: Wanted, f
     }
 }
 
-fn uncompiled(text: &str, path: &Path, error: &str) -> FieldError {
-    FieldError::invalid(path, &json!(text), &format!("compilation failed: {error}"))
+fn uncompiled(text: &str, path: &Path, error: &CompileError) -> FieldError {
+    FieldError::invalid(path, &json!(text), &error.to_string())
 }
 
 fn mistyped(ty: &Type, wanted: Wanted) -> Option<String> {

@@ -19,6 +19,8 @@ pub(crate) struct Checked {
     pub overloads: Vec<Box<[u16]>>,
     /// The variables of the environment that are used.
     pub variables: Vec<Box<str>>,
+    /// Literals of lists and maps whose parts are of several types: wrong only where all else is right.
+    pub mixtures: Vec<Issue>,
 }
 
 /// Checks a parsed expression against an environment.
@@ -36,17 +38,18 @@ pub(crate) fn check(
         scopes: Vec::new(),
         issues: Vec::new(),
         variables: Vec::new(),
+        mixtures: Vec::new(),
         mixed: 0,
     };
     checker.expr(&mut root);
     if !checker.issues.is_empty() {
         return Err(CompileError::new(source, checker.issues));
     }
-    let Checker { bindings, mut types, overloads, variables, .. } = checker;
+    let Checker { bindings, mut types, overloads, variables, mixtures, .. } = checker;
     for ty in &mut types {
         *ty = bindings.substitute(ty, true);
     }
-    Ok(Checked { root, types, overloads, variables })
+    Ok(Checked { root, types, overloads, variables, mixtures })
 }
 
 struct Checker<'e> {
@@ -57,6 +60,7 @@ struct Checker<'e> {
     scopes: Vec<(Box<str>, Type)>,
     issues: Vec<Issue>,
     variables: Vec<Box<str>>,
+    mixtures: Vec<Issue>,
     /// How many calls around take lists of mixed types.
     mixed: u32,
 }
@@ -298,12 +302,12 @@ impl Checker<'_> {
         if self.bindings.assignable(&before, &next) {
             return self.bindings.general(&before, &next);
         }
-        if self.mixed > 0 {
-            return Type::Dyn;
+        if self.mixed == 0 {
+            let (expected, found) = (self.show(&before), self.show(&next));
+            let message = format!("expected type '{expected}' but found '{found}'");
+            self.mixtures.push(Issue { at, message });
         }
-        let (expected, found) = (self.show(&before), self.show(&next));
-        self.issue(at, format!("expected type '{expected}' but found '{found}'"));
-        Type::Error
+        Type::Dyn
     }
 
     fn list(&mut self, items: &mut [(Expr, bool)]) -> Type {

@@ -40,6 +40,19 @@ pub(crate) fn call_cost(
             traversal(size(0))
         }
         "ip.isCanonical" | "replace" | "split" => traversal(size(0) * 2),
+        "sets.contains" | "sets.intersects" => 1 + size(0) * size(1),
+        "sets.equivalent" => 1 + size(0) * size(1) * 2,
+        "slice" | "lists.range" => 11 + result?.size(),
+        "reverse" if !text(0) => 11 + result?.size(),
+        "flatten" => {
+            let depth = match args.get(1) {
+                Some(Value::Int(depth)) => (*depth).max(0) as u64,
+                _ => 1,
+            };
+            11u64.saturating_add(size(0).saturating_mul(depth))
+        }
+        "distinct" | "sort" => compared(args.first()),
+        "@sortByAssociatedKeys" => compared(args.get(1)),
         "join" => traversal(result?.size() * 2),
         "matches" | "find" | "findAll" => traversal(size(0) + 1) * size(1).div_ceil(4),
         "containsIP" => traversal(size(0) * 2) + if text(1) { traversal(size(1)) } else { 0 },
@@ -66,6 +79,14 @@ pub(crate) fn call_cost(
         "contains" => traversal(size(0)) * traversal(size(1)),
         _ => 1,
     })
+}
+
+/// Comparing the items of a list with one another.
+fn compared(list: Option<&Value<'_>>) -> u64 {
+    let Some(Value::List(list)) = list else { return 11 };
+    let text = matches!(list.iter().next(), Some(Ok(Value::String(_) | Value::Bytes(_))));
+    let count = list.len() as u64;
+    11 + (count.saturating_mul(count) as f64 * if text { 2.1 } else { 2.0 }) as u64
 }
 
 /// Going over a value with all it holds.

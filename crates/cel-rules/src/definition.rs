@@ -101,7 +101,7 @@ impl Check {
         }
         let environment = environment(decl, rule["optionalOldSelf"] == true);
         let compiled = match Program::compile(text, &environment) {
-            Err(error) => Err(format!("compilation failed: {error}")),
+            Err(error) => Err(error.to_string()),
             Ok(program) if *program.result_type() != Type::Bool => {
                 Err("cel expression must evaluate to a bool".to_owned())
             }
@@ -132,7 +132,10 @@ impl Check {
         let Some(text) = rule["messageExpression"].as_str().filter(|m| !m.is_empty()) else { return };
         let at = path.field("messageExpression");
         let detail = match Program::compile(text, environment) {
-            Err(error) => format!("messageExpression compilation failed: {error}"),
+            Err(error) => {
+                let phase = if error.is_unrunnable { "instantiation" } else { "compilation" };
+                format!("messageExpression {phase} failed: {}", error.text)
+            }
             Ok(program) if *program.result_type() != Type::String => {
                 "messageExpression must evaluate to a string".to_owned()
             }

@@ -11,13 +11,19 @@ pub struct Issue {
     pub message: String,
 }
 
-/// Why an expression does not compile. Its text is what Kubernetes prints after `compilation failed: `.
+/// Why an expression does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompileError(pub String);
+pub struct CompileError {
+    /// In cel-go's words.
+    pub text: String,
+    /// Whether it was well formed and typed, but cannot be run: a constant of it is no value.
+    pub is_unrunnable: bool,
+}
 
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let phase = if self.is_unrunnable { "program instantiation" } else { "compilation" };
+        write!(f, "{phase} failed: {}", self.text)
     }
 }
 
@@ -53,7 +59,7 @@ impl CompileError {
                 issue.message
             )
         });
-        Self(spelled.collect::<Vec<_>>().join("\n"))
+        Self { text: spelled.collect::<Vec<_>>().join("\n"), is_unrunnable: false }
     }
 }
 

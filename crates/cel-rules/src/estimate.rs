@@ -373,6 +373,25 @@ impl Coster<'_> {
             ("isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf", Some(size)) => {
                 (self.walk(target, size), None)
             }
+            ("sets.contains" | "sets.intersects" | "sets.equivalent", _) => {
+                let turns = if function == "sets.equivalent" { 2.0 } else { 1.0 };
+                (by(first(0).multiply(first(1)).max, turns).saturating_add(1), None)
+            }
+            ("slice", Some(size)) => {
+                let (start, end) = (literal(args.first(), 0), literal(args.get(1), size.max));
+                allocated(1.0, Size::fixed(end.wrapping_sub(start)))
+            }
+            ("lists.range", _) => allocated(1.0, Size::fixed(literal(args.first(), u64::MAX))),
+            ("reverse", Some(size)) if matches!(overload.params[0], Type::List(_)) => allocated(1.0, size),
+            ("flatten", Some(size)) => {
+                let depth = if args.is_empty() { 1 } else { literal(args.first(), u64::MAX) };
+                allocated(depth as f64, size)
+            }
+            ("distinct", Some(size)) => allocated(2.0, size.multiply(size)),
+            ("sort", Some(size)) => allocated(comparing(&overload.params[0]), size.multiply(size)),
+            ("@sortByAssociatedKeys", _) => {
+                allocated(comparing(&overload.params[1]), first(0).multiply(first(0)))
+            }
             ("url" | "jsonpatch.escapeKey", _) => (traverse(first(0)), Some(first(0))),
             ("lowerAscii" | "upperAscii" | "substring" | "trim", Some(size)) => (traverse(size), Some(size)),
             ("replace", Some(size)) => (by(size.max, 0.2), Some(replaced(size, first(0), first(1)))),
@@ -460,6 +479,26 @@ impl Coster<'_> {
                 _ => Some(UNKNOWN),
             },
         }
+    }
+}
+
+/// The price of making a list of this size.
+fn allocated(factor: f64, size: Size) -> (u64, Option<Size>) {
+    (by(size.max, factor).saturating_add(11), Some(size))
+}
+
+/// What it costs to compare an item of such a list with another, both ways.
+fn comparing(list: &Type) -> f64 {
+    match list {
+        Type::List(item) if matches!(**item, Type::String | Type::Bytes) => 2.1,
+        _ => 2.0,
+    }
+}
+
+fn literal(arg: Option<&Expr>, otherwise: u64) -> u64 {
+    match arg.map(|arg| &arg.kind) {
+        Some(Kind::Literal(Literal::Int(n))) => (*n).max(0) as u64,
+        _ => otherwise,
     }
 }
 

@@ -33,28 +33,34 @@ const SYMBOLS: [&str; 24] = [
     "/", "%", "<", ">",
 ];
 
-/// The tokens of `source`, ending with [`TokenKind::End`].
-pub(crate) fn tokens(source: &str) -> Result<Vec<Token>, Issue> {
+/// The tokens of `source`, ending with [`TokenKind::End`], and what is none: it is passed over.
+pub(crate) fn tokens(source: &str) -> (Vec<Token>, Vec<Issue>) {
     let chars: Vec<char> = source.chars().collect();
-    let mut lexer = Lexer { chars: &chars, at: 0 };
+    let mut lexer = Lexer { chars: &chars, at: 0, issues: Vec::new() };
     let mut found = Vec::new();
     loop {
         lexer.skip_blank();
         let start = lexer.at;
-        let kind = lexer.next()?;
+        let Ok(kind) = lexer.next() else { continue };
         let text: String = chars[start..lexer.at].iter().collect();
         let end = kind == TokenKind::End;
         let text = if end { "<EOF>".into() } else { text.into() };
         found.push(Token { at: start as u32, kind, text });
         if end {
-            return Ok(found);
+            return (found, lexer.issues);
         }
     }
 }
 
+/// The lexer's state says what there was instead of a token.
+struct NoToken;
+
+type Lex<T> = Result<T, NoToken>;
+
 struct Lexer<'a> {
     chars: &'a [char],
     at: usize,
+    issues: Vec<Issue>,
 }
 
 impl Lexer<'_> {
@@ -62,8 +68,24 @@ impl Lexer<'_> {
         self.chars.get(self.at + ahead).copied()
     }
 
-    fn fail<T>(&self, at: usize, message: impl Into<String>) -> Result<T, Issue> {
-        Err(Issue { at: at as u32, message: message.into() })
+    /// Notes what is wrong with a token that is one all the same.
+    fn note(&mut self, at: usize, message: &str) {
+        self.issues.push(Issue { at: at as u32, message: message.into() });
+    }
+
+    /// There is no token at `start`, as is known at `wrong`, behind which there may be one again.
+    fn none<T>(&mut self, start: usize, wrong: usize) -> Lex<T> {
+        self.at = (wrong + 1).min(self.chars.len());
+        let shown = |c: &char| match c {
+            '\n' => "\\n".to_owned(),
+            '\t' => "\\t".to_owned(),
+            '\r' => "\\r".to_owned(),
+            c => c.to_string(),
+        };
+        let text: String = self.chars[start..self.at].iter().map(shown).collect();
+        let message = format!("Syntax error: token recognition error at: '{text}'");
+        self.issues.push(Issue { at: start as u32, message });
+        Err(NoToken)
     }
 
     fn skip_blank(&mut self) {
@@ -80,7 +102,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn next(&mut self) -> Result<TokenKind, Issue> {
+    fn next(&mut self) -> Lex<TokenKind> {
         let Some(c) = self.peek(0) else { return Ok(TokenKind::End) };
         if let Some(prefix) = self.string_prefix() {
             return self.string(prefix);
@@ -100,7 +122,8 @@ impl Lexer<'_> {
                 return Ok(TokenKind::Symbol(symbol));
             }
         }
-        self.fail(self.at, format!("Syntax error: token recognition error at: '{}'", c.escape_debug()))
+        // Half of an operator takes what should be its other half along.
+        self.none(self.at, self.at + usize::from(['=', '&', '|'].contains(&c)))
     }
 
     fn word(&mut self) -> TokenKind {
@@ -118,7 +141,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn escaped(&mut self) -> Result<TokenKind, Issue> {
+    fn escaped(&mut self) -> Lex<TokenKind> {
         let start = self.at;
         self.at += 1;
         let allowed = |c: char| c.is_ascii_alphanumeric() || ['_', '.', '-', '/', ' '].contains(&c);
@@ -126,13 +149,13 @@ impl Lexer<'_> {
             self.at += 1;
         }
         if self.peek(0) != Some('`') || self.at == start + 1 {
-            return self.fail(start, "Syntax error: token recognition error at: '`'");
+            return self.none(start, self.at);
         }
         self.at += 1;
         Ok(TokenKind::Escaped)
     }
 
-    fn number(&mut self) -> Result<TokenKind, Issue> {
+    fn number(&mut self) -> Lex<TokenKind> {
         let start = self.at;
         let hex = self.peek(0) == Some('0') && self.peek(1) == Some('x');
         if hex {
@@ -162,22 +185,29 @@ impl Lexer<'_> {
         let text: String = self.chars[start..self.at].iter().collect();
         if double {
             let value: Option<f64> = text.parse().ok().filter(|v: &f64| v.is_finite());
-            return value
-                .map_or_else(|| self.fail(start, "invalid double literal"), |v| Ok(TokenKind::Double(v)));
+            if value.is_none() {
+                self.note(start, "invalid double literal");
+            }
+            return Ok(TokenKind::Double(value.unwrap_or_default()));
         }
         let (digits, radix) = if hex { (&text[2..], 16) } else { (text.as_str(), 10) };
         let value = u64::from_str_radix(digits, radix);
         if matches!(self.peek(0), Some('u' | 'U')) {
             self.at += 1;
-            return value
-                .map_or_else(|_| self.fail(start, "invalid uint literal"), |v| Ok(TokenKind::Uint(v)));
+            if value.is_err() {
+                self.note(start, "invalid uint literal");
+            }
+            return Ok(TokenKind::Uint(value.unwrap_or_default()));
         }
-        match value {
-            Ok(v) if v == i64::MAX as u64 + 1 => Ok(TokenKind::MinInt),
-            Ok(v) => i64::try_from(v)
-                .map_or_else(|_| self.fail(start, "invalid int literal"), |v| Ok(TokenKind::Int(v))),
-            Err(_) => self.fail(start, "invalid int literal"),
+        let value = match value {
+            Ok(v) if v == i64::MAX as u64 + 1 => return Ok(TokenKind::MinInt),
+            Ok(v) => i64::try_from(v).ok(),
+            Err(_) => None,
+        };
+        if value.is_none() {
+            self.note(start, "invalid int literal");
         }
+        Ok(TokenKind::Int(value.unwrap_or_default()))
     }
 
     /// The length of `r`, `b`, `rb` … before a quote.
@@ -194,54 +224,71 @@ impl Lexer<'_> {
         None
     }
 
-    fn string(&mut self, prefix: usize) -> Result<TokenKind, Issue> {
+    fn string(&mut self, prefix: usize) -> Lex<TokenKind> {
         let start = self.at;
         let flag = |c: char| self.chars[start..start + prefix].iter().any(|p| p.eq_ignore_ascii_case(&c));
         let (raw, bytes) = (flag('r'), flag('b'));
+        let mut out = Out { bytes: Vec::new(), as_bytes: bytes };
+        if let Err(wrong) = self.quoted(prefix, raw, &mut out) {
+            return self.unclosed(start, prefix, wrong);
+        }
+        if bytes {
+            return Ok(TokenKind::Bytes(out.bytes));
+        }
+        Ok(TokenKind::String(String::from_utf8(out.bytes).unwrap_or_else(|_| {
+            self.note(start, "invalid string literal");
+            String::new()
+        })))
+    }
+
+    /// Text in quotes behind a prefix; the error says where it turned out to be none.
+    fn quoted(&mut self, prefix: usize, raw: bool, out: &mut Out) -> Result<(), usize> {
         self.at += prefix;
         let quote = self.chars[self.at];
         let triple = self.peek(1) == Some(quote) && self.peek(2) == Some(quote);
         let width = if triple { 3 } else { 1 };
         self.at += width;
-        let mut out = Out { bytes: Vec::new(), as_bytes: bytes };
         loop {
-            let Some(c) = self.peek(0) else { return self.unclosed(start) };
+            let Some(c) = self.peek(0) else { return Err(self.at) };
             if c == quote && (!triple || (self.peek(1) == Some(quote) && self.peek(2) == Some(quote))) {
                 self.at += width;
-                break;
+                return Ok(());
             }
             if !triple && (c == '\n' || c == '\r') {
-                return self.unclosed(start);
+                return Err(self.at);
             }
             self.at += 1;
             if c == '\\' && !raw {
-                self.escape(start, &mut out)?;
+                self.escape(out)?;
             } else {
                 out.char(c);
                 if c == '\\' {
                     // A raw string keeps backslashes, also those that protect a quote.
-                    let Some(next) = self.peek(0) else { return self.unclosed(start) };
+                    let Some(next) = self.peek(0) else { return Err(self.at) };
                     if next == quote && !triple {
                         continue;
                     }
                 }
             }
         }
-        if bytes {
-            return Ok(TokenKind::Bytes(out.bytes));
+    }
+
+    /// What began like a string may begin with another token: a name, or a string without anything in it.
+    fn unclosed(&mut self, start: usize, prefix: usize, wrong: usize) -> Lex<TokenKind> {
+        let quote = start + prefix;
+        if prefix > 0 {
+            self.at = quote;
+            return Ok(TokenKind::Ident);
         }
-        String::from_utf8(out.bytes)
-            .map_or_else(|_| self.fail(start, "invalid string literal"), |s| Ok(TokenKind::String(s)))
+        if self.chars.get(quote + 1) == self.chars.get(quote) {
+            self.at = quote + 2;
+            return Ok(TokenKind::String(String::new()));
+        }
+        self.none(start, wrong)
     }
 
-    fn unclosed<T>(&self, start: usize) -> Result<T, Issue> {
-        let end = self.chars[start..].iter().position(|c| *c == '\n').map_or(self.chars.len(), |n| start + n);
-        let text: String = self.chars[start..end].iter().collect();
-        self.fail(start, format!("Syntax error: token recognition error at: '{text}'"))
-    }
-
-    fn escape(&mut self, start: usize, out: &mut Out) -> Result<(), Issue> {
-        let Some(c) = self.peek(0) else { return self.unclosed(start) };
+    fn escape(&mut self, out: &mut Out) -> Result<(), usize> {
+        let Some(c) = self.peek(0) else { return Err(self.at) };
         self.at += 1;
         let plain = match c {
             'a' => '\u{7}',
@@ -252,32 +299,23 @@ impl Lexer<'_> {
             't' => '\t',
             'v' => '\u{b}',
             '\\' | '\'' | '"' | '`' | '?' => c,
-            'x' | 'X' => return self.coded(start, 2, 16, true, out),
-            'u' => return self.coded(start, 4, 16, false, out),
-            'U' => return self.coded(start, 8, 16, false, out),
+            'x' | 'X' => return self.coded(2, 16, true, out),
+            'u' => return self.coded(4, 16, false, out),
+            'U' => return self.coded(8, 16, false, out),
             '0'..='3' => {
                 self.at -= 1;
-                return self.coded(start, 3, 8, true, out);
+                return self.coded(3, 8, true, out);
             }
-            _ => return self.unclosed(start),
+            _ => return Err(self.at - 1),
         };
         out.char(plain);
         Ok(())
     }
 
-    fn coded(
-        &mut self,
-        start: usize,
-        count: usize,
-        radix: u32,
-        byte: bool,
-        out: &mut Out,
-    ) -> Result<(), Issue> {
+    fn coded(&mut self, count: usize, radix: u32, byte: bool, out: &mut Out) -> Result<(), usize> {
         let mut value = 0u32;
         for _ in 0..count {
-            let Some(digit) = self.peek(0).and_then(|c| c.to_digit(radix)) else {
-                return self.unclosed(start);
-            };
+            let Some(digit) = self.peek(0).and_then(|c| c.to_digit(radix)) else { return Err(self.at) };
             value = value.wrapping_mul(radix) | digit;
             self.at += 1;
         }
@@ -285,7 +323,7 @@ impl Lexer<'_> {
             out.bytes.push(value as u8);
             return Ok(());
         }
-        let Some(c) = char::from_u32(value) else { return self.unclosed(start) };
+        let Some(c) = char::from_u32(value) else { return Err(self.at - 1) };
         out.char(c);
         Ok(())
     }

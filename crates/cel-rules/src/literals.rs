@@ -2,6 +2,7 @@
 
 use crate::ast::{Expr, Kind, Literal};
 use crate::error::Issue;
+use crate::types::Type;
 use regex::Regex;
 use std::collections::HashMap;
 
@@ -10,13 +11,18 @@ const FIRST_SECOND: i64 = -62_135_596_800;
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Walks an expression, compiles its patterns and finds what is wrong with its literals.
-#[derive(Default)]
-pub(crate) struct Validator {
+pub(crate) struct Validator<'t> {
+    types: &'t [Type],
     pub issues: Vec<Issue>,
     pub patterns: HashMap<Box<str>, Regex>,
 }
 
-impl Validator {
+impl<'t> Validator<'t> {
+    /// `types` of all parts of the expression, by id.
+    pub fn new(types: &'t [Type]) -> Self {
+        Self { types, issues: Vec::new(), patterns: HashMap::new() }
+    }
+
     pub fn expr(&mut self, expr: &Expr) {
         match &expr.kind {
             Kind::Literal(_) | Kind::Ident(_) => {}
@@ -25,6 +31,9 @@ impl Validator {
                 target.iter().for_each(|t| self.expr(t));
                 args.iter().for_each(|a| self.expr(a));
                 self.call(function, target.is_some(), args);
+                if let ("format", Some(target)) = (&**function, target) {
+                    self.issues.extend(crate::patterns::wrong(self.types, expr, target, args));
+                }
             }
             Kind::List(items) => items.iter().for_each(|(item, _)| self.expr(item)),
             Kind::Map(entries) => entries.iter().for_each(|entry| {

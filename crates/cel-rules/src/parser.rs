@@ -28,15 +28,18 @@ pub(crate) fn parse(source: &str) -> Result<Parsed, CompileError> {
     let length = source.chars().count();
     if length > MAX_LENGTH {
         let message = format!("expression code point size exceeds limit: size: {length}, limit {MAX_LENGTH}");
-        return Err(CompileError(format!("ERROR: <input>:-1:0: {message}")));
+        return Err(CompileError { text: format!("ERROR: <input>:-1:0: {message}"), is_unrunnable: false });
     }
-    let run = || {
-        let mut parser = Parser { tokens: tokens(source)?, next: 0, nesting: 0, nodes: Nodes::default() };
-        let root = parser.expression()?;
-        parser.end()?;
-        Ok(Parsed { root, ids: parser.nodes.next })
-    };
-    run().map_err(|issue| CompileError::new(source, vec![issue]))
+    let (tokens, issues) = tokens(source);
+    let mut parser = Parser { tokens, issues, next: 0, nesting: 0, nodes: Nodes::default() };
+    let root = parser.expression().and_then(|root| parser.end().map(|()| root));
+    match root {
+        Ok(root) if parser.issues.is_empty() => Ok(Parsed { root, ids: parser.nodes.next }),
+        root => {
+            let issues = parser.issues.into_iter().chain(root.err()).collect();
+            Err(CompileError::new(source, issues))
+        }
+    }
 }
 
 /// Makes nodes with ids and depths.
@@ -99,6 +102,8 @@ fn children(kind: &Kind, each: &mut dyn FnMut(&Expr)) {
 
 struct Parser {
     tokens: Vec<Token>,
+    /// What is wrong so far, though parsing goes on.
+    issues: Vec<Issue>,
     next: usize,
     nesting: u32,
     nodes: Nodes,
@@ -271,16 +276,18 @@ impl Parser {
     }
 
     fn field_name(&mut self, after_question: bool) -> Parse<Token> {
-        if matches!(self.token().kind, TokenKind::Ident | TokenKind::Escaped) {
+        let token = self.token().clone();
+        if token.kind == TokenKind::Escaped {
+            self.issues.push(Issue { at: token.at, message: "unsupported syntax: '`'".into() });
+        }
+        if matches!(token.kind, TokenKind::Ident | TokenKind::Escaped) {
             return Ok(self.advance());
         }
         if after_question {
             return self.unexpected("{IDENTIFIER, ESC_IDENTIFIER}");
         }
-        if self.token().kind == TokenKind::End {
-            return self.fail("no viable alternative at input '.'".into());
-        }
-        self.unexpected("IDENTIFIER")
+        let text = if token.kind == TokenKind::End { "" } else { &*token.text };
+        self.fail(format!("no viable alternative at input '.{text}'"))
     }
 
     fn primary(&mut self) -> Parse<Expr> {
@@ -349,7 +356,7 @@ impl Parser {
             return self.fail(format!("mismatched input '{}' expecting IDENTIFIER", token.text));
         }
         if crate::keywords::RESERVED.contains(&&*token.text) {
-            return Err(Issue { at: token.at, message: format!("reserved identifier: {}", token.text) });
+            self.issues.push(Issue { at: token.at, message: format!("reserved identifier: {}", token.text) });
         }
         let name = format!("{dot}{}", token.text);
         let open = self.token().at;

@@ -46,13 +46,18 @@ impl Program {
     /// When it is malformed or wrongly typed, in the words of cel-go.
     pub fn compile(text: &str, environment: &Environment) -> std::result::Result<Self, CompileError> {
         let checked = check(text, parse(text)?, environment)?;
-        let mut validator = crate::literals::Validator::default();
+        let mut validator = crate::literals::Validator::new(&checked.types);
         validator.expr(&checked.root);
+        validator.issues.extend(checked.mixtures.iter().cloned());
         if !validator.issues.is_empty() {
             return Err(CompileError::new(text, validator.issues));
         }
+        if let Some(text) = crate::constants::wrong(&checked.root) {
+            return Err(CompileError { text, is_unrunnable: true });
+        }
         let result = checked.types[checked.root.id as usize].clone();
-        Ok(Self { checked, result, patterns: validator.patterns })
+        let patterns = validator.patterns;
+        Ok(Self { checked, result, patterns })
     }
 
     /// The type it evaluates to.

@@ -71,7 +71,7 @@ pub(crate) fn compile(rule: &Json, decl: &Arc<Decl>) -> Result<Rule, String> {
     let optional_old = rule["optionalOldSelf"] == true;
     let environment = environment(decl, optional_old);
     let text = rule["rule"].as_str().unwrap_or("");
-    let mut program = Program::compile(text, &environment).map_err(|e| format!("compilation failed: {e}"))?;
+    let mut program = Program::compile(text, &environment).map_err(|e| e.to_string())?;
     program.forget_types();
     if *program.result_type() != Type::Bool {
         return Err("cel expression must evaluate to a bool".into());

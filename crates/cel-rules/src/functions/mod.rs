@@ -1,6 +1,7 @@
 //! CEL's standard functions and Kubernetes' libraries, a file each.
 
 mod authorizer;
+pub(crate) mod clause;
 mod conversions;
 mod format;
 mod lists;

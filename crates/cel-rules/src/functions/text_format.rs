@@ -1,12 +1,11 @@
 //! `'%s is %d'.format([a, b])`
 
+use super::clause::{Clause, Takes, next_clause};
 use super::{conversions, fail};
 use crate::error::{EvalError, Result};
 use crate::library::{Context, Library};
 use crate::value::Value;
 
-const DEFAULT_PRECISION: usize = 6;
-const MAX_PRECISION: usize = 1000;
 const MAX_DEPTH: u32 = 64;
 
 pub(super) fn register(library: &mut Library) {
@@ -14,80 +13,97 @@ pub(super) fn register(library: &mut Library) {
 }
 
 fn format<'a>(cx: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
-    let pattern = args[0].as_str()?;
-    let mut values = args[1].as_list()?.iter();
+    let values = args[1].as_list()?;
     let mut out = String::new();
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut verb = chars.next();
-        if verb == Some('%') {
+    let mut rest = args[0].as_str()?;
+    let mut asked = 0;
+    while let Some(start) = rest.find('%') {
+        out.push_str(&rest[..start]);
+        rest = &rest[start + 1..];
+        if let Some(after) = rest.strip_prefix('%') {
             out.push('%');
+            rest = after;
             continue;
         }
-        let mut precision = DEFAULT_PRECISION;
-        if verb == Some('.') {
-            let digits: String = chars.clone().take_while(char::is_ascii_digit).collect();
-            precision =
-                digits.parse().ok().filter(|p| *p <= MAX_PRECISION).ok_or_else(EvalError::no_overload)?;
-            verb = chars.nth(digits.len());
+        let Some(value) = values.iter().nth(asked) else {
+            return fail(format!("index {asked} out of range"));
+        };
+        if rest.is_empty() {
+            return fail("unexpected end of string");
         }
-        let Some(value) = values.next() else { return fail("index 0 out of range") };
+        asked += 1;
+        let (clause, after) =
+            next_clause(rest).or_else(|why| fail(format!("could not parse formatting clause: {why}")))?;
         let before = out.len();
-        clause(cx, &mut out, verb, precision, &value?)?;
+        write(cx, &mut out, clause, &value?)?;
         cx.budget.charge((out.len() - before) as u64 / 10)?;
+        rest = after;
     }
+    out.push_str(rest);
     Ok(Value::text(out))
 }
 
-fn clause(
-    cx: &mut Context<'_>,
-    out: &mut String,
-    verb: Option<char>,
-    precision: usize,
-    value: &Value<'_>,
-) -> Result<()> {
-    let wrong = |verb: &str, takes: &str| {
-        fail(format!(
-            "error during formatting: {verb} can only be used on {takes}, was given {}",
-            value.type_of()
-        ))
-    };
-    let text = match (verb, value) {
-        (Some('s'), _) => {
-            return plain(cx, out, value, 0);
+fn write(cx: &mut Context<'_>, out: &mut String, clause: Clause, value: &Value<'_>) -> Result<()> {
+    let precision = clause.precision;
+    let text = match (clause.takes, value) {
+        (Takes::Text, _) => return plain(cx, out, value, 0),
+        (Takes::Decimal, Value::Int(n)) => n.to_string(),
+        (Takes::Decimal, Value::Uint(n)) => n.to_string(),
+        (Takes::Fixed | Takes::Scientific, Value::String(text)) if special(text.as_str()).is_some() => {
+            let shown = special(text.as_str()).unwrap_or_default();
+            shown.to_owned()
         }
-        (Some('d'), Value::Int(n)) => n.to_string(),
-        (Some('d'), Value::Uint(n)) => n.to_string(),
-        (Some('d'), Value::Double(n)) => n.to_string(),
-        (Some('d'), _) => return wrong("decimal clause", "integers and doubles"),
-        (Some('f'), Value::Double(n)) => format!("{n:.precision$}"),
-        (Some('f'), Value::Int(n)) => format!("{:.precision$}", *n as f64),
-        (Some('f'), Value::Uint(n)) => format!("{:.precision$}", *n as f64),
-        (Some('f'), _) => return wrong("fixed-point clause", "doubles"),
-        (Some('e'), Value::Double(_) | Value::Int(_) | Value::Uint(_)) => scientific(value, precision),
-        (Some('e'), _) => return wrong("scientific clause", "doubles"),
-        (Some('b'), Value::Int(n)) => radix(*n, |n| format!("{n:b}")),
-        (Some('b'), Value::Uint(n)) => format!("{n:b}"),
-        (Some('b'), Value::Bool(b)) => u8::from(*b).to_string(),
-        (Some('b'), _) => return wrong("binary clause", "integers and bools"),
-        (Some('o'), Value::Int(n)) => radix(*n, |n| format!("{n:o}")),
-        (Some('o'), Value::Uint(n)) => format!("{n:o}"),
-        (Some('o'), _) => return wrong("octal clause", "integers"),
-        (Some('x'), _) => return hex(out, value, false),
-        (Some('X'), _) => return hex(out, value, true),
-        (Some(c), _) => {
-            return fail(format!(
-                "could not parse formatting clause: unrecognized formatting clause \"{c}\""
-            ));
+        (Takes::Fixed | Takes::Scientific, Value::Double(n)) if !n.is_finite() => match *n {
+            n if n.is_nan() => "NaN".into(),
+            n if n > 0.0 => "∞".into(),
+            _ => "-∞".into(),
+        },
+        (Takes::Fixed, Value::Double(n)) => grouped(&format!("{n:.precision$}")),
+        (Takes::Scientific, Value::Double(n)) => scientific(*n, precision),
+        (Takes::Binary, Value::Int(n)) => radix(*n, |n| format!("{n:b}")),
+        (Takes::Binary, Value::Uint(n)) => format!("{n:b}"),
+        (Takes::Binary, Value::Bool(b)) => u8::from(*b).to_string(),
+        (Takes::Octal, Value::Int(n)) => radix(*n, |n| format!("{n:o}")),
+        (Takes::Octal, Value::Uint(n)) => format!("{n:o}"),
+        (Takes::Hex, Value::Int(n)) => hex(radix(*n, |n| format!("{n:x}")), clause),
+        (Takes::Hex, Value::Uint(n)) => hex(format!("{n:x}"), clause),
+        (Takes::Hex, Value::String(text)) => hex(digits(text.as_bytes()), clause),
+        (Takes::Hex, Value::Bytes(bytes)) => hex(digits(bytes), clause),
+        (takes, _) => {
+            let why = takes.refusal(&value.type_of().to_string());
+            return fail(format!("error during formatting: {why}"));
         }
-        (None, _) => return fail("unexpected end of string"),
     };
     out.push_str(&text);
     Ok(())
+}
+
+/// What stands for numbers without digits.
+fn special(text: &str) -> Option<&'static str> {
+    match text {
+        "NaN" => Some("NaN"),
+        "Infinity" => Some("∞"),
+        "-Infinity" => Some("-∞"),
+        _ => None,
+    }
+}
+
+/// `1,234.5`, as it is written in America.
+fn grouped(text: &str) -> String {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |d| ("-", d));
+    let (whole, fraction) = digits.split_once('.').map_or((digits, ""), |(w, f)| (w, f));
+    let mut out = sign.to_owned();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if !fraction.is_empty() {
+        out.push('.');
+        out.push_str(fraction);
+    }
+    out
 }
 
 fn radix(n: i64, show: impl Fn(u64) -> String) -> String {
@@ -95,13 +111,7 @@ fn radix(n: i64, show: impl Fn(u64) -> String) -> String {
     if n < 0 { format!("-{digits}") } else { digits }
 }
 
-fn scientific(value: &Value<'_>, precision: usize) -> String {
-    let n = match value {
-        Value::Double(n) => *n,
-        Value::Int(n) => *n as f64,
-        Value::Uint(n) => *n as f64,
-        _ => 0.0,
-    };
+fn scientific(n: f64, precision: usize) -> String {
     let text = format!("{n:.precision$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     // As cel-go's printer of languages writes it: 3.140000×10⁰⁰.
@@ -113,21 +123,12 @@ fn scientific(value: &Value<'_>, precision: usize) -> String {
 
 const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
 
-fn hex(out: &mut String, value: &Value<'_>, upper: bool) -> Result<()> {
-    let bytes = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let text = match value {
-        Value::Int(n) => radix(*n, |n| format!("{n:x}")),
-        Value::Uint(n) => format!("{n:x}"),
-        Value::String(text) => bytes(text.as_bytes()),
-        Value::Bytes(b) => bytes(b),
-        _ => {
-            return fail(
-                "error during formatting: only integers, byte buffers, and strings can be formatted as hex",
-            );
-        }
-    };
-    out.push_str(&if upper { text.to_uppercase() } else { text });
-    Ok(())
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn hex(text: String, clause: Clause) -> String {
+    if clause.upper { text.to_uppercase() } else { text }
 }
 
 /// `%s` of anything.
@@ -157,28 +158,56 @@ fn plain(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) 
             out.push('[');
             for (index, item) in list.iter().enumerate() {
                 out.push_str(if index > 0 { ", " } else { "" });
-                plain(cx, out, &item?, depth + 1)?;
+                part(cx, out, &item?, depth + 1)?;
             }
             out.push(']');
         }
         Value::Map(map) => {
-            out.push('{');
-            for (index, key) in map.keys().iter().enumerate() {
-                out.push_str(if index > 0 { ", " } else { "" });
-                plain(cx, out, key, depth + 1)?;
-                out.push_str(": ");
-                if let Some(item) = map.get(key) {
-                    plain(cx, out, &item?, depth + 1)?;
+            let mut entries = Vec::new();
+            for key in map.keys() {
+                if !matches!(key, Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Uint(_)) {
+                    let why = format!("no formatting function for map key of type {}", key.type_of());
+                    return fail(format!("error during formatting: {why}"));
                 }
+                let (mut name, mut value) = (String::new(), String::new());
+                part(cx, &mut name, &key, depth + 1)?;
+                if let Some(item) = map.get(&key) {
+                    part(cx, &mut value, &item?, depth + 1)?;
+                }
+                entries.push((name, value));
             }
-            out.push('}');
+            entries.sort();
+            let entries: Vec<_> =
+                entries.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            out.push_str(&format!("{{{}}}", entries.join(", ")));
         }
         other => {
-            return fail(format!(
-                "error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given {}",
-                other.type_of()
-            ));
+            let why = Takes::Text.refusal(&other.type_of().to_string());
+            return fail(format!("error during formatting: {why}"));
         }
+    }
+    Ok(())
+}
+
+/// A value within another, as an expression would write it.
+fn part(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) -> Result<()> {
+    use object::error::quote;
+    match value {
+        Value::String(text) => out.push_str(&quote(text.as_str())),
+        Value::Bytes(bytes) => out.push_str(&format!("b{}", quote(&String::from_utf8_lossy(bytes)))),
+        Value::Double(n) if !n.is_finite() => out.push_str(&quote(&conversions::double(*n))),
+        Value::Double(n) => out.push_str(&format!("{n:.6}")),
+        Value::Timestamp(time) => out.push_str(&format!("timestamp(\"{time}\")")),
+        Value::Duration(n) => out.push_str(&format!("duration(\"{}\")", conversions::duration(*n))),
+        Value::Extension(_)
+        | Value::Struct(_)
+        | Value::Object(..)
+        | Value::Optional(_)
+        | Value::Question(_) => {
+            let why = format!("no formatting function for {}", value.type_of());
+            return fail(format!("error during formatting: {why}"));
+        }
+        _ => return plain(cx, out, value, depth),
     }
     Ok(())
 }

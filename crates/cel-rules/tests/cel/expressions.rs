@@ -71,7 +71,7 @@ optional.of(3).optFlatMap(x, x > 2 ? optional.of('big') : optional.none()).value
 ['a', 'b'].join('-') == 'a-b' && 'hello'.replace('l', 'L', 1) == 'heLlo' && 'tacocat'.substring(4) == 'cat'
 'tacocat'.substring(0, 4) == 'taco' && ' x '.trim() == 'x' && 'ABC'.lowerAscii() == 'abc' && 'é'.upperAscii() == 'é'
 '%s is %d and %.2f'.format([dyn('x'), 3, 1.5]) == 'x is 3 and 1.50' && '%x'.format([255]) == 'ff'
-'%s'.format([[dyn(1), 'a', {'k': true}]]) == '[1, a, {k: true}]'
+'%s'.format([[dyn(1), 'a', {'k': true}]]) == '[1, "a", {"k":true}]'
 '%d %s %f'.format([1, 'abc', 1.5]) == '1 abc 1.500000' && b'\u0041' == b'A'
 '%e'.format([3.14]) == '3.140000×10⁰⁰' && !optional.ofNonZeroValue(timestamp('0001-01-01T00:00:00Z')).hasValue()
 url('https:://kubernetes.io/').getHostname() == '' && 'ab'.replace('', 'x') == 'xaxbx'

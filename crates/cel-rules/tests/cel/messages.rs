@@ -13,12 +13,12 @@ fn refused(text: &str) -> String {
 #[test]
 fn points_at_what_is_wrong() {
     expect![[r#"
-        ERROR: <input>:1:7: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+        compilation failed: ERROR: <input>:1:7: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
          | self +
          | ......^"#]]
     .assert_eq(&refused("self +"));
     expect![[r#"
-        ERROR: <input>:1:1: undeclared reference to 'self' (in container '')
+        compilation failed: ERROR: <input>:1:1: undeclared reference to 'self' (in container '')
          | self.x > 1 && foo(2)
          | ^
         ERROR: <input>:1:18: undeclared reference to 'foo' (in container '')
@@ -26,17 +26,17 @@ fn points_at_what_is_wrong() {
          | .................^"#]]
     .assert_eq(&refused("self.x > 1 && foo(2)"));
     expect![[r#"
-        ERROR: <input>:1:5: found no matching overload for '_+_' applied to '(string, int)'
+        compilation failed: ERROR: <input>:1:5: found no matching overload for '_+_' applied to '(string, int)'
          | 'a' + 1 == 'a1'
          | ....^"#]]
     .assert_eq(&refused("'a' + 1 == 'a1'"));
     expect![[r#"
-        ERROR: <input>:1:15: found no matching overload for 'startsWith' applied to 'string.(int)'
+        compilation failed: ERROR: <input>:1:15: found no matching overload for 'startsWith' applied to 'string.(int)'
          | 'a'.startsWith(1)
          | ..............^"#]]
     .assert_eq(&refused("'a'.startsWith(1)"));
     expect![[r#"
-        ERROR: <input>:1:4: expected type 'int' but found 'string'
+        compilation failed: ERROR: <input>:1:4: expected type 'int' but found 'string'
          | [1,'a'] == []
          | ...^"#]]
     .assert_eq(&refused("[1,'a'] == []"));

@@ -142,7 +142,7 @@ fn one_object_has_one_budget() {
     assert_eq!(
         found,
         [
-            "spec[33]: Invalid value: \"integer\": validation failed due to running out of cost budget, no further validation rules will be run"
+            "spec[16]: Invalid value: \"integer\": validation failed due to running out of cost budget, no further validation rules will be run"
         ]
     );
 }

@@ -14,7 +14,7 @@ pub(super) struct Expression {
 impl Expression {
     fn new(text: &Value, environment: &Environment) -> Self {
         let text = text.as_str().unwrap_or("").to_owned();
-        let program = Program::shared(&text, environment).map_err(|e| format!("compilation failed: {}", e.0));
+        let program = Program::shared(&text, environment).map_err(|e| e.to_string());
         Self { text, program }
     }
 

@@ -155,7 +155,9 @@ fn judge(spec: &Value, text: &str, types: Types<'_>) -> Option<String> {
         known.push((variable["name"].as_str().unwrap_or("").to_owned(), ty));
     }
     let environment = Scope { variables: Some(&known), ..plain }.environment();
-    Program::compile(text, &environment).err().map(|error| error.0)
+    // What cannot be run may still be right in its types.
+    let error = Program::compile(text, &environment).err()?;
+    (!error.is_unrunnable).then_some(error.text)
 }
 
 #[cfg(test)]
