@@ -3,6 +3,8 @@
 //! A stand-alone control plane allocates from its own range ([`LocalAddresses`]); inside of a host, the host allocates
 //! and the syncer implements [`ServiceAddresses`].
 
+mod repair;
+
 use futures::future::BoxFuture;
 use object::{ApiError, FieldError, GroupKind, Path, Result, Value, json, meta};
 use std::collections::BTreeMap;
@@ -34,6 +36,11 @@ pub trait ServiceAddresses: Send + Sync {
 
     /// The service is gone.
     fn release<'a>(&'a self, service: &'a Value) -> BoxFuture<'a, ()>;
+
+    /// A server starts: what an earlier one may have left behind is looked for.
+    fn repair(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// The ranges that cluster IPs come from, when they are this server's to give.
     fn cidrs(&self) -> Vec<String> {
@@ -408,6 +415,10 @@ impl ServiceAddresses for LocalAddresses {
                 self.drop_key(&key).await;
             }
         })
+    }
+
+    fn repair(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.look_for_orphans())
     }
 
     fn cidrs(&self) -> Vec<String> {

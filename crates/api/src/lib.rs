@@ -154,6 +154,7 @@ impl Api {
             this: this.clone(),
         });
         bootstrap::run(&api).await?;
+        api.config.addresses.repair().await?;
         Ok(api)
     }
 

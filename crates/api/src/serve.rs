@@ -140,7 +140,25 @@ async fn route(call: Call) -> Result<Answer> {
     if !target.at.subresource.is_empty() {
         return subresources::answer(call, target).await;
     }
-    answer(call, target).await
+    if takes_several_writes(&call, &target) { to_the_end(call, target).await } else { answer(call, target).await }
+}
+
+/// A deletion may mark before it removes; services take and give back addresses.
+fn takes_several_writes(call: &Call, target: &Target) -> bool {
+    match call.method {
+        Method::GET => false,
+        Method::DELETE => !target.at.name.is_empty(),
+        _ => target.resource.storage.group.is_empty() && target.resource.storage.resource == "services",
+    }
+}
+
+/// Answers also when the client is gone, which would leave the rest undone.
+async fn to_the_end(call: Call, target: Target) -> Result<Answer> {
+    match tokio::spawn(answer(call, target)).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(ApiError::ServiceUnavailable("the server is shutting down".into())),
+    }
 }
 
 /// The resource that a path names, if it is served.

@@ -185,7 +185,7 @@ fn decide(call: &Call, target: &Target, options: &Options, object: &mut Value) -
 enum Standing {
     /// Not under deletion.
     None,
-    /// Under deletion, without a grace period: it may go now.
+    /// Under deletion, without a grace period or at its end: it may go now.
     Unknown,
     Seconds(i64),
 }
@@ -194,7 +194,9 @@ fn standing_grace(object: &Value) -> Standing {
     if meta::deletion_timestamp(object).is_none() {
         return Standing::None;
     }
-    object["metadata"]["deletionGracePeriodSeconds"].as_i64().map_or(Standing::Unknown, Standing::Seconds)
+    // A period of nothing was left by a server that died between the mark and the removal.
+    let left = object["metadata"]["deletionGracePeriodSeconds"].as_i64().filter(|seconds| *seconds > 0);
+    left.map_or(Standing::Unknown, Standing::Seconds)
 }
 
 fn mark(call: &Call, object: &mut Value, grace: i64) {

@@ -51,30 +51,38 @@ pub fn resource(group: &str, version: &str, resource: &str) -> GroupVersionResou
     GroupVersionResource::new(group, version, resource)
 }
 
+/// An API server on a store.
+pub async fn open_api(store: Arc<dyn Store>) -> object::Result<Arc<Api>> {
+    let issuer = TokenIssuer::new("test", PrivateKey::generate().unwrap());
+    let cidr = Cidr::parse("10.96.0.0/16").unwrap();
+    let config = Config {
+        verifier: TokenVerifier {
+            issuers: vec!["test".into()],
+            keys: vec![issuer.public_key().clone()],
+            api_audiences: vec![],
+        },
+        issuer: issuer.into(),
+        access: Default::default(),
+        static_tokens: Default::default(),
+        ca_pem: "CA".into(),
+        advertise: "127.0.0.1:6443".parse().unwrap(),
+        addresses: Arc::new(LocalAddresses::new(store.clone(), cidr)),
+        kubernetes_service_ip: std::net::IpAddr::V4(cidr.nth(1)),
+        kubelet: None,
+    };
+    Api::open(store, config).await
+}
+
+/// Who may do anything.
+pub fn admin() -> UserInfo {
+    UserInfo::new("admin", &["system:masters", "system:authenticated"])
+}
+
 impl Cluster {
     pub async fn start() -> Self {
-        let store: Arc<dyn Store> = MemoryStore::new();
-        let issuer = TokenIssuer::new("test", PrivateKey::generate().unwrap());
-        let cidr = Cidr::parse("10.96.0.0/16").unwrap();
-        let config = Config {
-            verifier: TokenVerifier {
-                issuers: vec!["test".into()],
-                keys: vec![issuer.public_key().clone()],
-                api_audiences: vec![],
-            },
-            issuer: issuer.into(),
-            access: Default::default(),
-            static_tokens: Default::default(),
-            ca_pem: "CA".into(),
-            advertise: "127.0.0.1:6443".parse().unwrap(),
-            addresses: Arc::new(LocalAddresses::new(store.clone(), cidr)),
-            kubernetes_service_ip: std::net::IpAddr::V4(cidr.nth(1)),
-            kubelet: None,
-        };
-        let api = Api::open(store, config).await.unwrap();
-        let admin = UserInfo::new("admin", &["system:masters", "system:authenticated"]);
+        let api = open_api(MemoryStore::new()).await.unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
-        let transport = Counting { inner: InProcess::new(api, admin), count: requests.clone() };
+        let transport = Counting { inner: InProcess::new(api, admin()), count: requests.clone() };
         let client = Client::new(Arc::new(transport), "test");
         let controllers =
             Controllers::start(client.clone(), Options { root_ca: Some("CA".into()), ..Options::default() });
@@ -83,26 +91,6 @@ impl Cluster {
         controllers.cache().subscribe(Arc::new(move |_| notify.notify_one()));
         let kubelet = tokio::spawn(run_pods(client.clone()));
         Self { client, requests, controllers, changed, kubelet }
-    }
-
-    /// Kills the controllers wherever they are, and starts new ones.
-    pub async fn restart(&mut self) {
-        let options = Options { root_ca: Some("CA".into()), ..Options::default() };
-        let started = Controllers::start(self.client.clone(), options);
-        std::mem::replace(&mut self.controllers, started).stop().await;
-        let notify = self.changed.clone();
-        self.controllers.cache().subscribe(Arc::new(move |_| notify.notify_one()));
-        self.changed.notify_one();
-    }
-
-    /// Waits for so many changes that the controllers see, or until nothing has changed for a moment.
-    pub async fn changes(&self, count: usize) {
-        for _ in 0..count {
-            let quiet = Duration::from_millis(50);
-            if tokio::time::timeout(quiet, self.changed.notified()).await.is_err() {
-                return;
-            }
-        }
     }
 
     /// Requests made so far, by all.

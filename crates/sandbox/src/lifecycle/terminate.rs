@@ -11,6 +11,9 @@ use serde_json::Value;
 /// two seconds in practice, long enough to be seen.
 const LINGER: f64 = 2.0;
 
+/// Seconds after which a pod that ought to be gone is deleted once more.
+const FORGOTTEN: f64 = 10.0;
+
 /// Exit code of a process ended by SIGTERM.
 const TERMINATED: i32 = 143;
 
@@ -26,8 +29,7 @@ pub(super) fn advance(mut moment: Moment<'_>, terminal: bool) -> Step {
         .filter(|(_, status)| status["state"]["running"].is_object())
         .collect();
     if terminal {
-        // Only finalizers keep a pod whose grace period is over.
-        return Step { delete: grace > 0, ..Step::default() };
+        return last_word(&moment, grace);
     }
     let due = due(pod, grace);
     if due > moment.now && grace > 0 && !running.is_empty() {
@@ -50,6 +52,16 @@ pub(super) fn advance(mut moment: Moment<'_>, terminal: bool) -> Step {
     conditions::update(&moment, &mut status);
     moment.events.clear();
     Step { delete: grace > 0, ..super::finish(moment, status) }
+}
+
+/// A pod whose grace period is over is kept by finalizers, or by a server that died before it removed it.
+fn last_word(moment: &Moment<'_>, grace: i64) -> Step {
+    let kept = meta::finalizers(moment.pod).next().is_some();
+    let late = spec::later(due(moment.pod, 0), FORGOTTEN);
+    if grace > 0 || !kept && moment.now >= late {
+        return Step { delete: true, ..Step::default() };
+    }
+    Step { wake: (!kept).then_some(late), ..Step::default() }
 }
 
 fn due(pod: &Value, grace: i64) -> Timestamp {
