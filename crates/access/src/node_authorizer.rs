@@ -19,9 +19,9 @@ pub trait NodeObjects {
 }
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let objects = crate::bootstrap_policy::objects().iter();
-    let node =
-        objects.filter(|o| o["kind"] == "ClusterRole").find(|o| o["metadata"]["name"] == "system:node");
+    let objects = crate::bootstrap_policy::objects();
+    let mut roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
+    let node = roles.find(|o| o["metadata"]["name"] == "system:node");
     node.map(|role| rules_from_json(&role["rules"])).unwrap_or_default()
 });
 

@@ -19,7 +19,7 @@ fn recorded(name: &str) -> Option<Value> {
 fn index() -> RbacIndex {
     let mut index = RbacIndex::default();
     for object in bootstrap_policy::objects() {
-        index.upsert(object["kind"].as_str().unwrap(), object);
+        index.upsert(object["kind"].as_str().unwrap(), &object);
     }
     index
 }

@@ -3,6 +3,7 @@
 
 use crate::accept::{Clause, clauses};
 use crate::aggregated::Form;
+use crate::packed::Packed;
 use crate::{Document, Documents, hash, header, not_modified};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -96,12 +97,12 @@ impl Documents {
             });
             let text = list.to_string();
             let etag = format!("\"{}\"", hash([&text]));
-            (Bytes::from(text), etag)
+            (Packed::new(text.as_bytes()), etag)
         });
         let document = if not_modified(headers, etag) {
             Document { code: 304, ..Document::new(AGGREGATED, Bytes::new()) }
         } else {
-            Document::new(AGGREGATED, body.clone())
+            Document::new(AGGREGATED, body.unpacked())
         };
         document.with("etag", etag.as_str()).with("cache-control", "public").with("vary", "Accept")
     }

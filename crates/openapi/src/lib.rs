@@ -11,6 +11,7 @@ mod describe;
 mod discovery;
 mod facts;
 mod health;
+mod packed;
 mod paths;
 mod protobuf;
 mod v2;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use kinds::{Group, Registry};
 use object::{Result, Value};
+use packed::Packed;
 use sha2::{Digest, Sha512};
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -68,7 +70,7 @@ pub struct Documents {
 #[derive(Debug, Default)]
 struct Kept {
     /// Aggregated discovery with its ETag: `/apis` and `/api`.
-    aggregated: [OnceLock<(Bytes, String)>; 2],
+    aggregated: [OnceLock<(Packed, String)>; 2],
     /// The index of OpenAPI v3.
     index: OnceLock<Bytes>,
 }

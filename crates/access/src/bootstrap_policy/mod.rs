@@ -1,7 +1,8 @@
 //! The roles and bindings every cluster starts with, and how they are kept when someone changed them.
 //!
-//! The table is text (`policy.txt`), read once per process and shared by all virtual clusters. Aggregated roles
-//! (`admin`, `edit`, `view`) come with their rules filled in, so that they work before any controller runs.
+//! The table is text (`policy.txt`), read whenever a cluster starts: as objects it takes twenty times the memory, and is
+//! wanted seldom. Aggregated roles (`admin`, `edit`, `view`) come with their rules filled in, so that they work before any
+//! controller runs.
 
 mod reconcile;
 
@@ -9,12 +10,13 @@ pub use reconcile::{Reconcile, reconcile};
 
 use crate::rbac::aggregated_rules;
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
 
 const TABLE: &str = include_str!("policy.txt");
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-static OBJECTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+/// All of them: ClusterRoles and their bindings, Roles and RoleBindings of `kube-system` and `kube-public`; each with
+/// `apiVersion`, `kind` and name. Roles come before the bindings that give them.
+pub fn objects() -> Vec<Value> {
     let mut objects = parse(TABLE);
     // Inner before outer: admin takes in edit, edit takes in view.
     for name in ["view", "edit", "admin"] {
@@ -28,12 +30,6 @@ static OBJECTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         }
     }
     objects
-});
-
-/// All of them: ClusterRoles and their bindings, Roles and RoleBindings of `kube-system` and `kube-public`; each with
-/// `apiVersion`, `kind` and name. Roles come before the bindings that give them.
-pub fn objects() -> &'static [Value] {
-    &OBJECTS
 }
 
 fn parse(table: &str) -> Vec<Value> {
@@ -176,7 +172,8 @@ mod tests {
         let counts = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].map(count);
         assert_eq!(counts, [69, 50, 7, 7]);
         let mut names = std::collections::HashSet::new();
-        for object in objects() {
+        let objects = objects();
+        for object in &objects {
             assert!(names.insert((
                 object["kind"].as_str(),
                 object["metadata"]["namespace"].as_str(),
@@ -196,18 +193,19 @@ mod tests {
 
     #[test]
     fn every_binding_has_its_role_and_every_aggregate_its_rules() {
-        for object in objects().iter().filter(|object| object["roleRef"].is_object()) {
+        let objects = objects();
+        for object in objects.iter().filter(|object| object["roleRef"].is_object()) {
             let kind = &object["roleRef"]["kind"];
             let namespace =
                 if kind == "Role" { object["metadata"]["namespace"].clone() } else { Value::Null };
             assert!(
-                objects().iter().any(|role| &role["kind"] == kind
+                objects.iter().any(|role| &role["kind"] == kind
                     && role["metadata"]["name"] == object["roleRef"]["name"]
                     && role["metadata"]["namespace"] == namespace),
                 "{object}"
             );
         }
-        let roles = || objects().iter().filter(|object| object["kind"] == "ClusterRole");
+        let roles = || objects.iter().filter(|object| object["kind"] == "ClusterRole");
         for role in roles() {
             assert_eq!(reconcile_aggregation(role, roles()), None);
             assert!(!role["rules"].as_array().unwrap().is_empty());
@@ -218,7 +216,7 @@ mod tests {
     fn who_may_do_what_by_default() {
         let mut index = RbacIndex::default();
         for object in objects() {
-            index.upsert(object["kind"].as_str().unwrap(), object);
+            index.upsert(object["kind"].as_str().unwrap(), &object);
         }
         let bind = |name: &str| {
             json!({"metadata": {"name": name, "namespace": "ns"}, "roleRef": {"kind": "ClusterRole", "name": name},

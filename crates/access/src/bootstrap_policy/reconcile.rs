@@ -83,13 +83,12 @@ mod tests {
     use crate::bootstrap_policy::objects;
 
     fn find(kind: &str, name: &str) -> Value {
-        let found = objects().iter().find(|o| o["kind"] == kind && o["metadata"]["name"] == name);
-        found.unwrap().clone()
+        objects().into_iter().find(|o| o["kind"] == kind && o["metadata"]["name"] == name).unwrap()
     }
 
     #[test]
     fn new_and_unchanged() {
-        for object in objects() {
+        for object in &objects() {
             assert_eq!(reconcile(Some(object), object), None);
             assert_eq!(reconcile(None, object), Some(Reconcile::Create(object.clone())));
         }

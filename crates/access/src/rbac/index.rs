@@ -1,16 +1,17 @@
 //! The roles and bindings of one cluster, parsed and indexed by subject.
 //!
-//! Memory: rule sets and words come from a [`RulePool`]; give the indexes of many virtual clusters one pool and the
-//! default roles are in memory once. The pool forgets what no index uses any more, each time it has doubled.
+//! Memory: rule sets, bindings and words come from a [`RulePool`]; give the indexes of many virtual clusters one pool and
+//! the default roles are in memory once. The pool forgets what no index uses any more, each time it has doubled. What an
+//! index holds of its own are sorted lists of pointers.
 
 use super::rule::Rule;
 use crate::user::service_account_username;
 use object::meta;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Parsed rule sets and their words, each in memory once however many indexes use it.
+/// Parsed rule sets, their words and bindings, each in memory once however many indexes use it.
 #[derive(Default)]
 pub struct RulePool(Mutex<Pool>);
 
@@ -18,12 +19,24 @@ pub struct RulePool(Mutex<Pool>);
 struct Pool {
     words: HashSet<Arc<str>>,
     rules: HashSet<Arc<[Rule]>>,
+    bindings: HashSet<Arc<Binding>>,
     sweep_at: usize,
 }
 
 impl RulePool {
-    /// Below this many rule sets nothing is swept.
+    /// Below this many rule sets and bindings nothing is swept.
     const SWEEP_FLOOR: usize = 256;
+
+    fn binding(&self, parsed: Binding) -> Arc<Binding> {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = pool.bindings.get(&parsed) {
+            return known.clone();
+        }
+        let binding = Arc::new(parsed);
+        pool.bindings.insert(binding.clone());
+        pool.sweep();
+        binding
+    }
 
     fn rules(&self, json: &Value) -> Arc<[Rule]> {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,14 +63,15 @@ impl RulePool {
 }
 
 impl Pool {
-    /// Forgets unused sets, then unused words, each time their number has doubled.
+    /// Forgets unused sets and bindings, then unused words, each time their number has doubled.
     fn sweep(&mut self) {
-        if self.rules.len() < self.sweep_at.max(RulePool::SWEEP_FLOOR) {
+        if self.rules.len() + self.bindings.len() < self.sweep_at.max(RulePool::SWEEP_FLOOR) {
             return;
         }
         self.rules.retain(|set| Arc::strong_count(set) > 1);
+        self.bindings.retain(|binding| Arc::strong_count(binding) > 1);
         self.words.retain(|word| Arc::strong_count(word) > 1);
-        self.sweep_at = self.rules.len() * 2;
+        self.sweep_at = (self.rules.len() + self.bindings.len()) * 2;
     }
 }
 
@@ -83,14 +97,14 @@ impl RoleRef {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum SubjectKind {
     User,
     Group,
     ServiceAccount,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub kind: SubjectKind,
     /// As users and groups are called: a service account by its user name.
@@ -99,7 +113,7 @@ pub(super) struct Subject {
     pub shown: Option<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Binding {
     pub name: Box<str>,
     pub role: RoleRef,
@@ -109,9 +123,10 @@ pub(super) struct Binding {
 /// The bindings of the cluster scope or of one namespace.
 #[derive(Default)]
 pub(super) struct Bindings {
-    by_name: BTreeMap<Box<str>, Arc<Binding>>,
-    users: HashMap<Box<str>, Vec<Arc<Binding>>>,
-    groups: HashMap<Box<str>, Vec<Arc<Binding>>>,
+    /// By name.
+    all: Vec<Arc<Binding>>,
+    /// Each with the number of one of its subjects, by whether that is a group and by what it is called.
+    by_subject: Vec<(Arc<Binding>, u32)>,
 }
 
 /// Rules by the name of their role.
@@ -146,9 +161,12 @@ impl RbacIndex {
                 let rules = self.pool.rules(&object["rules"]);
                 self.roles.entry(namespace.into()).or_default().insert(name.into(), rules);
             }
-            "ClusterRoleBinding" => self.cluster_bindings.upsert(Binding::parse(object, "")),
+            "ClusterRoleBinding" => {
+                self.cluster_bindings.upsert(self.pool.binding(Binding::parse(object, "")));
+            }
             "RoleBinding" => {
-                self.bindings.entry(namespace.into()).or_default().upsert(Binding::parse(object, namespace));
+                let binding = self.pool.binding(Binding::parse(object, namespace));
+                self.bindings.entry(namespace.into()).or_default().upsert(binding);
             }
             _ => {}
         }
@@ -172,7 +190,7 @@ impl RbacIndex {
             "RoleBinding" => {
                 if let Some(bindings) = self.bindings.get_mut(namespace) {
                     bindings.remove(name);
-                    if bindings.by_name.is_empty() {
+                    if bindings.all.is_empty() {
                         self.bindings.remove(namespace);
                     }
                 }
@@ -204,40 +222,46 @@ impl RbacIndex {
 }
 
 impl Bindings {
-    fn upsert(&mut self, binding: Binding) {
+    fn upsert(&mut self, binding: Arc<Binding>) {
         self.remove(&binding.name);
-        let binding = Arc::new(binding);
-        for subject in &binding.subjects {
-            let map = if subject.kind == SubjectKind::Group { &mut self.groups } else { &mut self.users };
-            let list = map.entry(subject.key.clone()).or_default();
-            if !list.iter().any(|own| Arc::ptr_eq(own, &binding)) {
-                list.push(binding.clone());
-            }
+        for number in 0..binding.subjects.len() as u32 {
+            let place = subject_order(&binding, number);
+            let at = self.by_subject.partition_point(|(held, n)| subject_order(held, *n) < place);
+            self.by_subject.insert(at, (binding.clone(), number));
         }
-        self.by_name.insert(binding.name.clone(), binding);
+        let at = self.all.partition_point(|held| held.name < binding.name);
+        self.all.insert(at, binding);
     }
 
     fn remove(&mut self, name: &str) {
-        let Some(binding) = self.by_name.remove(name) else { return };
-        for subject in &binding.subjects {
-            let map = if subject.kind == SubjectKind::Group { &mut self.groups } else { &mut self.users };
-            if let Some(list) = map.get_mut(&subject.key) {
-                list.retain(|own| !Arc::ptr_eq(own, &binding));
-                if list.is_empty() {
-                    map.remove(&subject.key);
-                }
-            }
-        }
+        let Ok(at) = self.all.binary_search_by(|held| held.name.as_ref().cmp(name)) else { return };
+        let binding = self.all.remove(at);
+        self.by_subject.retain(|(held, _)| !Arc::ptr_eq(held, &binding));
     }
 
     /// The bindings that have the user as a subject, by name, each once.
     pub(super) fn of(&self, user: &crate::UserInfo) -> Vec<&Arc<Binding>> {
-        let mut found: Vec<_> = self.users.get(user.username.as_str()).into_iter().flatten().collect();
-        found.extend(user.groups.iter().filter_map(|group| self.groups.get(group.as_str())).flatten());
+        let mut found: Vec<_> = self.of_subject((false, user.username.as_str())).collect();
+        found.extend(user.groups.iter().flat_map(|group| self.of_subject((true, group.as_str()))));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.dedup_by(|a, b| Arc::ptr_eq(a, b));
         found
     }
+
+    fn of_subject<'a, 'u>(
+        &'a self,
+        subject: (bool, &'u str),
+    ) -> impl Iterator<Item = &'a Arc<Binding>> + use<'a, 'u> {
+        let from = self.by_subject.partition_point(|(held, number)| subject_order(held, *number) < subject);
+        let rest = self.by_subject[from..].iter();
+        rest.take_while(move |(held, number)| subject_order(held, *number) == subject).map(|(held, _)| held)
+    }
+}
+
+/// What bindings are found by: users and service accounts first, then groups.
+fn subject_order(binding: &Binding, number: u32) -> (bool, &str) {
+    let subject = &binding.subjects[number as usize];
+    (subject.kind == SubjectKind::Group, &subject.key)
 }
 
 impl Binding {

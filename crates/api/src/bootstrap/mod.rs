@@ -16,7 +16,7 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
     let trust = extension_trust(crate::aggregation::published(api).await?);
     objects.push((EXTENSION_TRUST.into(), trust.clone()));
     let objects = objects.into_iter().map(|(key, object)| (key, object, false));
-    let roles = bootstrap_policy::objects().iter().map(|object| (role_key(object), object.clone(), true));
+    let roles = bootstrap_policy::objects().into_iter().map(|object| (role_key(&object), object, true));
     let wanted: Vec<_> = objects.chain(roles).collect();
     let present = present(api, wanted.iter().map(|(key, ..)| key.as_str())).await?;
     let now = object::time::format(object::time::now());

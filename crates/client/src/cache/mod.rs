@@ -96,7 +96,7 @@ impl Hot {
 }
 
 struct Shared {
-    stores: RwLock<HashMap<GroupVersionResource, Arc<Store>>>,
+    stores: RwLock<HashMap<Arc<GroupVersionResource>, Arc<Store>>>,
     handlers: RwLock<Vec<Handler>>,
     relist_handlers: RwLock<Vec<RelistHandler>>,
     hot: Arc<Hot>,
@@ -159,7 +159,7 @@ impl Cache {
             return store.clone();
         }
         let store = Arc::new(Store::new(gvr.clone(), keep, self.shared.hot.clone()));
-        stores.insert(gvr.clone(), store.clone());
+        stores.insert(store.gvr().clone(), store.clone());
         let _ = self.shared.commands.send(Command::Start(store.clone()));
         store
     }

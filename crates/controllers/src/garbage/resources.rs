@@ -5,8 +5,9 @@ use crate::resources::CUSTOM_RESOURCE_DEFINITIONS;
 use client::Keep;
 use client::discovery::{Discovery, discover};
 use object::{GroupVersion, GroupVersionResource, Result};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
 
 /// Where the objects of a kind are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +16,16 @@ pub(super) struct Scope {
     pub(super) namespaced: bool,
 }
 
+/// By group and kind.
+type Kinds = HashMap<(Box<str>, Box<str>), Scope>;
+
+/// The last kinds that some collector found: most virtual clusters serve the same, and then have them in common.
+static LAST: Mutex<Weak<Kinds>> = Mutex::new(Weak::new());
+
 /// Kinds by group and name, and the resources that are tracked for the collector's sake alone.
 #[derive(Default)]
 pub(super) struct Resources {
-    kinds: RwLock<HashMap<(Box<str>, Box<str>), Scope>>,
+    kinds: RwLock<Arc<Kinds>>,
     tracked: RwLock<HashSet<GroupVersionResource>>,
 }
 
@@ -61,13 +68,26 @@ impl Resources {
         drop(tracked);
         let mut known = self.kinds.write();
         let changed = added || known.len() != kinds.len();
-        *known = kinds;
+        *known = shared(kinds);
         drop(known);
         Ok(Refreshed { changed, incomplete: missing(shell, &found) })
     }
 }
 
-fn kinds(found: &Discovery) -> HashMap<(Box<str>, Box<str>), Scope> {
+/// The same kinds, in memory once if the last collector that asked found just these.
+fn shared(kinds: Kinds) -> Arc<Kinds> {
+    let mut last = LAST.lock();
+    match last.upgrade() {
+        Some(held) if *held == kinds => held,
+        _ => {
+            let kinds = Arc::new(kinds);
+            *last = Arc::downgrade(&kinds);
+            kinds
+        }
+    }
+}
+
+fn kinds(found: &Discovery) -> Kinds {
     let mut kinds = HashMap::new();
     for resource in found.resources.iter().filter(|resource| resource.can(&["get"])) {
         let scope = Scope { gvr: resource.gvr.clone(), namespaced: resource.namespaced };

@@ -12,6 +12,7 @@ mod disk;
 mod driver;
 mod engine;
 mod expiry;
+mod fill;
 mod index;
 mod inspect;
 mod overlay;
@@ -53,6 +54,8 @@ const SMALL: usize = 1 << 20;
 pub struct Options {
     /// About how many bytes of values and of the file's pages are kept in memory at most (1 MiB). Given back when idle.
     pub cache_bytes: usize,
+    /// The most bytes that values may take (no bound). Beyond, what is new is refused with [`StoreError::Full`].
+    pub most_bytes: Option<u64>,
     /// How long old revisions are kept (5 minutes).
     pub history: Duration,
     /// Recent changes kept in memory for watchers.
@@ -65,6 +68,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 1 << 20,
+            most_bytes: None,
             history: Duration::from_secs(300),
             recent: Limits::default(),
             clock: Arc::new(SystemTime::now),
@@ -75,7 +79,7 @@ impl Default for Options {
 impl Options {
     /// The part of the cache for pages: what leads to the values.
     fn page_bytes(&self) -> usize {
-        self.cache_bytes / if self.cache_bytes > SMALL { 4 } else { 16 }
+        self.cache_bytes / if self.cache_bytes > SMALL { 4 } else { 128 }
     }
 
     /// Milliseconds since 1970.
@@ -146,8 +150,15 @@ impl EmbeddedStore {
         if meta.revision > meta.compacted {
             samples.push_back((options.now(), meta.revision));
         }
-        let writer =
-            Writer { database: Some(database), meta, undo: false, expiries: loaded.expiries, samples };
+        let length = disk.0.len().map_err(|e| located(StoreError::Io(e.to_string())))?;
+        let writer = Writer {
+            database: Some(database),
+            meta,
+            undo: false,
+            expiries: loaded.expiries,
+            samples,
+            fill: fill::Fill::new(options.most_bytes, length),
+        };
         let engine = Arc::new(Engine {
             place: place.to_owned(),
             disk,
@@ -257,7 +268,7 @@ impl Store for EmbeddedStore {
             while engine.due() <= now {
                 engine.ask(|reply| Job::Maintain(now, reply)).await?;
             }
-            let freed = engine.feed.shrink(Limits { events: 256, bytes: 64 << 10 });
+            let freed = engine.feed.shrink(Limits { events: 16, bytes: 4 << 10 });
             let rest = if engine.cache.rest() || freed { now.saturating_add(REST) } else { u64::MAX };
             let due = engine.due().min(rest);
             engine.next_visit.store(due, Ordering::Release);
