@@ -265,8 +265,15 @@ fn cut_off_work_has_failed_and_finalizers_keep_the_pod() {
     assert_eq!(play.show(), "Failed c=terminated:Error(143) [Initialized PodScheduled]");
     // The API server keeps it for its finalizers, with no grace left: nothing more to do.
     play.pod["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+    play.pod["metadata"]["finalizers"] = json!(["x/y"]);
     let facts = Facts { host_ip: "", pod_ip: "", prepared: &play.prepared };
     assert_eq!(advance(&play.pod, &facts, play.now), Step::default());
+    // A server that was killed may have left it: it is deleted once more, if it does not go by itself.
+    play.pod["metadata"]["finalizers"] = json!([]);
+    let deleted = play.pod["metadata"]["deletionTimestamp"].as_str().unwrap().parse().unwrap();
+    let left = advance(&play.pod, &facts, deleted);
+    assert!(!left.delete && left.wake.is_some_and(|wake| wake > deleted), "{left:?}");
+    assert!(advance(&play.pod, &facts, left.wake.unwrap()).delete);
 }
 
 #[test]
