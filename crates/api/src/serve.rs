@@ -147,7 +147,7 @@ async fn route(call: Call) -> Result<Answer> {
 fn takes_several_writes(call: &Call, target: &Target) -> bool {
     match call.method {
         Method::GET => false,
-        Method::DELETE => !target.at.name.is_empty(),
+        Method::DELETE => true,
         _ => target.resource.storage.group.is_empty() && target.resource.storage.resource == "services",
     }
 }
