@@ -9,8 +9,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use kinds::{Resource, Subresource};
-use object::{ApiError, GroupResource, Result};
+use object::{ApiError, GroupResource, Result, Value};
 use parking_lot::Mutex;
+use schema::decode::Empty;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A request that was read but not yet answered.
@@ -28,6 +30,8 @@ pub(crate) struct Call {
     pub now: Timestamp,
     /// Text of `Warning` headers; a set in order.
     pub warnings: Arc<Mutex<Vec<String>>>,
+    /// Empty lists and maps that its object came with.
+    pub empties: Mutex<Vec<Empty>>,
     /// Names the request in logs.
     pub audit_id: String,
     /// What the audit log is told, if anything.
@@ -101,6 +105,7 @@ impl Call {
             user: UserInfo::new(access::user::USER_APISERVER, &[access::user::GROUP_MASTERS]),
             now: object::time::now(),
             warnings: Arc::default(),
+            empties: Mutex::default(),
             audit_id: Default::default(),
             audit: None,
             conversions: Default::default(),
@@ -124,13 +129,28 @@ impl Call {
         }
     }
 
+    /// `object` as its rules see it: with the empty lists and maps that are lost when it is stored.
+    pub fn with_empties<'a>(&self, object: &'a Value, old: Option<&Value>) -> Cow<'a, Value> {
+        let mut object = Cow::Borrowed(object);
+        for empty in self.empties.lock().iter().filter(|empty| old.is_none_or(|old| empty.changes(old))) {
+            empty.restore(object.to_mut());
+        }
+        object
+    }
+
     pub fn accept(&self, target: &Target, stream: bool) -> Result<Accepted> {
         // Questions are answered, never listed.
         let review = matches!(
             target.resource.storage.group.as_str(),
             "authorization.k8s.io" | "authentication.k8s.io"
         );
-        let offer = Offer { protobuf: !target.resource.custom, shapes: true, tables: !review, stream };
+        let names = match self.info.verb {
+            "list" | "watch" => negotiate::COLLECTIONS,
+            _ => negotiate::OBJECTS,
+        };
+        let custom = target.resource.custom;
+        let first = (!custom).then_some(names);
+        let offer = Offer { protobuf: !custom, shapes: true, tables: !review, stream, first };
         negotiate::accept(&self.headers, offer)
     }
 

@@ -1,6 +1,7 @@
 //! Bodies in and objects out: media types, kinds, options. What a field may hold is the `schema` crate's business.
 
 use crate::call::{Call, Target};
+use crate::go_order::{self, Touched};
 use crate::lenient;
 use crate::negotiate::{self, Media};
 use crate::verbs::delete::{Options, options_from};
@@ -71,12 +72,12 @@ pub(crate) fn decode_value(call: &Call, target: &Target, resource: &Resource, va
 }
 
 /// As [`decode_value`], for an object that a patch made: what is wrong with it is wrong with the patch.
-pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value) -> Result<Value> {
+pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value, touched: &Touched) -> Result<Value> {
     let expected = expected_kind(target, &target.resource);
     let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
     let refused = |why: String| {
-        let error =
-            FieldError::invalid(&Path::new("patch"), &crate::go_order::to_string(&value).into(), &why);
+        let text = go_order::to_string(schema_of(target, &target.resource).get(), &value, touched);
+        let error = FieldError::invalid(&Path::new("patch"), &text.into(), &why);
         ApiError::Invalid { kind: GroupKind::default(), name: String::new(), errors: vec![error] }
     };
     check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected).map_err(
@@ -183,7 +184,7 @@ fn summary(body: &[u8]) -> String {
 
 /// Reports or refuses what strict decoding found, and fills in defaults.
 fn finish(call: &Call, resource: &Resource, expected: &GroupVersionKind, decoded: Decoded) -> Result<Value> {
-    let Decoded { mut value, problems } = decoded;
+    let Decoded { mut value, problems, empties } = decoded;
     meta::set_gvk(&mut value, expected);
     match call.query.get("fieldValidation") {
         _ if problems.is_empty() => {}
@@ -194,8 +195,12 @@ fn finish(call: &Call, resource: &Resource, expected: &GroupVersionKind, decoded
     if resource.custom {
         default_custom(resource, &mut value);
     } else {
+        // What is empty is not filled in.
+        empties.iter().for_each(|empty| empty.restore(&mut value));
         kinds::defaulting::default(expected, &mut value);
+        empties.iter().for_each(|empty| empty.remove(&mut value));
     }
+    *call.empties.lock() = empties;
     Ok(value)
 }
 

@@ -1,53 +1,90 @@
-//! JSON text with the metadata in the order of Go's structs, for messages that quote an object.
+//! JSON text of an object that a patch made, as messages quote it.
+//!
+//! Kubernetes patches the text of an object: what the patch went through becomes a Go map, whose keys are sorted, and all
+//! else stays in the order of Go's structs.
 
 use object::{Map, Value};
+use schema::Schema;
 
-const METADATA: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
-const MANAGED: [&str; 7] =
-    ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+/// What a patch went through: the keys and indices below an object or list.
+#[derive(Debug, Default)]
+pub(crate) struct Touched(std::collections::BTreeMap<String, Touched>);
 
-/// The object as text.
-pub(crate) fn to_string(object: &Value) -> String {
-    let Some(fields) = object.as_object() else { return object.to_string() };
-    let metadata = |value: &Value| match value.as_object() {
-        Some(map) => ordered(map, &METADATA, |key, value| match (key, value.as_array()) {
-            ("managedFields", Some(entries)) => {
-                let entries = entries.iter().map(|entry| match entry.as_object() {
-                    Some(entry) => ordered(entry, &MANAGED, |_, value| value.to_string()),
-                    None => entry.to_string(),
-                });
-                format!("[{}]", entries.collect::<Vec<_>>().join(","))
+impl Touched {
+    /// By a merge patch: its own objects.
+    pub fn by_merge(patch: &Value) -> Self {
+        let fields = patch.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
+        Self(fields.map(|(key, value)| (key.clone(), Self::by_merge(value))).collect())
+    }
+
+    /// By a JSON patch: whatever has what its operations read and write.
+    pub fn by_operations(operations: &Value) -> Self {
+        let mut all = Self::default();
+        for operation in operations.as_array().into_iter().flatten() {
+            for pointer in ["path", "from"].iter().filter_map(|field| operation[field].as_str()) {
+                let mut at = &mut all;
+                let parents = pointer.rsplit_once('/').map_or("", |(parents, _)| parents);
+                for step in parents.split('/').skip(1) {
+                    let step = step.replace("~1", "/").replace("~0", "~");
+                    at = at.0.entry(step).or_default();
+                }
             }
-            _ => value.to_string(),
-        }),
-        None => value.to_string(),
-    };
-    ordered(fields, &[], |key, value| if key == "metadata" { metadata(value) } else { value.to_string() })
+        }
+        all
+    }
 }
 
-/// A map with the fields of `order` first.
-fn ordered(map: &Map<String, Value>, order: &[&str], text: impl Fn(&str, &Value) -> String) -> String {
-    let first = order.iter().filter_map(|key| map.get_key_value(*key));
-    let rest = map.iter().filter(|(key, _)| !order.contains(&key.as_str()));
-    let fields =
-        first.chain(rest).map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), text(key, value)));
-    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+/// `object` of type `schema` as text; it has no particular order where the type is not known.
+pub(crate) fn to_string(schema: Schema<'_>, object: &Value, touched: &Touched) -> String {
+    let mut text = String::new();
+    write(&mut text, Some(schema), object, Some(touched));
+    text
+}
+
+fn write(text: &mut String, schema: Option<Schema<'_>>, value: &Value, touched: Option<&Touched>) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            let order = |key: &str| schema.and_then(|s| s.order(key)).unwrap_or(u16::MAX);
+            match touched {
+                Some(_) => keys.sort(),
+                None => keys.sort_by_key(|key| order(key)),
+            }
+            object(text, schema, map, &keys, touched);
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    text.push(',');
+                }
+                let touched = touched.and_then(|touched| touched.0.get(&i.to_string()));
+                write(text, schema.and_then(Schema::items), item, touched);
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+fn object(
+    text: &mut String,
+    schema: Option<Schema<'_>>,
+    map: &Map<String, Value>,
+    keys: &[&String],
+    touched: Option<&Touched>,
+) {
+    text.push('{');
+    for (i, key) in keys.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(&Value::from(key.as_str()).to_string());
+        text.push(':');
+        let touched = touched.and_then(|touched| touched.0.get(*key));
+        write(text, schema.and_then(|schema| schema.field(key)), &map[*key], touched);
+    }
+    text.push('}');
 }
 
 #[cfg(test)]
@@ -56,13 +93,19 @@ mod tests {
     use object::json;
 
     #[test]
-    fn metadata_comes_as_in_go() {
-        let object = json!({"kind": "K", "apiVersion": "v1", "metadata": {
+    fn what_a_patch_went_through_is_sorted() {
+        let pod = schema::builtin().named("io.k8s.api.core.v1.Pod").unwrap();
+        let object = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {
             "uid": "u", "name": "n", "managedFields": [{"apiVersion": "v1", "manager": "m"}], "labels": {"a": "b"},
         }});
         assert_eq!(
-            to_string(&object),
-            r#"{"apiVersion":"v1","kind":"K","metadata":{"name":"n","uid":"u","labels":{"a":"b"},"managedFields":[{"manager":"m","apiVersion":"v1"}]}}"#
+            to_string(pod, &object, &Touched::by_merge(&json!({"spec": {"nodeName": 1}}))),
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"n","uid":"u","labels":{"a":"b"},"managedFields":[{"manager":"m","apiVersion":"v1"}]}}"#
+        );
+        let operations = json!([{"op": "remove", "path": "/metadata/managedFields/0/x"}]);
+        assert_eq!(
+            to_string(pod, &object, &Touched::by_operations(&operations)),
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"a":"b"},"managedFields":[{"apiVersion":"v1","manager":"m"}],"name":"n","uid":"u"}}"#
         );
     }
 }

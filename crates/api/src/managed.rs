@@ -9,35 +9,15 @@ use merge::{FieldFilter, FieldManager, ManagerInfo, SeveralVersions, SingleVersi
 use object::{Result, Value, json, meta};
 use std::sync::Arc;
 
-/// Gives the fields of a new object to the request's manager.
+/// Gives the fields of a new object to the request's manager, also the lists that every object of the kind has and that
+/// are sent empty and kept as none.
 pub(crate) async fn settle_create(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
-    let emptied = emptied_lists(write, object);
-    for pointer in &emptied {
-        if let Some(list) = object.pointer_mut(pointer) {
-            *list = json!([]);
-        }
-    }
+    let mut empties = write.call.empties.lock().clone();
+    empties.retain(|empty| empty.stands_for_null(object));
+    empties.iter().for_each(|empty| empty.put(object, true));
     settle_update(write, manage_as, object).await?;
-    for pointer in &emptied {
-        if let Some(list) = object.pointer_mut(pointer) {
-            *list = Value::Null;
-        }
-    }
+    empties.iter().for_each(|empty| empty.put(object, false));
     Ok(())
-}
-
-/// Lists that every object of a kind has, that are sent empty and kept as none: whoever sent them owns them.
-fn emptied_lists(write: &Write<'_>, object: &Value) -> Vec<&'static str> {
-    const LISTS: [(&str, &str); 3] =
-        [("CSINode", "/spec/drivers"), ("Role", "/rules"), ("ClusterRole", "/rules")];
-    let kind = write.target.resource.kind.as_str();
-    let known = LISTS.iter().filter(|(of, _)| *of == kind).map(|(_, pointer)| *pointer);
-    let unset: Vec<_> = known.filter(|pointer| object.pointer(pointer).is_some_and(Value::is_null)).collect();
-    if unset.is_empty() {
-        return unset;
-    }
-    let sent: Value = serde_json::from_slice(&write.call.body).unwrap_or_default();
-    unset.into_iter().filter(|pointer| sent.pointer(pointer).is_some_and(Value::is_array)).collect()
 }
 
 /// Gives the fields that changed to whoever changed them.

@@ -49,7 +49,7 @@ pub(crate) async fn admit_create(
     let allocation = strategy::allocate(write, &mut object).await?;
     let checked = async {
         access_control::check_escalation(write, &object).await?;
-        validate::create(write, &object).await?;
+        validate::create(write, &call.with_empties(&object, None)).await?;
         admission::validate(write, Operation::Create, &object).await
     };
     match checked.await {
@@ -81,7 +81,7 @@ pub(crate) async fn admit_update(
     let allocation = strategy::allocate(write, &mut object).await?;
     let checked = async {
         access_control::check_escalation(write, &object).await?;
-        validate::update(write, &object, &old_stored).await?;
+        validate::update(write, &call.with_empties(&object, Some(&old_stored)), &old_stored).await?;
         admission::validate(write, Operation::Update, &object).await
     };
     match checked.await {

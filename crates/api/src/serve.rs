@@ -40,7 +40,7 @@ impl Api {
         let audit_id = auditing::id(self, &parts.headers, &peer);
         let api = match self.shared() {
             Ok(api) => api,
-            Err(error) => return respond::error(&accept, &error),
+            Err(error) => return respond::error(&accept, &error, false),
         };
         let mut call = Call {
             api,
@@ -54,6 +54,7 @@ impl Api {
             user: UserInfo::anonymous(),
             now: object::time::now(),
             warnings: Arc::new(Mutex::new(Vec::new())),
+            empties: Mutex::default(),
             audit_id,
             audit: None,
             conversions: Default::default(),
@@ -64,11 +65,12 @@ impl Api {
         let answer = self.authorized(&mut call, &peer, &mut admission).await;
         let user = call.user.username.clone();
         let recorded = auditing::Unfinished::of(&call);
+        let routed = answer.is_ok();
         let answer = match answer {
             Ok(()) => route(call).await,
             Err(error) => admission.refusal().ok_or(error),
         };
-        let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error));
+        let mut answer = answer.unwrap_or_else(|error| respond::error(&accept, &error, routed));
         admission.leave(&mut answer);
         admission.mark(&mut answer);
         let (code, took) = (answer.status().as_u16(), began.elapsed());
@@ -102,6 +104,7 @@ impl Api {
         peer: &Peer,
         admission: &mut flow::Admission,
     ) -> Result<()> {
+        check_timeout(call)?;
         let known = authenticate::user(self, call, peer).await;
         call.user = known.inspect_err(|_| auditing::refused(self, call, peer))?;
         auditing::begin(self, call, peer);
@@ -109,6 +112,19 @@ impl Api {
         flow::admit(self, call, admission).await?;
         access_control::authorize(self, call).await
     }
+}
+
+/// `timeout` has to be a duration, except where requests are meant to last.
+fn check_timeout(call: &Call) -> Result<()> {
+    const LASTING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+    let subresource = call.info.resource.as_ref().map_or("", |at| at.subresource.as_str());
+    let timeout = call.query.get("timeout");
+    if timeout.is_empty() || matches!(call.info.verb, "watch" | "proxy") || LASTING.contains(&subresource) {
+        return Ok(());
+    }
+    let refused =
+        |why| ApiError::BadRequest(format!("invalid timeout specified in the request URL - {why}"));
+    object::time::duration::parse(timeout).map_err(refused).map(|_| ())
 }
 
 /// Larger bodies are refused.
@@ -171,7 +187,9 @@ async fn find(call: &Call, at: ResourcePath) -> Result<Option<Target>> {
     } else {
         !at.in_namespace || at.resource == "namespaces"
     };
-    let known = at.subresource.is_empty() || resource.subresource(&at.subresource).is_some();
+    let watched = !resource.custom && resource.verbs.contains(&kinds::Verb::Watch) && at.subresource.is_empty();
+    let fits = fits && (at.special.is_empty() || (at.special == "watch" && watched));
+    let known = (at.subresource.is_empty() && at.rest.is_empty()) || resource.subresource(&at.subresource).is_some();
     if resource.custom && fits && !known {
         return Err(ApiError::NotFound { resource: resource.group_resource(), name: at.name });
     }
@@ -197,6 +215,8 @@ async fn answer(call: Call, mut target: Target) -> Result<Answer> {
     use kinds::Verb;
     let named = !target.at.name.is_empty();
     let verb = match (&call.method, named) {
+        (&Method::GET, _) if !target.at.special.is_empty() => Verb::Watch,
+        _ if !target.at.special.is_empty() => return Err(not_allowed()),
         (&Method::GET, true) => Verb::Get,
         (&Method::GET, false) => Verb::List,
         (&Method::POST, false) => Verb::Create,
@@ -206,8 +226,13 @@ async fn answer(call: Call, mut target: Target) -> Result<Answer> {
         (&Method::DELETE, false) => Verb::DeleteCollection,
         _ => return Err(not_allowed()),
     };
+    // Kinds whose objects are never named have no path for one.
+    let of_one = [Verb::Get, Verb::Update, Verb::Patch, Verb::Delete];
+    if named && !of_one.iter().any(|verb| target.resource.verbs.contains(verb)) {
+        return documents::answer_unknown(&call).await;
+    }
     let everywhere = target.resource.namespaced() && !target.at.in_namespace;
-    if !target.resource.verbs.contains(&verb) || (everywhere && verb != Verb::List) {
+    if !target.resource.verbs.contains(&verb) || (everywhere && !matches!(verb, Verb::List | Verb::Watch)) {
         return Err(not_allowed());
     }
     if let Some(virtual_kind) = crate::reviews::answer(&call, &target).await {

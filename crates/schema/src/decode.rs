@@ -30,6 +30,61 @@ pub struct Decoded {
     pub value: Value,
     /// `unknown field "spec.x"`, `duplicate field "spec.y"`, in the order of the text; at most 100, none twice.
     pub problems: Vec<String>,
+    /// Where empty lists and maps were that are lost when the object is stored; at most 100. Until then Go tells them
+    /// from absent ones.
+    pub empties: Vec<Empty>,
+}
+
+/// An empty list or map that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Empty {
+    /// The JSON pointer of the object that had it.
+    pub parent: String,
+    /// The name of its field.
+    pub field: String,
+    /// `[]`, else `{}`.
+    pub list: bool,
+}
+
+impl Empty {
+    /// Whether an update from `old` to what it belongs to is seen to change it: Kubernetes compares an empty list or map
+    /// like an absent one.
+    pub fn changes(&self, old: &Value) -> bool {
+        let before = old.pointer(&self.parent).and_then(|parent| parent.get(&self.field));
+        before.is_some_and(|before| !before.is_null())
+    }
+
+    /// Puts it back where its parent is still there and nothing took its place.
+    pub fn restore(&self, object: &mut Value) {
+        if let Some(Value::Object(parent)) = object.pointer_mut(&self.parent) {
+            parent.entry(&self.field).or_insert_with(|| self.value());
+        }
+    }
+
+    /// Takes it away again where it is still empty.
+    pub fn remove(&self, object: &mut Value) {
+        if let Some(Value::Object(parent)) = object.pointer_mut(&self.parent)
+            && parent.get(&self.field) == Some(&self.value())
+        {
+            parent.remove(&self.field);
+        }
+    }
+
+    /// Whether `object` shows a `null` in its place: its field is never left out.
+    pub fn stands_for_null(&self, object: &Value) -> bool {
+        object.pointer(&self.parent).and_then(|parent| parent.get(&self.field)) == Some(&Value::Null)
+    }
+
+    /// Puts it, or a `null`, where its field is.
+    pub fn put(&self, object: &mut Value, present: bool) {
+        if let Some(field) = object.pointer_mut(&self.parent).and_then(|parent| parent.get_mut(&self.field)) {
+            *field = if present { self.value() } else { Value::Null };
+        }
+    }
+
+    fn value(&self) -> Value {
+        if self.list { Value::Array(vec![]) } else { Value::Object(Default::default()) }
+    }
 }
 
 /// Why a text is not an object of its type, in Go's words.
@@ -100,7 +155,7 @@ fn finish(state: &State<'_>, result: Result<Value, String>) -> Result<Decoded, D
     let value = result.map_err(DecodeError)?;
     match state.saved() {
         Some(message) => Err(DecodeError(message)),
-        None => Ok(Decoded { value, problems: state.take_strict() }),
+        None => Ok(Decoded { value, problems: state.take_strict(), empties: state.take_empties() }),
     }
 }
 

@@ -105,6 +105,9 @@ impl Loader {
         }
         let mut fields = Vec::new();
         self.collect(entry, &mut fields);
+        for (at, field) in fields.iter_mut().enumerate() {
+            field.order = at as u16;
+        }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         let node = &mut self.types.nodes[id.0 as usize];
         node.shape = Shape::Object { fields, preserve_unknown: false, embedded_resource: false };
@@ -130,7 +133,7 @@ impl Loader {
         // Go never takes a struct for empty; only `omitzero` leaves one out.
         let is_struct = || !pointer && self.is_struct(package, line.go_type);
         let omit_empty = line.flags.contains('z') || (line.flags.contains('o') && !is_struct());
-        Field { name: line.name.into(), node, omit_empty, pointer }
+        Field { name: line.name.into(), node, order: 0, omit_empty, pointer }
     }
 
     fn is_struct(&self, package: usize, go_type: &str) -> bool {

@@ -72,6 +72,8 @@ pub struct Field {
     pub node: NodeId,
     /// Encoders leave it out when it holds its zero value (Go's `omitempty`).
     pub omit_empty: bool,
+    /// Where Go's struct has it, counted from 0; custom resources have no order.
+    pub order: u16,
     /// Go holds it behind a pointer: `false`, `0` and `""` differ from absence.
     pub pointer: bool,
 }
@@ -173,6 +175,13 @@ impl<'a> Schema<'a> {
             Shape::Map(value) => Some(self.types.resolve(*value)),
             _ => None,
         }
+    }
+
+    /// Where Go's struct has field `name`.
+    pub fn order(self, name: &str) -> Option<u16> {
+        let Shape::Object { fields, .. } = &self.node().shape else { return None };
+        let at = fields.binary_search_by(|f| (*f.name).cmp(name)).ok()?;
+        Some(fields[at].order)
     }
 
     /// The listed fields with their schemas; empty unless an object.

@@ -120,9 +120,19 @@ fn fill<'a>(all: &mut Vec<(&'static str, Shown<'a>)>, fields: &[Field], value: &
             if let Some(embedded) = STRUCTS.get(field.kind).filter(|_| depth < DEPTH_MAX) {
                 fill(all, embedded, value, depth + 1);
             }
-        } else if !(field.omitted_when_absent && inner.is_null()) {
+        } else if !(field.omitted_when_absent && is_empty(inner)) {
             all.push((field.go, shown(field.kind, inner, depth + 1)));
         }
+    }
+}
+
+/// What `omitempty` leaves out; no field that has it is a pointer to a struct without fields.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ pub mod job;
 pub mod replication;
 pub mod statefulset;
 
-use crate::node::{Errors, Node, check_non_negative};
+use crate::node::{Errors, Node, check_immutable_struct, check_non_negative};
 use crate::pod;
 use object::{FieldError, LabelSelector, names};
 use serde_json::Value;
@@ -80,6 +80,11 @@ pub fn shown_strategy(kind: &str, rolling: &Node<'_>) -> String {
 /// A selector shown as JSON, as messages quote it.
 pub fn invalid_selector(selector: &Node<'_>, detail: &str) -> FieldError {
     selector.invalid_struct("*LabelSelector", detail)
+}
+
+/// The selector of a workload stays what it was.
+pub fn check_selector_kept(e: &mut Errors, spec: &Node<'_>, was: &Node<'_>) {
+    check_immutable_struct(e, &spec.get("selector"), &was.get("selector"), "*LabelSelector");
 }
 
 /// Counters that must not be negative.

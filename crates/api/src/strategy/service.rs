@@ -80,7 +80,10 @@ fn drop_dependent(object: &mut Value, old: &Value) {
         dropped.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]);
     }
     if gone(&["NodePort", "LoadBalancer"]) {
-        dropped.push("externalTrafficPolicy");
+        // Traffic from outside may still come in over external addresses.
+        if is != "ClusterIP" || object["spec"]["externalIPs"].as_array().is_none_or(Vec::is_empty) {
+            dropped.push("externalTrafficPolicy");
+        }
         drop_node_ports(object, old);
     }
     if gone(&["LoadBalancer"]) {

@@ -1,6 +1,7 @@
 //! PATCH: four kinds of patches, one read-change-write loop.
 
 use crate::call::{Call, Target};
+use crate::go_order::Touched;
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer};
 use crate::{codec, failure, managed};
@@ -84,7 +85,12 @@ impl Patch {
         };
         let mut object = match self {
             Self::Apply { config, .. } => codec::decode_applied(call, target, config, patched)?,
-            _ => codec::decode_patched(call, target, patched)?,
+            Self::Json(operations) => {
+                codec::decode_patched(call, target, patched, &Touched::by_operations(operations))?
+            }
+            Self::Merge(patch) | Self::Strategic(patch) => {
+                codec::decode_patched(call, target, patched, &Touched::by_merge(patch))?
+            }
         };
         codec::match_path(target, &mut object)?;
         Ok(object)

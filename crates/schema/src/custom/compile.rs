@@ -164,6 +164,7 @@ impl Compiler {
         let field = |(name, schema): (&String, &Value)| Field {
             name: name.as_str().into(),
             node: self.node(schema, Place::Inner, depth + 1),
+            order: 0,
             omit_empty: true,
             pointer: true,
         };
@@ -182,11 +183,17 @@ impl Compiler {
         }
         let object_meta = builtin().names["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"];
         let metadata = self.simple(Shape::Builtin(object_meta));
-        fields.push(Field { name: "metadata".into(), node: metadata, omit_empty: true, pointer: true });
+        fields.push(Field {
+            name: "metadata".into(),
+            node: metadata,
+            order: 0,
+            omit_empty: true,
+            pointer: true,
+        });
         for name in ["apiVersion", "kind"] {
             if !properties.contains_key(name) {
                 let node = self.simple(Shape::Scalar(Scalar::String));
-                fields.push(Field { name: name.into(), node, omit_empty: true, pointer: true });
+                fields.push(Field { name: name.into(), node, order: 0, omit_empty: true, pointer: true });
             }
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));

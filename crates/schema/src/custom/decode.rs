@@ -33,7 +33,7 @@ pub fn decode(schema: Schema<'_>, mut value: Value, strictness: Strictness) -> R
         Strictness::Ignore => Vec::new(),
         _ => unknown.iter().map(|path| format!("unknown field {}", object::error::quote(path))).collect(),
     };
-    Ok(Decoded { value, problems })
+    Ok(Decoded { value, problems, ..Default::default() })
 }
 
 /// Brings the metadata of the object at `path` into the form of its type.

@@ -3,7 +3,7 @@
 //! Errors follow Go's decoder: a value of the wrong JSON type is noted and skipped, the first such note is the result;
 //! a type that decodes itself (quantity, time …) ends the walk at once.
 
-use super::{Strictness, go_names, scalar, unions, zero};
+use super::{Empty, Strictness, go_names, scalar, unions, zero};
 use crate::{Field, Scalar, Schema, Shape};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -15,6 +15,8 @@ use std::{
 
 /// Go stops counting strict errors here.
 const MAX_STRICT_ERRORS: usize = 100;
+/// Nobody writes more empty lists and maps than these.
+const MAX_EMPTIES: usize = 100;
 
 /// One step of a path.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,19 @@ impl<'a> Path<'a> {
         }
         if out.is_empty() { last.to_owned() } else { format!("{out}.{last}") }
     }
+
+    /// `/spec/containers/0`.
+    fn pointer(&self) -> String {
+        let mut out = String::new();
+        for step in self.steps() {
+            out.push('/');
+            match step {
+                Step::Index(index) => out += &index.to_string(),
+                Step::Field(name) | Step::Key(name) => out += &name.replace('~', "~0").replace('/', "~1"),
+            }
+        }
+        out
+    }
 }
 
 /// What the walk gathers besides the value.
@@ -79,6 +94,7 @@ pub(super) struct State<'s> {
     report: Cell<bool>,
     strict: RefCell<Vec<String>>,
     seen: RefCell<HashSet<String>>,
+    empties: RefCell<Vec<Empty>>,
     saved: RefCell<Option<String>>,
     fatal: RefCell<Option<String>>,
 }
@@ -91,6 +107,7 @@ impl<'s> State<'s> {
             report: Cell::new(strictness != Strictness::Ignore),
             strict: RefCell::default(),
             seen: RefCell::default(),
+            empties: RefCell::default(),
             saved: RefCell::default(),
             fatal: RefCell::default(),
         }
@@ -109,6 +126,23 @@ impl<'s> State<'s> {
     /// Unknown and duplicate fields.
     pub fn take_strict(&self) -> Vec<String> {
         std::mem::take(&mut self.strict.borrow_mut())
+    }
+
+    /// The empty lists and maps that were left out.
+    pub fn take_empties(&self) -> Vec<Empty> {
+        std::mem::take(&mut self.empties.borrow_mut())
+    }
+
+    fn remember_empty(&self, parent: &Path<'_>, field: &Field, schema: Schema<'_>) {
+        let list = match schema.node().shape {
+            Shape::List(_) => true,
+            Shape::Map(_) => false,
+            _ => return,
+        };
+        let mut empties = self.empties.borrow_mut();
+        if empties.len() < MAX_EMPTIES {
+            empties.push(Empty { parent: parent.pointer(), field: field.name.to_string(), list });
+        }
     }
 
     fn report(&self, what: &str, path: &Path<'_>, name: &str) {
@@ -249,7 +283,11 @@ impl<'s> At<'s, '_> {
             let inner = schema.types().resolve(field.node);
             let path = self.path.then(Step::Field(&field.name));
             let value = access.next_value_seed(At { schema: Some(inner), path: &path, state: self.state })?;
-            if value.is_null() || (!field.pointer && zero::is_lost(field, inner, &value)) {
+            let lost = !field.pointer && zero::is_lost(field, inner, &value);
+            if lost && !value.is_null() {
+                self.state.remember_empty(self.path, field, inner);
+            }
+            if lost || value.is_null() {
                 map.remove(&*field.name);
             } else {
                 map.insert(field.name.to_string(), value);

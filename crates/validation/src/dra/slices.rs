@@ -213,7 +213,11 @@ fn attributes(e: &mut Errors, device: &Node<'_>) {
 
 fn attribute_value(e: &mut Errors, attribute: &Node<'_>) {
     const KINDS: [&str; 8] = ["int", "bool", "string", "version", "ints", "bools", "strings", "versions"];
-    let set = KINDS.iter().filter(|field| attribute.get(field).is_set()).count();
+    let set = KINDS.iter().filter(|field| {
+        let value = attribute.get(field);
+        value.is_set() && !value.value.as_array().is_some_and(Vec::is_empty)
+    });
+    let set = set.count();
     let (text, version) = (attribute.get("string"), attribute.get("version"));
     if text.len() > 64 {
         e.push(text.too_long(64));

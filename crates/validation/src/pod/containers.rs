@@ -124,7 +124,7 @@ fn common(e: &mut Errors, container: &Node<'_>, scope: &Scope<'_>) {
         &["File", "FallbackToLogsOnError"],
     );
     ports(e, &container.get("ports"));
-    env::validate(e, &container.get("env"), scope);
+    env::validate(e, &container.get("env"));
     env::validate_from(e, &container.get("envFrom"));
     mounts::mounts(e, container, scope);
     mounts::devices(e, container, scope);
@@ -203,7 +203,7 @@ fn resize_policy(e: &mut Errors, policies: &Node<'_>, pod_restart_policy: &str) 
         check_required_supported(e, &resource, &["cpu", "memory"]);
         check_required_supported(e, &restart, &["NotRequired", "RestartContainer"]);
         if pod_restart_policy == "Never" && restart.text() != "NotRequired" {
-            e.push(restart.invalid_text("must be 'NotRequired' when `restartPolicy` is 'Never'"));
+            e.push(restart.invalid_text("must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Environment variables and what they are taken from.
 
-use super::containers::Scope;
 use crate::node::{Errors, Node, check_required_text, check_text};
 use crate::paths::local_non_reserved;
 use crate::resources;
@@ -31,14 +30,14 @@ const RESOURCES: [&str; 6] = [
 const UNITS: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 /// `env`.
-pub fn validate(e: &mut Errors, variables: &Node<'_>, scope: &Scope<'_>) {
+pub fn validate(e: &mut Errors, variables: &Node<'_>) {
     for variable in variables.items() {
         check_required_text(e, &variable.get("name"), names::relaxed_env_var_name);
-        value_from(e, &variable, scope);
+        value_from(e, &variable);
     }
 }
 
-fn value_from(e: &mut Errors, variable: &Node<'_>, scope: &Scope<'_>) {
+fn value_from(e: &mut Errors, variable: &Node<'_>) {
     let from = variable.get("valueFrom");
     if !from.is_set() {
         return;
@@ -62,7 +61,7 @@ fn value_from(e: &mut Errors, variable: &Node<'_>, scope: &Scope<'_>) {
         }
     }
     if let Some(key) = source("fileKeyRef") {
-        file_key(e, &key, scope);
+        file_key(e, &key);
     }
     let detail = match sources {
         0 => {
@@ -75,7 +74,7 @@ fn value_from(e: &mut Errors, variable: &Node<'_>, scope: &Scope<'_>) {
     e.push(from.invalid_as("", detail));
 }
 
-fn file_key(e: &mut Errors, key: &Node<'_>, scope: &Scope<'_>) {
+fn file_key(e: &mut Errors, key: &Node<'_>) {
     check_required_text(e, &key.get("key"), names::relaxed_env_var_name);
     let (volume, path) = (key.get("volumeName"), key.get("path"));
     if volume.is_empty() {
@@ -86,12 +85,26 @@ fn file_key(e: &mut Errors, key: &Node<'_>, scope: &Scope<'_>) {
     } else {
         local_non_reserved(e, &path);
     }
-    match scope.volumes.get(volume.text()) {
-        None => e.push(object::FieldError::not_found(&volume.path, &volume.text().into())),
-        Some(source) if source.get("emptyDir").is_none() => {
-            e.push(volume.invalid("referenced volume must be of type emptyDir"));
+}
+
+/// The files that variables are read from lie in volumes of the pod.
+pub fn file_volumes(e: &mut Errors, spec: &Node<'_>) {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let containers = lists.iter().flat_map(|list| spec.get(list).items().collect::<Vec<_>>());
+    for variable in containers.flat_map(|container| container.get("env").items().collect::<Vec<_>>()) {
+        let key = variable.get("valueFrom").get("fileKeyRef");
+        if !key.is_set() {
+            continue;
         }
-        Some(_) => {}
+        let volume = key.get("volumeName");
+        let source = spec.get("volumes").items().find(|v| v.get("name").text() == volume.text());
+        match source {
+            None => e.push(object::FieldError::not_found(&volume.path, &volume.text().into())),
+            Some(source) if !source.get("emptyDir").is_set() => {
+                e.push(volume.invalid("referenced volume must be of type emptyDir"));
+            }
+            Some(_) => {}
+        }
     }
 }
 

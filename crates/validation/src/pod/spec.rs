@@ -1,6 +1,6 @@
 //! PodSpec: the order of the checks.
 
-use super::{PodContext, affinity, containers, dns, os, scheduling, security, volumes};
+use super::{PodContext, affinity, containers, dns, env, os, scheduling, security, volumes};
 use crate::metadata::labels;
 use crate::node::{Errors, Node, check_text, check_text_if_set};
 use crate::resources;
@@ -58,6 +58,7 @@ pub fn validate(e: &mut Errors, spec: &Node<'_>, context: PodContext<'_>) {
     preemption_policy(e, &spec.get("preemptionPolicy"));
     overhead(e, &spec.get("overhead"));
     os::validate(e, spec);
+    env::file_volumes(e, spec);
 }
 
 fn policies(e: &mut Errors, spec: &Node<'_>) {
@@ -134,7 +135,7 @@ fn pod_level_resources(e: &mut Errors, spec: &Node<'_>, claim_names: &BTreeSet<&
         return;
     }
     if pod.get("claims").is_set() {
-        e.push(pod.get("claims").forbidden("claims cannot be set for Resources at pod-level"));
+        e.push(pod.get("claims").forbidden("claims may not be set for Resources at pod-level"));
     }
     resources::requirements(e, &pod, resources::pod_resource_name, claim_names);
     for (name, total) in container_requests(spec) {

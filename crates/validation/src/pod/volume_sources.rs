@@ -112,7 +112,8 @@ pub fn validate_persistent(e: &mut Errors, spec: &Node<'_>, name: &str) {
             continue;
         }
         let Some(Source(_, refused, shown, check)) = SOURCES.iter().find(|s| s.0 == field) else { continue };
-        if found {
+        // Kubernetes does not count what was before a flexVolume.
+        if found && field != "flexVolume" {
             e.push(FieldError::forbidden(&spec.path.field(refused), SECOND));
             continue;
         }
@@ -120,6 +121,12 @@ pub fn validate_persistent(e: &mut Errors, spec: &Node<'_>, name: &str) {
         let source = source.moved(spec.path.field(shown));
         match field {
             "csi" => persistent_csi(e, &source),
+            "local" => {
+                check(e, &source);
+                if !spec.get("nodeAffinity").is_set() {
+                    e.push(spec.get("nodeAffinity").required("Local volume requires node affinity"));
+                }
+            }
             _ => check(e, &source),
         }
         persistent_references(e, field, &source, name);

@@ -104,9 +104,14 @@ pub fn claim_update(e: &mut Errors, new: &Value, old: &Value) {
         e.push(mode.invalid(IMMUTABLE));
     }
     let class = spec.get("volumeAttributesClassName");
-    if was.get("volumeAttributesClassName").is_set() && class.is_empty() {
-        let what = if class.is_set() { "an empty string" } else { "nil" };
-        e.push(class.forbidden(&format!("update from non-nil value to {what} is forbidden")));
+    if !old["status"]["currentVolumeAttributesClassName"].is_null()
+        && class.value != was.raw("volumeAttributesClassName")
+        && class.is_empty()
+    {
+        let what = if class.is_set() { "empty string" } else { "nil" };
+        e.push(class.forbidden(&format!(
+            "update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+        )));
     }
 }
 

@@ -1,7 +1,9 @@
 //! CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
 
 use super::volumes;
-use crate::node::{Errors, IMMUTABLE, Node, check_immutable_struct, check_supported, check_text, same};
+use crate::node::{
+    Errors, IMMUTABLE, Node, check_immutable, check_immutable_struct, check_supported, check_text, same,
+};
 use crate::pod::volume_sources::csi_driver_name;
 use crate::resources::quantity;
 use crate::selectors::label_selector;
@@ -135,12 +137,10 @@ pub fn capacity(e: &mut Errors, object: &Value) {
 
 /// An update of a CSIStorageCapacity.
 pub fn capacity_update(e: &mut Errors, new: &Value, old: &Value) {
-    let root = Node::root(new);
-    for field in ["nodeTopology", "storageClassName"] {
-        if !same(root.raw(field), &old[field]) {
-            e.push(root.get(field).invalid(IMMUTABLE));
-        }
-    }
+    capacity(e, new);
+    let (root, was) = (Node::root(new), Node::root(old));
+    check_immutable_struct(e, &root.get("nodeTopology"), &was.get("nodeTopology"), "*LabelSelector");
+    check_immutable(e, &root.get("storageClassName"), &was.get("storageClassName"));
 }
 
 /// A VolumeAttachment.

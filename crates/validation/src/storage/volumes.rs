@@ -61,9 +61,6 @@ pub fn spec(e: &mut Errors, spec: &Node<'_>, name: &str, inline: bool) {
         }
     }
     volume_sources::validate_persistent(e, spec, name);
-    if spec.get("local").is_set() && !affinity.is_set() {
-        e.push(affinity.required("Local volume requires node affinity"));
-    }
     let host_path = spec.get("hostPath").get("path").text();
     if host_path.starts_with('/')
         && host_path.trim_matches(['/', '.']).is_empty()

@@ -1,5 +1,6 @@
 //! CronJobs, and the schedules they are written in.
 
+use super::invalid_selector;
 use super::job::job_spec;
 use crate::node::{Errors, Node, check_non_negative, check_required_supported};
 use object::{FieldError, names};
@@ -50,7 +51,7 @@ fn cron_job_spec(e: &mut Errors, object: &Value, old: Option<&Value>) {
 fn job_template(e: &mut Errors, spec: &Node<'_>) {
     job_spec(e, spec);
     if spec.get("selector").is_set() {
-        e.push(spec.get("selector").invalid("`selector` will be auto-generated"));
+        e.push(invalid_selector(&spec.get("selector"), "`selector` will be auto-generated"));
     }
     let manual = spec.get("manualSelector");
     if manual.is_true() {

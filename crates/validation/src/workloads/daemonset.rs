@@ -1,10 +1,10 @@
 //! DaemonSets.
 
 use super::{
-    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, lasting_template,
-    selector_matches,
+    at_most_all, check_selector_kept, collision_count, counters, int_or_percent, int_or_percent_value,
+    lasting_template, selector_matches,
 };
-use crate::node::{Errors, Node, check_immutable_struct, check_non_negative};
+use crate::node::{Errors, Node, check_non_negative};
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
 pub fn daemon_set_update(e: &mut Errors, new: &Value, old: &Value) {
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (spec, was) = (root.get("spec"), old_root.get("spec"));
-    check_immutable_struct(e, &spec.get("selector"), &was.get("selector"), "*LabelSelector");
+    check_selector_kept(e, &spec, &was);
     daemon_set(e, new);
 }
 

@@ -1,10 +1,10 @@
 //! Deployments.
 
 use super::{
-    at_most_all, collision_count, counters, int_or_percent, int_or_percent_value, invalid_selector,
-    lasting_template, not_above, selector_matches,
+    at_most_all, check_selector_kept, collision_count, counters, int_or_percent, int_or_percent_value,
+    invalid_selector, lasting_template, not_above, selector_matches,
 };
-use crate::node::{Errors, Node, check_immutable, check_non_negative};
+use crate::node::{Errors, Node, check_non_negative};
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector};
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
 pub fn deployment_update(e: &mut Errors, new: &Value, old: &Value) {
     deployment(e, new);
     let (root, old_root) = (Node::root(new), Node::root(old));
-    check_immutable(e, &root.get("spec").get("selector"), &old_root.get("spec").get("selector"));
+    check_selector_kept(e, &root.get("spec"), &old_root.get("spec"));
 }
 
 /// An update of a Deployment's status.

@@ -1,6 +1,6 @@
 //! Jobs.
 
-use super::selector_matches;
+use super::{check_selector_kept, invalid_selector, selector_matches};
 use crate::node::{
     Errors, IMMUTABLE, Node, check_immutable, check_immutable_struct, check_non_negative, check_text, same,
 };
@@ -63,7 +63,7 @@ fn generated_selector(e: &mut Errors, root: &Node<'_>) {
     if let Ok(parsed) = LabelSelector::from_object(selector.value) {
         let has = |key: &str| expected.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
         if !parsed.matches(has) {
-            e.push(selector.invalid("`selector` not auto-generated"));
+            e.push(invalid_selector(&selector, "`selector` not auto-generated"));
         }
     }
 }
@@ -192,7 +192,7 @@ pub fn job_update(e: &mut Errors, new: &Value, old: &Value) {
     let (spec, was) = (root.get("spec"), old_root.get("spec"));
     spec_with_selector(e, &spec);
     completions_update(e, &spec, &was);
-    check_immutable(e, &spec.get("selector"), &was.get("selector"));
+    check_selector_kept(e, &spec, &was);
     template_update(e, &root, &old_root);
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     {

@@ -1,7 +1,7 @@
 //! ReplicaSets, ReplicationControllers and ControllerRevisions.
 
-use super::{counters, invalid_selector, lasting_template, not_above, selector_matches};
-use crate::node::{Errors, IMMUTABLE, Node, check_immutable, check_non_negative, same};
+use super::{check_selector_kept, counters, invalid_selector, lasting_template, not_above, selector_matches};
+use crate::node::{Errors, IMMUTABLE, Node, check_non_negative, same};
 use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub fn replica_set(e: &mut Errors, object: &Value) {
 pub fn replica_set_update(e: &mut Errors, new: &Value, old: &Value) {
     replica_set(e, new);
     let (root, old_root) = (Node::root(new), Node::root(old));
-    check_immutable(e, &root.get("spec").get("selector"), &old_root.get("spec").get("selector"));
+    check_selector_kept(e, &root.get("spec"), &old_root.get("spec"));
 }
 
 /// An update of the status of a ReplicaSet or a ReplicationController.
