@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use object::meta;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,17 +11,25 @@ pub struct Event {
     /// `Normal` or `Warning`.
     pub kind: &'static str,
     /// CamelCase.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// For people.
     pub message: String,
     /// The part of the object, such as `spec.containers{web}`.
     pub field_path: String,
+    /// What was being done. Whoever says so tells in the way of `events.k8s.io`, as the scheduler does.
+    pub action: &'static str,
 }
 
 impl Event {
     /// All is well.
     pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { kind: "Normal", reason, message: message.into(), field_path: String::new() }
+        Self {
+            kind: "Normal",
+            reason: reason.into(),
+            message: message.into(),
+            field_path: String::new(),
+            action: "",
+        }
     }
 
     /// Something is wrong.
@@ -31,6 +40,12 @@ impl Event {
     /// The same for the same words about the same object.
     pub fn identity(&self, object: &Value) -> u64 {
         hash(&format!("{}\0{}\0{}\0{}", meta::uid(object), self.reason, self.message, self.field_path))
+    }
+
+    /// While doing `action`.
+    pub fn doing(mut self, action: &'static str) -> Self {
+        self.action = action;
+        self
     }
 
     /// About one container.
@@ -70,17 +85,27 @@ pub fn object_of(event: &Event, object: &Value, name: &str, source: Source<'_>, 
     if !event.field_path.is_empty() {
         involved["fieldPath"] = event.field_path.clone().into();
     }
-    let mut told = json!({"component": source.component});
-    if !source.host.is_empty() {
-        told["host"] = source.host.into();
-    }
-    json!({
+    let mut told = json!({
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"name": name, "namespace": namespace_of(object)},
         "involvedObject": involved, "reason": event.reason, "message": event.message, "type": event.kind,
-        "source": told, "reportingComponent": source.component, "reportingInstance": source.host,
-        "firstTimestamp": time, "lastTimestamp": time, "count": 1, "eventTime": null,
-    })
+        "reportingComponent": source.component, "reportingInstance": source.host,
+    });
+    if event.action.is_empty() {
+        told["source"] = json!({"component": source.component});
+        if !source.host.is_empty() {
+            told["source"]["host"] = source.host.into();
+        }
+        told["firstTimestamp"] = time.clone().into();
+        told["lastTimestamp"] = time.into();
+        told["count"] = 1.into();
+        told["eventTime"] = Value::Null;
+    } else {
+        told["action"] = event.action.into();
+        told["eventTime"] = object::time::format_micro(now).into();
+        told["reportingInstance"] = format!("{}-sandbox", source.component).into();
+    }
+    told
 }
 
 /// FNV-1a: the same on every run.

@@ -16,6 +16,7 @@
 //! | `cpu`, `memory` | uses so much while it runs, for `kubectl top` and autoscalers |
 //! | `termination-seconds` | (pod only) takes so long to end when deleted, at most its grace period |
 
+mod agnhost;
 mod deeds;
 mod driver;
 mod environment;

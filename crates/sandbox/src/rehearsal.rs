@@ -1,6 +1,7 @@
 //! A container's run, rehearsed: its command in the simulated shell, with time that passes at once. What comes of it is how
 //! the run will end, what its probes will find meanwhile, and what it leaves in the pod's empty volumes.
 
+use crate::agnhost;
 use crate::environment::Place;
 use crate::lifecycle::{Details, Outcome, Timeline, default_failure};
 use crate::script::{argv, shell, unknown};
@@ -25,7 +26,7 @@ const MESSAGE: usize = 4096;
 /// Bytes that a container may leave in the pod's empty volumes; more are forgotten.
 const LEFT: usize = 256 << 10;
 
-/// What containers left in the pod's empty volumes: by volume, by path inside of it.
+/// What containers left in the pod's empty volumes and host paths: by the volume's name or the path, by path inside of it.
 pub type Scratch = BTreeMap<String, Files>;
 
 /// One container before its run.
@@ -88,7 +89,7 @@ impl Stage<'_> {
         let probe = &self.container[field];
         let command = spec::strings(&probe["exec"]["command"]);
         if command.is_empty() {
-            return vec![];
+            return agnhost::timeline(self.container, argv, probe, self.place.pod_ip).unwrap_or_default();
         }
         let served = !matches!(&played.result, Some(Ok(_)) | Some(Err(Stop::Over)))
             && !matches!(&played.result, Some(Err(Stop::Forever(by))) if by == "sleep" || by == "tail");
@@ -134,21 +135,25 @@ impl Stage<'_> {
         message
     }
 
-    /// The container's empty volumes: where they are mounted, and which.
-    fn empty_volumes(&self) -> impl Iterator<Item = (String, &str)> {
+    /// The container's empty volumes and host paths: where they are mounted, and which.
+    fn scratch_volumes(&self) -> impl Iterator<Item = (String, &str)> {
         let mounts = self.container["volumeMounts"].as_array().into_iter().flatten();
         mounts.filter_map(|mount| {
             let mut volumes = spec::list(self.pod, "volumes").iter();
-            let volume = volumes.find(|v| v["name"] == mount["name"] && v["emptyDir"].is_object())?;
+            let volume = volumes.find(|v| v["name"] == mount["name"])?;
+            let which = match volume["hostPath"]["path"].as_str() {
+                Some(path) => path,
+                None => volume["emptyDir"].is_object().then(|| spec::name(volume))?,
+            };
             let plain = mount["subPath"].is_null() && mount["subPathExpr"].is_null();
             let at = mount["mountPath"].as_str()?.trim_end_matches('/');
-            plain.then(|| (format!("{at}/"), spec::name(volume)))
+            plain.then(|| (format!("{at}/"), which))
         })
     }
 
     fn mounted(&self, scratch: &Scratch) -> Files {
         let mut found = Files::new();
-        for (at, volume) in self.empty_volumes() {
+        for (at, volume) in self.scratch_volumes() {
             let files = scratch.get(volume).into_iter().flatten();
             found.extend(files.map(|(path, bytes)| (format!("{at}{path}"), bytes.clone())));
         }
@@ -156,7 +161,7 @@ impl Stage<'_> {
     }
 
     fn collect(&self, files: &Files, scratch: &mut Scratch) {
-        for (at, volume) in self.empty_volumes() {
+        for (at, volume) in self.scratch_volumes() {
             let inside = files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(&at)?, bytes)));
             let left: Files = inside.map(|(path, bytes)| (path.to_owned(), bytes.clone())).collect();
             let size: usize = left.iter().map(|(path, bytes)| path.len() + bytes.len()).sum();

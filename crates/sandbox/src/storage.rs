@@ -28,10 +28,33 @@ pub fn select_node(node: &str) -> Value {
     json!({"metadata": {"annotations": {SELECTED_NODE: node}}})
 }
 
+/// Where the first pod will be, if that is known.
+pub fn selected_node(claim: &Value) -> Option<&str> {
+    meta::annotation(claim, SELECTED_NODE)
+}
+
+/// The patch by which the scheduler gives a volume that is there to a claim.
+pub fn claimed(volume: &Value, claim: &Value) -> Value {
+    json!({
+        "metadata": {
+            "resourceVersion": meta::resource_version(volume),
+            "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
+        },
+        "spec": {"claimRef": claim_reference(claim)},
+    })
+}
+
+fn claim_reference(claim: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": meta::namespace(claim),
+        "name": meta::name(claim), "uid": meta::uid(claim),
+    })
+}
+
 /// The volume for `claim`, when it is ours to make and its time has come.
 pub fn volume(claim: &Value, class: &Value) -> Option<Value> {
     let bound = claim["spec"]["volumeName"].as_str().is_some_and(|v| !v.is_empty());
-    let node = meta::annotation(claim, SELECTED_NODE);
+    let node = selected_node(claim);
     if bound || class["provisioner"] != PROVISIONER || meta::deletion_timestamp(claim).is_some() {
         return None;
     }
@@ -50,10 +73,7 @@ pub fn volume(claim: &Value, class: &Value) -> Option<Value> {
             "storageClassName": meta::name(class),
             "volumeMode": claim["spec"]["volumeMode"].as_str().unwrap_or("Filesystem"),
             "hostPath": {"path": path, "type": "DirectoryOrCreate"},
-            "claimRef": {
-                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": meta::namespace(claim),
-                "name": meta::name(claim), "uid": meta::uid(claim),
-            },
+            "claimRef": claim_reference(claim),
         },
     }))
 }

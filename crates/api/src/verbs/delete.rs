@@ -3,11 +3,11 @@
 use crate::call::{Call, Target};
 use crate::pipeline;
 use crate::respond::{self, Answer, ListMeta, Outgoing};
-use crate::selection::Selection;
 use crate::strategy::Dependents;
-use crate::{codec, failure, keys, stored, strategy};
+use crate::list_options::ListOptions;
+use crate::{codec, failure, stored, strategy};
 use object::{ApiError, Result, Value, json, meta};
-use store::{Entry, Expect, ListRequest, StoreError};
+use store::{Entry, Expect, StoreError};
 
 const ATTEMPTS: usize = 64;
 
@@ -100,6 +100,8 @@ async fn step(
             after(call, target, &marked).await;
             Ok(Some(Deleted::Now(marked)))
         }
+        // A kubelet that saw the mark was faster: gone is gone.
+        Err(StoreError::Conflict(None)) if revision != entry.mod_revision => Ok(Some(Deleted::Now(marked))),
         Err(StoreError::Conflict(_)) => Ok(None),
         Err(error) => Err(failure::store(error)),
     }
@@ -282,30 +284,27 @@ pub(crate) fn check_preconditions(target: &Target, options: &Options, object: &V
     Err(ApiError::Conflict { resource, name: target.at.name.clone(), reason })
 }
 
-/// DELETE of a collection: every selected object, one by one. Answers with the list of what was there.
+/// DELETE of a collection: every selected object, one by one, at most a page. Answers with the list of what was there.
 pub(crate) async fn delete_collection(call: &Call, target: &Target) -> Result<Answer> {
-    let options = codec::delete_options(call)?;
     let accepted = call.accept(target, false)?;
-    let selection = Selection::new(call, target)?;
-    let prefix = keys::prefix(&target.resource, &target.at.namespace);
-    let listing =
-        call.api.store.list(ListRequest { prefix, ..Default::default() }).await.map_err(failure::store)?;
-    let mut gone = Vec::new();
-    for object in call.api.read_all(target, &listing.entries).await? {
-        if !selection.matches(target, &object) {
-            continue;
-        }
+    let (asked, selection) = ListOptions::new(call, target)?;
+    let options = codec::delete_options(call)?;
+    let (entries, mut about) = super::list::select(call, target, &asked, &selection).await?;
+    let objects = call.api.read_all(target, &entries).await?;
+    for object in &objects {
         let mut at = target.at.clone();
-        at.namespace = meta::namespace(&object).to_owned();
-        at.name = meta::name(&object).to_owned();
+        at.namespace = meta::namespace(object).to_owned();
+        at.name = meta::name(object).to_owned();
         let one = Target { resource: target.resource.clone(), at, versions: target.versions.clone() };
         match delete_object(call, &one, &options).await {
-            Ok(_) | Err(ApiError::NotFound { .. }) => gone.push(object),
+            Ok(_) | Err(ApiError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    let about = ListMeta { revision: listing.revision, ..Default::default() };
-    respond::list_of_values(call, target, accepted, gone, &about)
+    if asked.limit == 0 {
+        about = ListMeta { revision: about.revision, ..Default::default() };
+    }
+    respond::list_of_values(call, target, accepted, objects, &about)
 }
 
 /// `DeleteOptions` as JSON, read field by field.

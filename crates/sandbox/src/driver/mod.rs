@@ -6,6 +6,7 @@
 
 mod addresses;
 mod claims;
+mod disks;
 mod interactive;
 mod kubelet;
 mod logs;
@@ -38,6 +39,8 @@ const EVENTS: usize = 16384;
 pub(crate) struct Resources {
     pub pods: GroupVersionResource,
     pub nodes: GroupVersionResource,
+    pub namespaces: GroupVersionResource,
+    pub budgets: GroupVersionResource,
     pub config_maps: GroupVersionResource,
     pub secrets: GroupVersionResource,
     pub services: GroupVersionResource,
@@ -56,6 +59,8 @@ impl Resources {
         Self {
             pods: core("pods"),
             nodes: core("nodes"),
+            namespaces: core("namespaces"),
+            budgets: GroupVersionResource::new("policy", "v1", "poddisruptionbudgets"),
             config_maps: core("configmaps"),
             secrets: core("secrets"),
             services: core("services"),
@@ -85,6 +90,8 @@ pub(crate) struct Shared {
     pub written: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
     /// Files that containers found in empty volumes when they started, by pod uid and container.
     pub found: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
+    /// Files in host paths.
+    pub disks: Mutex<disks::Disks>,
     pub tasks: TaskTracker,
     pub shutdown: CancellationToken,
 }
@@ -157,6 +164,7 @@ impl Sandbox {
             changes: watch::Sender::new(0),
             written: Mutex::default(),
             found: Mutex::default(),
+            disks: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });
@@ -171,6 +179,10 @@ impl Sandbox {
         }
         for gvr in [&of.config_maps, &of.secrets] {
             shared.cache.track(gvr, Keep::Metadata);
+        }
+        if shared.options.scheduler {
+            shared.cache.track(&of.namespaces, Keep::Metadata);
+            shared.cache.track(&of.budgets, Keep::Full);
         }
         // A second start of the same sandbox is a mistake of the caller; the kubelet stays with the first.
         let _ = self.running.set(shared.clone());

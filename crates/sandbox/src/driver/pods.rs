@@ -8,10 +8,9 @@ use crate::environment::Place;
 use crate::events::Event;
 use crate::lifecycle::{Facts, Outcome, Prepared, advance};
 use crate::rehearsal::Scratch;
-use crate::scheduler::{Cluster, Preemption, Victim};
-use crate::shell::Files;
+use crate::scheduler::{Attempt, Cluster, Preemption, Victim, Volumes};
 use crate::{script, spec};
-use client::{DeleteOptions, Patch};
+use client::{DeleteOptions, Entry, Patch};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use object::{Result, Value, json, meta};
@@ -19,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 const SCHEDULER: &str = "default-scheduler";
+
+/// Longest note of an event.
+const NOTE: usize = 1024;
 
 /// Steps of one pod in a row; more are put off for a second, so that a disagreement with the server stays cheap.
 const STEPS: usize = 12;
@@ -29,7 +31,7 @@ pub(crate) struct Memo {
     prepared: Option<Prepared>,
     /// Exit codes of the containers that did what others wait for.
     deeds: BTreeMap<String, i32>,
-    /// What containers left in empty volumes.
+    /// What containers left in empty volumes and host paths.
     scratch: Scratch,
 }
 
@@ -70,6 +72,14 @@ impl Pods {
             assumed: HashMap::new(),
             waiting: BTreeSet::new(),
             incomplete: BTreeSet::new(),
+        }
+    }
+
+    /// A namespace appeared or changed; pods that wait look again if its labels did.
+    pub fn put_namespace(&mut self, entry: &Entry) {
+        let labels = entry.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        if self.cluster.put_namespace(&entry.name, labels) {
+            self.retry();
         }
     }
 
@@ -137,6 +147,16 @@ impl Pods {
             self.retry();
         }
         let index = self.shared.node_index(&node)?;
+        let fresh = pod["status"]["startTime"].is_null() && !spec::is_terminal(&pod);
+        if fresh && meta::deletion_timestamp(&pod).is_none() {
+            if let Some((reason, message)) = self.cluster.rejected(&pod, &node) {
+                self.cluster.remove_pod(&uid);
+                let (shared, key) = (self.shared.clone(), Key::Pod(key.0, key.1));
+                return Some(Box::pin(async move {
+                    done(key, shared.reject(&pod, &node, reason, message).await)
+                }));
+            }
+        }
         let memo = self.memos.remove(&key).unwrap_or(Memo {
             uid,
             prepared: None,
@@ -161,39 +181,44 @@ impl Pods {
         if let Some(node) = pod["status"]["nominatedNodeName"].as_str().filter(|n| !n.is_empty()) {
             self.cluster.nominate(&pod, node);
         }
-        let claims = shared.claims_of(&pod);
-        let decision = match &claims {
-            Claims::Wait(why) => Err(self.cluster.refusal_for_all(why)),
-            _ => self.cluster.schedule(&pod),
+        let (decision, volumes) = match shared.claims_of(&pod) {
+            Claims::Wait(why) => (Err(self.cluster.refusal_for_all(&why)), Volumes::default()),
+            Claims::Known(volumes) => (self.cluster.schedule(&pod, &volumes), volumes),
         };
-        match (decision, claims) {
-            (Ok(node), Claims::WaitForNode(claims)) => {
-                self.waiting.insert(key.clone());
-                Some(Box::pin(
-                    async move { done(done_key, shared.select_node(&key.0, &claims, &node).await) },
-                ))
+        match decision {
+            Ok(node) if !volumes.waiting.is_empty() => {
+                self.waiting.insert(key);
+                let given =
+                    self.cluster.node(&node).and_then(|value| volumes.places(value)).unwrap_or_default();
+                let claims = volumes.waiting.into_iter().map(|waiting| waiting.claim).zip(given).collect();
+                Some(Box::pin(async move { done(done_key, shared.select_node(claims, &node).await) }))
             }
-            (Ok(node), _) => {
+            Ok(node) => {
                 self.assumed.insert(meta::uid(&pod).to_owned(), node.clone());
                 self.cluster.put_pod(&pod, &node);
                 self.waiting.remove(&key);
                 Some(Box::pin(async move { done(done_key, shared.bind(&pod, &node).await) }))
             }
-            (Err(message), claims) => {
+            Err(refused) => {
                 self.waiting.insert(key);
-                let preemption = match claims {
-                    Claims::Wait(_) => None,
-                    _ => self.cluster.preempt(&pod),
-                };
-                if let Some(Preemption { node, .. }) = &preemption {
-                    self.cluster.nominate(&pod, node);
+                let budgets = shared.cache.values(&shared.resources.budgets, "");
+                let attempt = self.cluster.preempt(&pod, &volumes, &budgets, &refused);
+                match &attempt {
+                    Attempt::Room(preemption) => self.cluster.nominate(&pod, &preemption.node),
+                    Attempt::Helpless(_) => self.cluster.forget_nomination(meta::uid(&pod)),
+                    Attempt::Waits(_) => {}
                 }
+                let message = refused.message(attempt.words());
                 Some(Box::pin(async move {
-                    let node = preemption.as_ref().map(|p| p.node.clone());
-                    let told = shared.unschedulable(&pod, message, node).await;
-                    let made = match preemption {
-                        Some(preemption) => shared.preempt(&pod, preemption).await,
-                        None => Ok(()),
+                    let nomination = match &attempt {
+                        Attempt::Room(preemption) => Some(preemption.node.as_str()),
+                        Attempt::Waits(_) => None,
+                        Attempt::Helpless(_) => Some(""),
+                    };
+                    let told = shared.unschedulable(&pod, message, nomination).await;
+                    let made = match attempt {
+                        Attempt::Room(preemption) => shared.preempt(&pod, preemption).await,
+                        _ => Ok(()),
                     };
                     done(done_key, told.and(made))
                 }))
@@ -214,7 +239,7 @@ impl Shared {
         {
             Ok(_) => {
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
-                self.tell(pod, Event::normal("Scheduled", message), SCHEDULER, "");
+                self.tell(pod, Event::normal("Scheduled", message).doing("Binding"), SCHEDULER, "");
                 Ok(())
             }
             // Gone, or bound by someone else: the watch will tell.
@@ -223,13 +248,9 @@ impl Shared {
         }
     }
 
-    /// Says why no node takes the pod; `nominated` is where room is being made.
-    async fn unschedulable(
-        &self,
-        pod: &Arc<Value>,
-        message: String,
-        nominated: Option<String>,
-    ) -> Result<()> {
+    /// Says why no node takes the pod; `nominated` is where room is being made, empty where nowhere any longer.
+    async fn unschedulable(&self, pod: &Arc<Value>, message: String, nominated: Option<&str>) -> Result<()> {
+        let nominated = nominated.filter(|n| *n != pod["status"]["nominatedNodeName"].as_str().unwrap_or(""));
         let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let known = conditions.iter_mut().find(|c| c["type"] == "PodScheduled");
         let since = match &known {
@@ -245,12 +266,35 @@ impl Shared {
             Some(known) => *known = condition,
             None => conditions.push(condition),
         }
-        self.tell(pod, Event::warning("FailedScheduling", message), SCHEDULER, "");
+        let mut note = message.clone();
+        if note.len() > NOTE {
+            note.truncate(note.floor_char_boundary(NOTE - 4));
+            note.push_str(" ...");
+        }
+        self.tell(pod, Event::warning("FailedScheduling", note).doing("Scheduling"), SCHEDULER, "");
         let mut status = object::Map::new();
         status.insert("conditions".into(), conditions.into());
         if let Some(node) = nominated {
-            status.insert("nominatedNodeName".into(), node.into());
+            let node = if node.is_empty() { Value::Null } else { node.into() };
+            status.insert("nominatedNodeName".into(), node);
         }
+        self.write_status(pod, status).await.map(drop)
+    }
+
+    /// Refuses a pod as the kubelet of its node.
+    async fn reject(&self, pod: &Arc<Value>, node: &str, reason: String, message: String) -> Result<()> {
+        self.tell(
+            pod,
+            Event { reason: reason.clone().into(), ..Event::warning("", message.clone()) },
+            "kubelet",
+            node,
+        );
+        let mut status = object::Map::new();
+        status.insert("phase".into(), "Failed".into());
+        status.insert("reason".into(), reason.into());
+        status.insert("message".into(), format!("Pod was rejected: {message}").into());
+        status.insert("startTime".into(), object::time::format(now()).into());
+        status.insert("observedGeneration".into(), meta::generation(pod).into());
         self.write_status(pod, status).await.map(drop)
     }
 
@@ -278,7 +322,7 @@ impl Shared {
                 _ => {}
             }
             let message = format!("Preempted by pod {} on node {}", meta::uid(pod), preemption.node);
-            self.tell(&victim, Event::normal("Preempted", message), SCHEDULER, "");
+            self.tell(&victim, Event::normal("Preempted", message).doing("Preempting"), SCHEDULER, "");
         }
         Ok(())
     }
@@ -397,25 +441,14 @@ impl Shared {
         });
         if !over && !known {
             let sources = self.sources(pod).await?;
+            self.disks.lock().lend(pod, &mut memo.scratch);
             let prepared = script::prepare(pod, &sources, place, &mut memo.scratch, memo.prepared.as_ref());
+            self.disks.lock().keep(pod, &memo.scratch);
             self.keep_found(pod, &prepared);
             memo.prepared = Some(prepared);
             memo.judge();
         }
         Ok(())
-    }
-
-    /// What containers find in empty volumes, for those who look at their logs.
-    fn keep_found(&self, pod: &Value, prepared: &Prepared) {
-        let found: HashMap<String, Files> = prepared
-            .details
-            .iter()
-            .filter(|(_, details)| !details.found.is_empty())
-            .map(|(name, details)| (name.clone(), details.found.clone()))
-            .collect();
-        if !found.is_empty() {
-            self.found.lock().insert(meta::uid(pod).to_owned(), found);
-        }
     }
 
     async fn delete(&self, pod: &Value) -> Result<()> {

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 pub(crate) enum Key {
     Pod(Arc<str>, Arc<str>),
     Node(Arc<str>),
+    Namespace(Arc<str>),
     Claim(Arc<str>, Arc<str>),
     Volume(Arc<str>),
     /// A ConfigMap or Secret of this namespace appeared or changed.
@@ -111,6 +112,8 @@ fn heard(shared: &Shared, change: &Change) {
         shared.queue.push(Key::Pod(namespace, name));
     } else if change.is(&of.nodes) {
         shared.queue.push(Key::Node(name));
+    } else if change.is(&of.namespaces) {
+        shared.queue.push(Key::Namespace(name));
     } else if change.is(&of.claims) {
         shared.queue.push(Key::Claim(namespace, name));
     } else if change.is(&of.volumes) {
@@ -132,7 +135,11 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     };
     shared.cache.subscribe(Arc::new(handler));
     let of = &shared.resources;
-    shared.cache.wait_synced(&[&of.pods, &of.nodes, &of.claims, &of.volumes, &of.classes]).await;
+    let mut needed = vec![&of.pods, &of.nodes, &of.claims, &of.volumes, &of.classes];
+    if shared.options.scheduler {
+        needed.extend([&of.namespaces, &of.budgets]);
+    }
+    shared.cache.wait_synced(&needed).await;
     let mut driver = Driver::new(shared.clone());
     driver.begin();
     loop {
@@ -180,6 +187,9 @@ impl Driver {
         for node in self.shared.cache.values(&of.nodes, "") {
             self.pods.cluster.put_node(node);
         }
+        for entry in self.shared.cache.list(&of.namespaces, "") {
+            self.pods.put_namespace(&entry);
+        }
         for pod in self.shared.cache.values(&of.pods, "") {
             self.pods.cluster.put_pod(&pod, spec::node_name(&pod));
             let ip = pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
@@ -222,6 +232,13 @@ impl Driver {
                     None => self.pods.cluster.remove_node(name),
                 }
                 self.pods.retry();
+                None
+            }
+            Key::Namespace(name) => {
+                match shared.cache.entry(&shared.resources.namespaces, "", name) {
+                    Some(entry) => self.pods.put_namespace(&entry),
+                    None => self.pods.cluster.remove_namespace(name),
+                }
                 None
             }
             Key::Sources(namespace) => {

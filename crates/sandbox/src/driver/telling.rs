@@ -71,7 +71,12 @@ async fn one(shared: &Shared, memory: &mut Memory, telling: &Telling) -> object:
     let identity = telling.event.identity(object);
     if let Some((name, count)) = memory.told.get_mut(&identity) {
         *count += 1;
-        let patch = Patch::Merge(json!({"count": count, "lastTimestamp": object::time::format(now())}));
+        let patch = Patch::Merge(match telling.event.action.is_empty() {
+            true => json!({"count": count, "lastTimestamp": object::time::format(now())}),
+            false => {
+                json!({"series": {"count": count, "lastObservedTime": object::time::format_micro(now())}})
+            }
+        });
         match shared.client.patch(gvr, events::namespace_of(object), name, "", &patch).await {
             // It has expired.
             Err(error) if error.is_not_found() => {}

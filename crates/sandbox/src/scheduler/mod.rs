@@ -1,17 +1,24 @@
 //! Which node a pod runs on. [`Cluster`] is fed what changes and answers; no IO, no clock.
 //!
-//! Filters: node name, unschedulable, taints, node selector and affinity, resources and pod count, host ports, pod
-//! (anti-)affinity, topology spread. Among the nodes that pass, the one with most room and fewest pods of the same owner
-//! wins. Where none passes, pods of lower priority may have to go.
+//! Filters, in this order: unschedulable, node name, taints, node selector and affinity, host ports, resources and pod count,
+//! volumes, topology spread, pod (anti-)affinity. Among the nodes that pass, the one with most room and fewest pods of the
+//! same owner wins. Where none passes, pods of lower priority may have to go. The words are kube-scheduler's; the weights
+//! by which nodes are chosen are not.
 
+mod kubelet;
 mod node_affinity;
 mod pod_affinity;
 mod preemption;
 mod resources;
 mod spread;
 mod taints;
+mod verdict;
+mod volumes;
 
-pub use preemption::{Preemption, Victim};
+pub use preemption::{Attempt, Preemption, Victim};
+pub(crate) use verdict::Refusal;
+pub use verdict::Unschedulable;
+pub use volumes::{Volumes, Waiting, would_do};
 
 use crate::spec;
 use object::meta;
@@ -20,24 +27,6 @@ use resources::Resources;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Why one node does not take a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    reason: String,
-    /// Whether the refusal would be over if other pods left.
-    others_in_the_way: bool,
-}
-
-impl Refusal {
-    fn of_node(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), others_in_the_way: false }
-    }
-
-    fn of_pods(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), others_in_the_way: true }
-    }
-}
 
 /// A pod that takes room on a node.
 #[derive(Clone, Debug)]
@@ -51,6 +40,10 @@ pub(crate) struct Placed {
     anti_affinity: Option<Arc<Terms>>,
     owner: String,
     deleting: bool,
+    /// Whether it goes because somebody more important asked for its room.
+    preempted: bool,
+    /// When it started, as objects hold it.
+    started: String,
 }
 
 /// A node and what runs there.
@@ -79,6 +72,8 @@ pub struct Cluster {
     keeping_away: usize,
     /// By pod that waits for room: the node it is promised.
     nominated: BTreeMap<String, (String, Placed)>,
+    /// Labels of namespaces, for rules that choose by them.
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Placed {
@@ -93,8 +88,17 @@ impl Placed {
             anti_affinity: Terms::required(pod, "podAntiAffinity").map(Arc::new),
             owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or("").to_owned(),
             deleting: meta::deletion_timestamp(pod).is_some(),
+            preempted: meta::deletion_timestamp(pod).is_some() && is_preempted(pod),
+            started: pod["status"]["startTime"].as_str().unwrap_or("").to_owned(),
         }
     }
+}
+
+fn is_preempted(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|c| {
+        c["type"] == "DisruptionTarget" && c["status"] == "True" && c["reason"] == "PreemptionByScheduler"
+    })
 }
 
 impl Cluster {
@@ -112,6 +116,16 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(name) {
             node.value = None;
         }
+    }
+
+    /// A namespace appeared or changed; whether that changes its labels.
+    pub fn put_namespace(&mut self, name: &str, labels: BTreeMap<String, String>) -> bool {
+        self.namespaces.insert(name.to_owned(), labels.clone()).is_none_or(|old| old != labels)
+    }
+
+    /// A namespace is gone.
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.namespaces.remove(name);
     }
 
     /// How many nodes there are.
@@ -157,21 +171,28 @@ impl Cluster {
         }
     }
 
-    /// The node for `pod`.
+    /// The node for `pod`, whose claims are `volumes`.
     ///
     /// # Errors
-    /// The scheduler's message, as the pod's condition and event carry it.
-    pub fn schedule(&self, pod: &Value) -> Result<String, String> {
-        if self.is_empty() {
-            return Err("no nodes available to schedule pods".into());
+    /// Why there is none.
+    pub fn schedule(&self, pod: &Value, volumes: &Volumes) -> Result<String, Unschedulable> {
+        let named = node_affinity::named(pod);
+        if named.as_ref().is_some_and(|names| names.is_empty()) {
+            return Err(self.refusal_for_all("pod affinity terms conflict"));
         }
-        let asking = Asking::new(pod, self);
+        let asking = Asking::new(pod, volumes, self);
         let mut best: Option<(i64, &str)> = None;
-        let mut refusals = vec![];
+        let mut refusals = BTreeMap::new();
         for node in self.nodes.values() {
             let Some(value) = &node.value else { continue };
-            match asking.refused(node, value, self) {
-                Some(refused) => refusals.extend(refused),
+            let refused = match &named {
+                Some(names) if !names.contains(node.name.as_str()) => {
+                    Some(vec![Refusal::of_node("node(s) didn't satisfy plugin(s) [NodeAffinity]")])
+                }
+                _ => asking.refused(node, value),
+            };
+            match refused {
+                Some(refused) => drop(refusals.insert(node.name.clone(), refused)),
                 None => {
                     let score = asking.score(node, value);
                     if best.is_none_or(|(high, _)| score > high) {
@@ -180,50 +201,24 @@ impl Cluster {
                 }
             }
         }
-        best.map(|(_, name)| name.to_owned()).ok_or_else(|| self.message(&refusals))
+        best.map(|(_, name)| name.to_owned()).ok_or_else(|| Unschedulable::of_nodes(refusals))
     }
 
-    /// The message when no node can be considered, such as for a claim that is missing.
-    pub fn refusal_for_all(&self, why: &str) -> String {
-        let nodes = self.len();
-        format!(
-            "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
-        )
+    /// The answer when no node can be considered, such as for a claim that is missing.
+    pub fn refusal_for_all(&self, why: &str) -> Unschedulable {
+        Unschedulable::of_pod(self.len(), why)
     }
 
-    fn message(&self, refusals: &[Refusal]) -> String {
-        let nodes = self.len();
-        let counted = |reasons: Vec<&str>| {
-            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            reasons.into_iter().for_each(|r| *counts.entry(r).or_default() += 1);
-            let mut shown: Vec<String> =
-                counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            shown.sort();
-            shown.join(", ")
-        };
-        let why = counted(refusals.iter().map(|r| r.reason.as_str()).collect());
-        // One node may refuse for several lacks; for preemption each counts once.
-        let hopeful = refusals.iter().filter(|r| r.others_in_the_way).count().min(nodes);
-        let hopeless = nodes - hopeful;
-        let preemption = [
-            (hopeful, "No preemption victims found for incoming pod"),
-            (hopeless, "Preemption is not helpful for scheduling"),
-        ];
-        let shown: Vec<String> = preemption
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, why)| format!("{count} {why}"))
-            .collect();
-        format!(
-            "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {}.",
-            shown.join(", ")
-        )
+    /// A node as it was last heard of.
+    pub fn node(&self, name: &str) -> Option<&Arc<Value>> {
+        self.nodes.get(name)?.value.as_ref()
     }
 }
 
 /// What is read off the pod once, for all nodes.
 struct Asking<'a> {
     pod: &'a Value,
+    volumes: &'a Volumes,
     requests: Resources,
     ports: Vec<(String, String, i64)>,
     owner: &'a str,
@@ -234,7 +229,7 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn new(pod: &'a Value, cluster: &'a Cluster) -> Self {
+    fn new(pod: &'a Value, volumes: &'a Volumes, cluster: &'a Cluster) -> Self {
         let (uid, priority) = (meta::uid(pod), spec::priority(pod));
         let mut promised: BTreeMap<&str, Resources> = BTreeMap::new();
         for (_, (node, placed)) in
@@ -244,6 +239,7 @@ impl<'a> Asking<'a> {
         }
         Self {
             pod,
+            volumes,
             requests: Resources::of_pod(pod),
             ports: resources::host_ports(pod),
             owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or(""),
@@ -254,28 +250,34 @@ impl<'a> Asking<'a> {
     }
 
     /// The first filter that refuses, with all its reasons; `None` when the node will do.
-    fn refused(&self, node: &Node, value: &Value, cluster: &Cluster) -> Option<Vec<Refusal>> {
-        let wanted = spec::node_name(self.pod);
-        if !wanted.is_empty() && wanted != node.name {
-            return Some(vec![Refusal::of_node("node(s) didn't match the requested node name")]);
-        }
-        if let Some(refusal) =
-            taints::refused(self.pod, value).or_else(|| node_affinity::refused(self.pod, value))
-        {
+    fn refused(&self, node: &Node, value: &Value) -> Option<Vec<Refusal>> {
+        let of_node = taints::cordoned(self.pod, value)
+            .or_else(|| self.elsewhere(node))
+            .or_else(|| taints::refused(self.pod, value))
+            .or_else(|| node_affinity::refused(self.pod, value))
+            .or_else(|| self.ports_taken(node));
+        if let Some(refusal) = of_node {
             return Some(vec![refusal]);
         }
-        let taken =
-            |port: &(String, String, i64)| node.pods.values().any(|p| resources::conflicts(&p.ports, port));
-        if self.ports.iter().any(taken) {
-            return Some(vec![Refusal::of_pods(
-                "node(s) didn't have free ports for the requested pod ports",
-            )]);
-        }
         let lacks = resources::lacks(&self.requests, node, self.promised.get(node.name.as_str()));
+        let lacks = if lacks.is_empty() { self.volumes.refused(value) } else { lacks };
         if !lacks.is_empty() {
             return Some(lacks);
         }
-        self.spread.refused(node).or_else(|| self.affinity.refused(node, cluster)).map(|r| vec![r])
+        self.spread.refused(node).or_else(|| self.affinity.refused(node)).map(|refusal| vec![refusal])
+    }
+
+    fn elsewhere(&self, node: &Node) -> Option<Refusal> {
+        let wanted = spec::node_name(self.pod);
+        (!wanted.is_empty() && wanted != node.name)
+            .then(|| Refusal::of_node("node(s) didn't match the requested node name"))
+    }
+
+    fn ports_taken(&self, node: &Node) -> Option<Refusal> {
+        let taken =
+            |port: &(String, String, i64)| node.pods.values().any(|p| resources::conflicts(&p.ports, port));
+        let any = self.ports.iter().any(taken);
+        any.then(|| Refusal::of_pods("node(s) didn't have free ports for the requested pod ports"))
     }
 
     /// More room, fewer siblings and preferred places score higher.
@@ -286,7 +288,10 @@ impl<'a> Asking<'a> {
             owner => node.pods.values().filter(|p| p.owner == owner && !p.deleting).count() as i64,
         };
         let preferred = node_affinity::preference(self.pod, value) - taints::aversion(self.pod, value) * 100;
-        room - siblings * 30 - node.pods.len() as i64 + preferred + self.spread.preference(node)
+        room - siblings * 30 - node.pods.len() as i64
+            + preferred
+            + self.spread.preference(node)
+            + self.affinity.preference(node)
     }
 }
 

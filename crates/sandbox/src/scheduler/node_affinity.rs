@@ -3,6 +3,7 @@
 use super::Refusal;
 use object::meta;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Whether the pod wants other nodes.
 pub(super) fn refused(pod: &Value, node: &Value) -> Option<Refusal> {
@@ -15,11 +16,31 @@ pub(super) fn matches(pod: &Value, node: &Value) -> bool {
     if !selector.all(|(key, value)| meta::label(node, key) == value.as_str()) {
         return false;
     }
-    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    match required["nodeSelectorTerms"].as_array() {
-        None => true,
-        Some(terms) => terms.iter().any(|term| satisfies(term, node)),
+    let required = required(pod);
+    required.is_null() || selects(required, node)
+}
+
+fn required(pod: &Value) -> &Value {
+    &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+}
+
+/// Whether a node selector selects the node.
+pub(super) fn selects(selector: &Value, node: &Value) -> bool {
+    selector["nodeSelectorTerms"].as_array().into_iter().flatten().any(|term| satisfies(term, node))
+}
+
+/// The only nodes that the pod can go to because it names them; `None` if it names none.
+pub(super) fn named(pod: &Value) -> Option<BTreeSet<&str>> {
+    let mut named = BTreeSet::new();
+    for term in required(pod)["nodeSelectorTerms"].as_array()? {
+        let fields = term["matchFields"].as_array().into_iter().flatten();
+        let by_name = fields.filter(|f| f["key"] == "metadata.name" && f["operator"] == "In");
+        let names =
+            by_name.map(|f| f["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect());
+        let all: Option<BTreeSet<&str>> = names.reduce(|a: BTreeSet<&str>, b: BTreeSet<&str>| &a & &b);
+        named.extend(all?);
     }
+    Some(named)
 }
 
 /// The weights of the preferences that the node meets.

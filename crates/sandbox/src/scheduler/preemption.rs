@@ -1,9 +1,13 @@
-//! Making room: which pods of lower priority must go for a pod that no node takes. Disruption budgets are not looked at.
+//! Making room: which pods of lower priority must go for a pod that no node takes.
 
-use super::{Asking, Cluster, Placed};
+use super::verdict::histogram;
+use super::{Asking, Cluster, Placed, Refusal, Unschedulable, Volumes};
 use crate::spec;
-use object::meta;
+use object::{LabelSelector, meta};
 use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A pod that has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,80 +29,179 @@ pub struct Preemption {
     pub victims: Vec<Victim>,
 }
 
+/// What came of trying to make room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// These go.
+    Room(Preemption),
+    /// Room is being made already, or the pod may not ask for it; the scheduler's words.
+    Waits(String),
+    /// It would not help; the scheduler's words.
+    Helpless(String),
+}
+
+impl Attempt {
+    /// What the pod's condition says about it; nothing if others go.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Room(_) => "",
+            Self::Waits(words) | Self::Helpless(words) => words,
+        }
+    }
+}
+
+/// What the scheduler's plugin for devices says: it would have to free some.
+const CLAIMS: &str = "no new claims to deallocate";
+
 type Candidate = (String, Placed);
 
+/// What is read once.
+struct Trial<'a> {
+    cluster: Cluster,
+    pod: &'a Value,
+    volumes: &'a Volumes,
+    budgets: &'a [Arc<Value>],
+}
+
 /// Finds the node where the least has to go.
-pub(super) fn plan(cluster: &Cluster, pod: &Value) -> Option<Preemption> {
+pub(super) fn plan(
+    cluster: &Cluster,
+    pod: &Value,
+    volumes: &Volumes,
+    budgets: &[Arc<Value>],
+    refused: &Unschedulable,
+) -> Attempt {
+    let hopeful = refused.hopeful().unwrap_or_default();
+    if let Some(why) = not_eligible(cluster, pod, &hopeful) {
+        return Attempt::Waits(format!("{CLAIMS}, preemption: {why}"));
+    }
     let priority = spec::priority(pod);
-    let lower = |placed: &Placed| placed.priority < priority;
-    let nominated = pod["status"]["nominatedNodeName"].as_str().unwrap_or("");
-    let makes_room =
-        |name: &str| cluster.nodes.get(name).is_some_and(|n| n.pods.values().any(|p| p.deleting && lower(p)));
-    let somebody = cluster.nodes.values().any(|n| n.value.is_some() && n.pods.values().any(lower));
-    if pod["spec"]["preemptionPolicy"] == "Never" || !somebody || makes_room(nominated) {
-        return None;
-    }
-    let mut trial = cluster.clone();
-    let names: Vec<String> =
-        cluster.nodes.values().filter(|n| n.value.is_some()).map(|n| n.name.clone()).collect();
+    let mut trial = Trial { cluster: cluster.clone(), pod, volumes, budgets };
     let mut best: Option<(Cost, Preemption)> = None;
-    for node in names {
-        let candidates: Vec<Candidate> = trial.nodes[&node]
-            .pods
-            .iter()
-            .filter(|(_, placed)| lower(placed))
-            .map(|(uid, placed)| (uid.clone(), placed.clone()))
-            .collect();
-        if candidates.is_empty() {
-            continue;
-        }
-        for (uid, _) in &candidates {
-            trial.remove_pod(uid);
-        }
-        let victims = fits(&trial, pod, &node).then(|| spare(&mut trial, pod, &node, candidates.clone()));
-        for (uid, placed) in candidates {
-            trial.remove_pod(&uid);
-            trial.place(&uid, &node, placed);
-        }
-        let Some(victims) = victims.filter(|v| !v.is_empty()) else { continue };
-        let cost = cost(&victims);
-        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-            let victims =
-                victims.into_iter().map(|(uid, p)| Victim { namespace: p.namespace, name: p.name, uid });
-            best = Some((cost, Preemption { node, victims: victims.collect() }));
+    let mut refusals: BTreeMap<String, Vec<Refusal>> = BTreeMap::new();
+    for node in hopeful {
+        match trial.victims(node, priority) {
+            Err(why) => drop(refusals.insert(node.to_owned(), why)),
+            Ok((victims, violations)) => {
+                let cost = cost(&victims, violations);
+                if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                    let victims = victims.into_iter().map(|(uid, p)| Victim {
+                        namespace: p.namespace,
+                        name: p.name,
+                        uid,
+                    });
+                    let victims = victims.collect();
+                    best = Some((cost, Preemption { node: node.to_owned(), victims }));
+                }
+            }
         }
     }
-    best.map(|(_, preemption)| preemption)
+    if let Some((_, preemption)) = best {
+        return Attempt::Room(preemption);
+    }
+    let nodes = cluster.len();
+    let helpless = nodes.saturating_sub(refusals.len());
+    let reasons = refusals.values().flatten().map(|r| r.reason.as_str());
+    let all = reasons.chain(std::iter::repeat_n("Preemption is not helpful for scheduling", helpless));
+    Attempt::Helpless(format!("{CLAIMS}, preemption: 0/{nodes} nodes are available: {}.", histogram(all)))
 }
 
-fn fits(cluster: &Cluster, pod: &Value, node: &str) -> bool {
-    let Some(node) = cluster.nodes.get(node) else { return false };
-    let Some(value) = &node.value else { return false };
-    Asking::new(pod, cluster).refused(node, value, cluster).is_none()
+/// Why the pod may not send others away.
+fn not_eligible(cluster: &Cluster, pod: &Value, hopeful: &[&str]) -> Option<&'static str> {
+    if pod["spec"]["preemptionPolicy"] == "Never" {
+        return Some("not eligible due to preemptionPolicy=Never.");
+    }
+    let nominated = pod["status"]["nominatedNodeName"].as_str().filter(|name| hopeful.contains(name))?;
+    let priority = spec::priority(pod);
+    let leaves = |p: &Placed| p.preempted && p.priority < priority;
+    let leaving = cluster.nodes.get(nominated).is_some_and(|n| n.pods.values().any(leaves));
+    leaving.then_some("not eligible due to a terminating pod on the nominated node.")
 }
 
-/// Puts back whom the pod has room for, the most important first; answers the others.
-fn spare(cluster: &mut Cluster, pod: &Value, node: &str, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    candidates.sort_by_key(|(_, placed)| std::cmp::Reverse(placed.priority));
-    candidates.retain(|(uid, placed)| {
-        cluster.place(uid, node, placed.clone());
-        let must_go = !fits(cluster, pod, node);
-        if must_go {
-            cluster.remove_pod(uid);
+impl Trial<'_> {
+    /// Who must go from `node`, the most important first, and how many of them some budget would keep.
+    fn victims(&mut self, node: &str, priority: i64) -> Result<(Vec<Candidate>, usize), Vec<Refusal>> {
+        let pods = self.cluster.nodes.get(node).into_iter().flat_map(|n| &n.pods);
+        let lower = pods.filter(|(_, placed)| placed.priority < priority);
+        let mut candidates: Vec<Candidate> =
+            lower.map(|(uid, placed)| (uid.clone(), placed.clone())).collect();
+        if candidates.is_empty() {
+            return Err(vec![Refusal::of_node("No preemption victims found for incoming pod")]);
         }
-        must_go
-    });
-    candidates
+        candidates.sort_by(|(_, a), (_, b)| importance(b).cmp(&importance(a)));
+        candidates.iter().for_each(|(uid, _)| self.cluster.remove_pod(uid));
+        let found = match self.refused(node) {
+            Some(why) => Err(why),
+            None => Ok(self.spare(node, &candidates)),
+        };
+        for (uid, placed) in candidates {
+            self.cluster.remove_pod(&uid);
+            self.cluster.place(&uid, node, placed);
+        }
+        found
+    }
+
+    fn refused(&self, node: &str) -> Option<Vec<Refusal>> {
+        let node = self.cluster.nodes.get(node)?;
+        Asking::new(self.pod, self.volumes, &self.cluster).refused(node, node.value.as_ref()?)
+    }
+
+    /// Puts back whom the pod has room for, those that a budget would keep first; answers the others.
+    fn spare(&mut self, node: &str, candidates: &[Candidate]) -> (Vec<Candidate>, usize) {
+        let (kept, free) = by_budget(candidates, self.budgets);
+        let mut must_go = |(uid, placed): &Candidate| {
+            self.cluster.place(uid, node, placed.clone());
+            let must_go = self.refused(node).is_some();
+            if must_go {
+                self.cluster.remove_pod(uid);
+            }
+            must_go
+        };
+        let mut victims: Vec<Candidate> = kept.into_iter().filter(&mut must_go).collect();
+        let violations = victims.len();
+        victims.extend(free.into_iter().filter(&mut must_go));
+        victims.sort_by(|(_, a), (_, b)| importance(b).cmp(&importance(a)));
+        (victims, violations)
+    }
 }
 
-/// Highest priority lost, sum of priorities, number of pods: less is better, in this order.
-type Cost = (i64, i128, usize);
+/// More priority is more important, then an earlier start.
+fn importance(placed: &Placed) -> (i64, Reverse<&str>) {
+    (placed.priority, Reverse(&placed.started))
+}
 
-fn cost(victims: &[Candidate]) -> Cost {
+/// Those that would break a disruption budget, and the others; the order is kept.
+fn by_budget(candidates: &[Candidate], budgets: &[Arc<Value>]) -> (Vec<Candidate>, Vec<Candidate>) {
+    let mut allowed: Vec<i64> =
+        budgets.iter().map(|b| b["status"]["disruptionsAllowed"].as_i64().unwrap_or(0)).collect();
+    let mut breaks = |placed: &Placed| {
+        let mut broken = false;
+        for (budget, allowed) in budgets.iter().zip(&mut allowed) {
+            let selector = &budget["spec"]["selector"];
+            let empty = selector.as_object().is_none_or(serde_json::Map::is_empty);
+            let selector = LabelSelector::from_object(selector).unwrap_or(LabelSelector::nothing());
+            let label = |key: &str| placed.labels.get(key).map(String::as_str);
+            let concerns = !empty && meta::namespace(budget) == placed.namespace && selector.matches(label);
+            if concerns && budget["status"]["disruptedPods"][&placed.name].is_null() {
+                *allowed -= 1;
+                broken |= *allowed < 0;
+            }
+        }
+        broken
+    };
+    candidates.iter().cloned().partition(|(_, placed)| breaks(placed))
+}
+
+/// Broken budgets, highest priority lost, sum of priorities, number of pods, and how early the most important started: less
+/// is better, in this order.
+type Cost = (usize, i64, i128, usize, Reverse<String>);
+
+fn cost(victims: &[Candidate], violations: usize) -> Cost {
     let highest = victims.iter().map(|(_, p)| p.priority).max().unwrap_or(i64::MIN);
     // Priorities may be negative: shifted, so that more pods never cost less.
     let sum = victims.iter().map(|(_, p)| i128::from(p.priority) + (1 << 31)).sum();
-    (highest, sum, victims.len())
+    let first = victims.iter().filter(|(_, p)| p.priority == highest).map(|(_, p)| p.started.clone()).min();
+    (violations, highest, sum, victims.len(), Reverse(first.unwrap_or_default()))
 }
 
 impl Cluster {
@@ -107,8 +210,19 @@ impl Cluster {
         self.nominated.insert(meta::uid(pod).to_owned(), (node.to_owned(), Placed::new(pod)));
     }
 
-    /// The pods that must go for `pod`, if that helps.
-    pub fn preempt(&self, pod: &Value) -> Option<Preemption> {
-        plan(self, pod)
+    /// Keeps no room for the pod any longer.
+    pub fn forget_nomination(&mut self, uid: &str) {
+        self.nominated.remove(uid);
+    }
+
+    /// Who must go for `pod`, which was `refused`; `budgets` are the disruption budgets.
+    pub fn preempt(
+        &self,
+        pod: &Value,
+        volumes: &Volumes,
+        budgets: &[Arc<Value>],
+        refused: &Unschedulable,
+    ) -> Attempt {
+        plan(self, pod, volumes, budgets, refused)
     }
 }

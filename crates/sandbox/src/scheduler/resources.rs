@@ -1,6 +1,6 @@
 //! Room on nodes: resources, number of pods, host ports.
 
-use super::{Node, Refusal};
+use super::{Node, Placed, Refusal};
 use crate::spec;
 use object::Quantity;
 use serde_json::Value;
@@ -98,6 +98,33 @@ pub(super) fn lacks(requests: &Resources, node: &Node, promised: Option<&Resourc
         }
     }
     lacks
+}
+
+/// The first thing that the node has too little of beside its `others`, as a kubelet tells it. What the node does not know
+/// at all does not count.
+pub(super) fn shortage<'a>(
+    pod: &Value,
+    node: &Node,
+    others: impl Iterator<Item = &'a Placed>,
+) -> Option<(String, String)> {
+    let (mut used, mut count) = (Resources::default(), 0);
+    for other in others {
+        used.add(&other.requests);
+        count += 1;
+    }
+    used.0.insert("pods".into(), count);
+    let mut requests = Resources::of_pod(pod);
+    requests.0.insert("pods".into(), 1);
+    requests.0.iter().find_map(|(name, requested)| {
+        let capacity = *node.allocatable.0.get(name)?;
+        let used = used.get(name);
+        (*requested > 0 && requested.saturating_add(used) > capacity).then(|| {
+            let message = format!(
+                "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
+            );
+            (format!("OutOf{name}"), message)
+        })
+    })
 }
 
 /// The node's ports that a pod wants: protocol, address, port.

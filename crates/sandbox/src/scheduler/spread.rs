@@ -22,7 +22,10 @@ pub(super) struct Rules(Vec<Rule>);
 impl Rules {
     pub fn new(pod: &Value, cluster: &Cluster) -> Self {
         let constraints = spec::list(pod, "topologySpreadConstraints").iter();
-        Self(constraints.map(|constraint| rule(pod, constraint, cluster)).collect())
+        // Nodes that lack the key of one hard constraint count for none.
+        let hard = constraints.clone().filter(|c| c["whenUnsatisfiable"] != "ScheduleAnyway");
+        let keys: Vec<&str> = hard.filter_map(|c| c["topologyKey"].as_str()).collect();
+        Self(constraints.map(|constraint| rule(pod, constraint, &keys, cluster)).collect())
     }
 
     pub fn refused(&self, node: &Node) -> Option<Refusal> {
@@ -46,20 +49,21 @@ impl Rules {
     }
 }
 
-fn rule(pod: &Value, constraint: &Value, cluster: &Cluster) -> Rule {
+fn rule(pod: &Value, constraint: &Value, keys: &[&str], cluster: &Cluster) -> Rule {
     let key = constraint["topologyKey"].as_str().unwrap_or("").to_owned();
     let selector =
         LabelSelector::from_object(&constraint["labelSelector"]).unwrap_or(LabelSelector::nothing());
     let same: Vec<(String, Option<&str>)> = spec::strings(&constraint["matchLabelKeys"])
         .into_iter()
-        .map(|k| (k.clone(), meta::label(pod, &k)))
+        .filter_map(|k| meta::label(pod, &k).map(|value| (k, Some(value))))
         .collect();
     let honor_affinity = constraint["nodeAffinityPolicy"] != "Ignore";
     let honor_taints = constraint["nodeTaintsPolicy"] == "Honor";
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for node in cluster.nodes.values() {
         let (Some(value), Some(domain)) = (&node.value, node.label(&key)) else { continue };
-        let counts_node = (!honor_affinity || node_affinity::matches(pod, value))
+        let counts_node = keys.iter().all(|key| node.label(key).is_some())
+            && (!honor_affinity || node_affinity::matches(pod, value))
             && (!honor_taints || taints::refused(pod, value).is_none());
         if !counts_node {
             continue;

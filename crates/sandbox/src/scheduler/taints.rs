@@ -6,15 +6,23 @@ use serde_json::Value;
 
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
-/// Whether the node keeps the pod away.
-pub(super) fn refused(pod: &Value, node: &Value) -> Option<Refusal> {
+/// Whether the node is cordoned, and the pod minds.
+pub(super) fn cordoned(pod: &Value, node: &Value) -> Option<Refusal> {
     let cordon = serde_json::json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"});
-    if node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon) {
-        return Some(Refusal::of_node("node(s) were unschedulable"));
-    }
+    let minds = node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon);
+    minds.then(|| Refusal::of_node("node(s) were unschedulable"))
+}
+
+/// Whether the node's taints keep the pod away.
+pub(super) fn refused(pod: &Value, node: &Value) -> Option<Refusal> {
     let hard = |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
     let untolerated = taints(node).filter(hard).any(|taint| !tolerated(pod, taint));
     untolerated.then(|| Refusal::of_node("node(s) had untolerated taint(s)"))
+}
+
+/// Whether a taint of the node sends away even who is there.
+pub(super) fn evicted(pod: &Value, node: &Value) -> bool {
+    taints(node).filter(|taint| taint["effect"] == "NoExecute").any(|taint| !tolerated(pod, taint))
 }
 
 /// How many `PreferNoSchedule` taints the pod does not tolerate.

@@ -236,3 +236,17 @@ async fn a_known_program_makes_its_secret_with_its_own_rights() {
     assert_eq!(world.exec("redis", &["printenv", "AUTH"]).await.0.len(), 33);
     world.sandbox.stop().await;
 }
+
+/// The server writes that a pod goes at once, and its kubelet may be faster than the server in letting it go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_go_at_once_are_found_gone() {
+    let world = World::start().await;
+    for round in 0..20 {
+        let name = format!("p{round}");
+        world.run(&name, &["sleep", "infinity"], |_| {}).await;
+        world.until_ready(&name).await;
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        world.client.delete(&core("pods"), "default", &name, &options).await.unwrap();
+    }
+    world.sandbox.stop().await;
+}
