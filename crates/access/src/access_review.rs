@@ -57,8 +57,11 @@ impl AccessReview<'_> {
             let message = "at least one of user or group must be specified";
             errors.push(FieldError::invalid(&path.field("user"), &"".into(), message));
         }
-        for key in ["fieldSelector", "labelSelector"] {
-            errors.extend(validate_selector(&resource[key], &resource_path.field(key)));
+        for (key, judge) in [
+            ("fieldSelector", judge_field as fn(&Value, &Path) -> Vec<FieldError>),
+            ("labelSelector", judge_label),
+        ] {
+            errors.extend(validate_selector(&resource[key], &resource_path.field(key), judge));
         }
         errors.extend(self.validate_metadata(&review["metadata"]));
         if let Self::Local(namespace) = self {
@@ -126,13 +129,17 @@ fn in_order(object: &Value, keys: &[&str]) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
-fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError> {
+fn validate_selector(
+    selector: &Value,
+    path: &Path,
+    judge: fn(&Value, &Path) -> Vec<FieldError>,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if !selector.is_object() {
         return errors;
     }
     let raw = selector["rawSelector"].as_str().unwrap_or("");
-    let requirements = selector["requirements"].as_array().map_or(&[][..], Vec::as_slice);
+    let requirements = requirements(selector);
     if !raw.is_empty() && !requirements.is_empty() {
         let message = "may not specified at the same time as requirements";
         errors.push(FieldError::invalid(&path.field("rawSelector"), &raw.into(), message));
@@ -144,26 +151,77 @@ fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError> {
         ));
     }
     for (index, requirement) in requirements.iter().enumerate() {
-        let path = path.field("requirements").index(index);
-        if requirement["key"].as_str().unwrap_or("").is_empty() {
-            errors.push(FieldError::required(&path.field("key"), "must be specified"));
-        }
-        let valueless = requirement["values"].as_array().is_none_or(Vec::is_empty);
-        let values = path.field("values");
-        match requirement["operator"].as_str().unwrap_or("") {
-            "In" | "NotIn" if valueless => {
-                let message = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(FieldError::required(&values, message));
-            }
-            "Exists" | "DoesNotExist" if !valueless => {
-                let message = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(&values, message));
-            }
-            // Operators of later versions are let through: an authorizer that does not know them ignores them.
-            _ => {}
-        }
+        errors.extend(judge(requirement, &path.field("requirements").index(index)));
     }
     errors
+}
+
+fn requirements(selector: &Value) -> &[Value] {
+    selector["requirements"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn values(requirement: &Value) -> impl Iterator<Item = &str> {
+    requirement["values"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn judge_field(requirement: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if requirement["key"].as_str().unwrap_or("").is_empty() {
+        errors.push(FieldError::required(&path.field("key"), "must be specified"));
+    }
+    errors.extend(judge_operator(requirement, path));
+    errors
+}
+
+fn judge_label(requirement: &Value, path: &Path) -> Vec<FieldError> {
+    let mut errors = Vec::from_iter(judge_operator(requirement, path));
+    let key = requirement["key"].as_str().unwrap_or("");
+    for message in object::names::qualified_name(key) {
+        errors.push(FieldError::invalid(&path.field("key"), &key.into(), &message));
+    }
+    for (index, value) in values(requirement).enumerate() {
+        let path = path.field("values").index(index);
+        let messages = object::names::label_value(value);
+        errors.extend(messages.iter().map(|message| FieldError::invalid(&path, &value.into(), message)));
+    }
+    errors
+}
+
+fn judge_operator(requirement: &Value, path: &Path) -> Option<FieldError> {
+    let valueless = requirement["values"].as_array().is_none_or(Vec::is_empty);
+    let path = path.field("values");
+    match requirement["operator"].as_str().unwrap_or("") {
+        "In" | "NotIn" if valueless => {
+            Some(FieldError::required(&path, "must be specified when `operator` is 'In' or 'NotIn'"))
+        }
+        "Exists" | "DoesNotExist" if !valueless => Some(FieldError::forbidden(
+            &path,
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        )),
+        // Operators of later versions are let through: an authorizer that does not know them ignores them.
+        _ => None,
+    }
+}
+
+/// What a review's answer says of selectors that no authorizer understands; empty when there are none.
+pub fn ignored_selectors(spec: &Value) -> String {
+    let of = |key: &str| &spec["resourceAttributes"][key];
+    let raw = |key: &str| of(key)["rawSelector"].as_str().unwrap_or("");
+    let field = object::FieldSelector::parse(raw("fieldSelector")).is_err()
+        || requirements(of("fieldSelector")).iter().any(|requirement| {
+            let known = matches!(requirement["operator"].as_str(), Some("In" | "NotIn"));
+            !known || values(requirement).count() != 1
+        });
+    let label = object::LabelSelector::parse(raw("labelSelector")).is_err()
+        || requirements(of("labelSelector")).iter().any(|requirement| {
+            !matches!(requirement["operator"].as_str(), Some("In" | "NotIn" | "Exists" | "DoesNotExist"))
+        });
+    let said = |wrong: bool, key: &str| {
+        wrong.then(|| format!("spec.resourceAttributes.{key} ignored due to parse error"))
+    };
+    let said: Vec<_> =
+        [said(field, "fieldSelector"), said(label, "labelSelector")].into_iter().flatten().collect();
+    said.join("; ")
 }
 
 /// The `status` of an access review.

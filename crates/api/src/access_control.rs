@@ -206,15 +206,24 @@ pub(crate) fn attributes(call: &Call) -> Attributes {
     }
 }
 
-/// A list or watch of one name is a question about that name.
+/// A list or watch of one name is a question about that name, if its options can be read.
 fn named_by_selector(call: &Call) -> String {
-    let selector = object::FieldSelector::parse(call.query.get("fieldSelector"));
-    selector.ok().and_then(|s| s.requires_exact_match("metadata.name").map(str::to_owned)).unwrap_or_default()
+    let query = &call.query;
+    let readable = matches!(call.info.verb, "list" | "watch")
+        && query.int64("timeoutSeconds").is_ok()
+        && query.int64("limit").is_ok()
+        && object::LabelSelector::parse(query.get("labelSelector")).is_ok();
+    let selector = object::FieldSelector::parse(query.get("fieldSelector")).ok().filter(|_| readable);
+    let name = selector.as_ref().and_then(|s| s.requires_exact_match("metadata.name")).unwrap_or_default();
+    if object::names::path_segment_name(name).is_empty() { name.to_owned() } else { String::new() }
 }
 
 /// The user to act as: the authenticated one, or whom the impersonation headers name if that is allowed.
 pub(crate) async fn impersonated(api: &Api, call: &Call) -> Result<UserInfo> {
-    let headers = call.headers.iter().filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?)));
+    // No header is passed over: who cannot be read must not leave the caller with rights of its own.
+    let headers: Vec<_> =
+        call.headers.iter().map(|(k, v)| (k.as_str(), String::from_utf8_lossy(v.as_bytes()))).collect();
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
     let Some(wanted) = impersonation::wanted_user(headers)? else { return Ok(call.user.clone()) };
     let rules = api.access.read().await?;
     let authorize =

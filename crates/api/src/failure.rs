@@ -1,6 +1,6 @@
 //! The one place that turns store errors into API errors.
 
-use object::{ApiError, Cause, Result, Value, json};
+use object::{ApiError, Value, json};
 use store::{Revision, StoreError};
 
 /// What a client is told of a store failure. Conflicts are handled where they arise.
@@ -13,8 +13,9 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             ),
             continue_token: None,
         },
-        StoreError::Future(current) => too_large(None, current),
+        StoreError::Future(current) => too_large(Revision(current.0 + 1), current, true),
         StoreError::Conflict(_) => ApiError::Internal("unexpected conflict".into()),
+        StoreError::Full(_) => ApiError::Internal(error.to_string()),
         StoreError::Closed => ApiError::ServiceUnavailable("the server is shutting down".into()),
         StoreError::Io(_) | StoreError::Locked(_) | StoreError::Corrupt(_) => {
             tracing::error!(%error, "store failed");
@@ -33,24 +34,17 @@ fn told(error: &StoreError) -> String {
     }
 }
 
-/// Refuses a resourceVersion that lies ahead of the store.
-pub(crate) fn check_future(wanted: Revision, current: Revision) -> Result<()> {
-    if wanted > current { Err(too_large(Some(wanted), current)) } else { Ok(()) }
-}
-
-fn too_large(wanted: Option<Revision>, current: Revision) -> ApiError {
-    let wanted = wanted.map_or(current.0 + 1, |w| w.0);
-    let message = format!("Too large resource version: {wanted}, current: {}", current.0);
-    let cause = Cause {
-        reason: "ResourceVersionTooLarge".into(),
-        message: "Too large resource version".into(),
-        field: String::new(),
-    };
-    let status: Value = json!({
+/// Refuses a resourceVersion that lies ahead of the store; whether the client is told when to try again.
+pub(crate) fn too_large(wanted: Revision, current: Revision, retry: bool) -> ApiError {
+    let message = format!("Too large resource version: {}, current: {}", wanted.0, current.0);
+    let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+    let mut status: Value = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": format!("Timeout: {message}"),
-        "reason": "Timeout", "code": 504,
-        "details": {"causes": [{"reason": cause.reason, "message": cause.message}], "retryAfterSeconds": 1},
+        "reason": "Timeout", "code": 504, "details": {"causes": [cause]},
     });
+    if retry {
+        status["details"]["retryAfterSeconds"] = 1.into();
+    }
     ApiError::Status(Box::new(status))
 }
 

@@ -26,6 +26,7 @@ mod go_order;
 mod in_process;
 mod keys;
 mod lenient;
+mod list_options;
 mod managed;
 mod metrics;
 mod negotiate;

@@ -68,10 +68,17 @@ impl Accepted {
     }
 }
 
+/// What every resource is offered in.
+pub(crate) const OBJECTS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+/// What a path that can be watched is offered in.
+pub(crate) const COLLECTIONS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
+    application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
 /// Which encodings an answer may be had in.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer {
-    /// Built-in kinds can be had as protobuf.
+    /// Whole objects can be had as protobuf, as built-in kinds can.
     pub protobuf: bool,
     /// Partial metadata can be had.
     pub shapes: bool,
@@ -79,27 +86,8 @@ pub struct Offer {
     pub tables: bool,
     /// A watch: no YAML.
     pub stream: bool,
-}
-
-impl Offer {
-    fn has(self, media: Media) -> bool {
-        match media {
-            Media::Json => true,
-            Media::Yaml => !self.stream,
-            Media::Protobuf => self.protobuf,
-        }
-    }
-
-    fn names(self) -> String {
-        let mut names = vec!["application/json"];
-        if !self.stream {
-            names.push("application/yaml");
-        }
-        if self.protobuf {
-            names.push("application/vnd.kubernetes.protobuf");
-        }
-        names.join(", ")
-    }
+    /// Built-in paths look at media types alone first, and tell a client that takes none of theirs what they have.
+    pub first: Option<&'static str>,
 }
 
 /// Chooses by the `Accept` headers.
@@ -115,13 +103,19 @@ pub fn accept(headers: &HeaderMap, offer: Offer) -> Result<Accepted> {
     }
     let mut clauses: Vec<Clause> = header.split(',').map(Clause::parse).collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
-    // The first filter looks at media types alone, and answers in words of its own.
-    if !clauses.iter().any(|c| c.media().is_some_and(|m| offer.has(m))) {
-        return Err(no_representation(&offer.names()));
+    // `application/*` is not understood there.
+    let named = |clause: &Clause| clause.name != "application/*" && clause.media().is_some();
+    if let Some(names) = offer.first.filter(|_| !clauses.iter().any(named)) {
+        return Err(no_representation(names));
     }
-    clauses.iter().find_map(|c| c.accepts(offer)).ok_or_else(|| {
-        ApiError::NotAcceptable(format!("only the following media types are accepted: {}", offer.names()))
-    })
+    let only = |names: &str| {
+        ApiError::NotAcceptable(format!("only the following media types are accepted: {names}"))
+    };
+    let accepted = clauses.iter().find_map(|c| c.accepts(offer)).ok_or_else(|| only(OBJECTS))?;
+    if offer.stream && accepted.media == Media::Yaml {
+        return Err(only(STREAMS));
+    }
+    Ok(accepted)
 }
 
 /// 406 of a client that accepts none of `names`.
@@ -154,20 +148,31 @@ impl<'a> Clause<'a> {
     }
 
     fn media(&self) -> Option<Media> {
-        if self.name == "*/*" { Some(Media::Json) } else { Media::parse(self.name) }
+        if matches!(self.name, "*/*" | "application/*") { Some(Media::Json) } else { Media::parse(self.name) }
     }
 
     fn accepts(&self, offer: Offer) -> Option<Accepted> {
-        let media = self.media().filter(|m| offer.has(*m))?;
+        let media = self.media()?;
+        let stream = self.parameter("stream");
+        if !stream.is_empty() && (media == Media::Yaml || stream != "watch") {
+            return None;
+        }
+        if !matches!(self.parameter("sv"), "" | "v1") {
+            return None;
+        }
+        let plain = !self.parameters.iter().any(|(key, _)| matches!(*key, "as" | "g" | "v"));
         let known = self.parameter("g") == "meta.k8s.io" && matches!(self.parameter("v"), "v1" | "v1beta1");
         let shape = match self.parameter("as") {
-            "" => Shape::Whole,
+            _ if plain => Shape::Whole,
             _ if !offer.shapes || !known => return None,
             "Table" if offer.tables && media != Media::Protobuf => Shape::Table,
             "PartialObjectMetadata" => Shape::Partial,
             "PartialObjectMetadataList" => Shape::PartialList,
             _ => return None,
         };
+        if shape == Shape::Whole && media == Media::Protobuf && !offer.protobuf {
+            return None;
+        }
         Some(Accepted { media, shape, beta: shape != Shape::Whole && self.parameter("v") == "v1beta1" })
     }
 }
@@ -179,10 +184,7 @@ impl<'a> Clause<'a> {
 pub fn content_type(headers: &HeaderMap, protobuf: bool) -> Result<Media> {
     let header = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let name = header.split(';').next().unwrap_or("").trim();
-    let refused = || {
-        let names = Offer { protobuf, shapes: false, tables: false, stream: false }.names();
-        unknown_format(&names)
-    };
+    let refused = || unknown_format(if protobuf { OBJECTS } else { "application/json, application/yaml" });
     match name {
         "" | "*/*" => Ok(Media::Json),
         name => Media::parse(name).filter(|m| protobuf || *m != Media::Protobuf).ok_or_else(refused),

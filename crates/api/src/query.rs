@@ -1,6 +1,7 @@
 //! The query string of a request: decoded pairs, in order.
 
 use object::{ApiError, Result};
+use std::num::ParseIntError;
 
 /// Decoded query parameters.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +44,11 @@ impl Query {
     pub fn int64(&self, name: &str) -> Result<Option<i64>> {
         match self.get(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                ApiError::BadRequest(format!(
-                    "strconv.ParseInt: parsing {}: invalid syntax",
-                    object::error::quote(text)
-                ))
+            text => text.parse().map(Some).map_err(|error: ParseIntError| {
+                use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+                let range = matches!(error.kind(), PosOverflow | NegOverflow);
+                let why = if range { "value out of range" } else { "invalid syntax" };
+                ApiError::BadRequest(format!("strconv.ParseInt: parsing {}: {why}", object::error::quote(text)))
             }),
         }
     }

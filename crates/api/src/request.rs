@@ -33,6 +33,8 @@ pub struct ResourcePath {
     pub rest: String,
     /// `namespaces/NS` was in the path (also when the resource is `namespaces` itself).
     pub in_namespace: bool,
+    /// `watch` or `proxy` where the path began with it, the old way to say what is wanted; otherwise empty.
+    pub special: &'static str,
 }
 
 impl RequestInfo {
@@ -50,6 +52,7 @@ impl RequestInfo {
 fn resource_verb(method: &Method, at: &ResourcePath, query: &Query) -> &'static str {
     let watch = query.flag("watch");
     match *method {
+        _ if !at.special.is_empty() => at.special,
         Method::POST => "create",
         Method::GET | Method::HEAD if at.name.is_empty() && watch => "watch",
         Method::GET | Method::HEAD if at.name.is_empty() => "list",
@@ -87,7 +90,18 @@ impl ResourcePath {
         };
         let mut at = Self { group: group.into(), version: parts.next()?.into(), ..Self::default() };
         let parts: Vec<&str> = parts.collect();
-        let rest = match parts.as_slice() {
+        let parts = match parts.as_slice() {
+            ["watch", rest @ ..] => {
+                at.special = "watch";
+                rest
+            }
+            ["proxy", rest @ ..] => {
+                at.special = "proxy";
+                rest
+            }
+            parts => parts,
+        };
+        let rest = match parts {
             [] => return None,
             ["namespaces", namespace, rest @ ..] => {
                 at.namespace = (*namespace).into();
@@ -105,9 +119,11 @@ impl ResourcePath {
             }
             rest => rest,
         };
-        at.resource = rest[0].into();
+        at.resource = (*rest.first()?).into();
         at.name = rest.get(1).copied().unwrap_or("").into();
-        at.subresource = rest.get(2).copied().unwrap_or("").into();
+        if at.special != "proxy" {
+            at.subresource = rest.get(2).copied().unwrap_or("").into();
+        }
         at.rest = rest.get(3..).map(|r| r.join("/")).unwrap_or_default();
         Some(at)
     }
@@ -144,6 +160,8 @@ mod tests {
             "DELETE /apis/apps/v1/namespaces/a/deployments",
             expect!["deletecollection apps v1 a deployments - - -"],
         );
+        check("GET /api/v1/watch/namespaces/a/pods/p", expect!["watch - v1 a pods p - -"]);
+        check("GET /api/v1/watch/namespaces/a", expect!["watch - v1 a namespaces a - -"]);
         check("GET /apis/apps/v1", expect!["get - - - - - - -"]);
         check("GET /healthz", expect!["get - - - - - - -"]);
     }

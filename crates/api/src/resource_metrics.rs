@@ -93,7 +93,13 @@ fn resource_list() -> Answer {
 async fn measured(call: &Call, metrics: &dyn Metrics, at: &ResourcePath) -> Result<Answer> {
     let accepted = negotiate::accept(
         &call.headers,
-        Offer { protobuf: false, shapes: false, tables: true, stream: false },
+        Offer {
+            protobuf: false,
+            shapes: false,
+            tables: true,
+            stream: false,
+            first: Some("application/json, application/yaml"),
+        },
     )?;
     let (kind, samples) = match at.resource.as_str() {
         "nodes" => ("NodeMetrics", metrics.nodes().await?),

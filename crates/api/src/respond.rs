@@ -97,7 +97,10 @@ fn not_acceptable_list(target: &Target) -> ApiError {
 
 /// The name of the Go package of a group's internal types.
 pub(crate) fn go_package(group: &str) -> &str {
-    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
+    match group {
+        "" | "events.k8s.io" => "core",
+        _ => group.split('.').next().unwrap_or(group),
+    }
 }
 
 /// The stored form, if it can be sent without conversion or defaulting.
@@ -141,9 +144,13 @@ pub(crate) fn list_of_values(
     let list = match accepted.shape {
         Shape::Table => crate::table::of_list(call, target, accepted, &values, about.to_json(false))?,
         Shape::Partial => {
-            return Err(ApiError::NotAcceptable(
-                "you requested PartialObjectMetadata, but the requested object is a list".into(),
-            ));
+            let what = match target.resource.custom {
+                true => "*unstructured.UnstructuredList".to_owned(),
+                false => format!("*{}.{}", go_package(&target.resource.gvr.group), target.resource.list_kind),
+            };
+            return Err(ApiError::NotAcceptable(format!(
+                "you requested PartialObjectMetadata, but the requested object is a list ({what})"
+            )));
         }
         Shape::PartialList => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": accepted.meta_version(), "metadata": about.to_json(false),
@@ -234,9 +241,11 @@ pub(crate) fn deleted_status(target: &Target, object: &Value) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-/// An error as its `Status`, in an encoding the client takes.
-pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError) -> Answer {
-    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false };
+/// An error as its `Status`, in an encoding the client takes. Where the path was looked at, a client that takes none of its
+/// encodings is told so instead.
+pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError, routed: bool) -> Answer {
+    let first = Some(crate::negotiate::OBJECTS).filter(|_| routed && error.code() != 406);
+    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false, first };
     let refused;
     let (media, error) = match crate::negotiate::accept(headers, offer) {
         Ok(accepted) => (accepted.media, error),

@@ -29,6 +29,7 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
     if call.method == http::Method::GET {
         return components(call, target).await;
     }
+    call.accept(target, false)?;
     codec::check_options(call, "CreateOptions")?;
     let mut object = codec::decode_body(call, target, &target.resource)?;
     if target.resource.storage.resource == "bindings" {
@@ -36,8 +37,10 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
         return crate::subresources::bind_named(call, target, object).await;
     }
     let what = target.resource.storage.resource.as_str();
-    if target.at.in_namespace {
-        codec::match_path(target, &mut object)?;
+    codec::match_path(target, &mut object)?;
+    // What only the server says is not looked at.
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        meta::unset(&mut object, field);
     }
     crate::managed::on_token(call, target, &mut object);
     object["status"] = match what {
@@ -56,6 +59,8 @@ async fn review(call: &Call, target: &Target) -> Result<Answer> {
             rbac::rules_review_status(&call.api.access.read().await?.state.index, &call.user, &namespace)
         }
         "selfsubjectreviews" => {
+            // As of the rules, nothing is left of what was sent.
+            object = json!({"kind": object["kind"], "apiVersion": object["apiVersion"], "metadata": {}});
             meta::set(&mut object, "creationTimestamp", object::time::format(call.now));
             json!({"userInfo": call.user.to_json()})
         }
@@ -90,7 +95,12 @@ fn rules_text(review: &Value) -> String {
 
 async fn access_review(call: &Call, review: AccessReview<'_>, object: &Value) -> Result<Value> {
     let attributes = review.attributes(object)?;
-    Ok(access_review_status(&access_control::decide(&call.api, &attributes).await?))
+    let mut status = access_review_status(&access_control::decide(&call.api, &attributes).await?);
+    let ignored = access::access_review::ignored_selectors(&object["spec"]);
+    if !ignored.is_empty() {
+        status["evaluationError"] = ignored.into();
+    }
+    Ok(status)
 }
 
 async fn token_review(call: &Call, spec: &Value) -> Result<Value> {

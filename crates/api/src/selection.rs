@@ -18,23 +18,41 @@ impl Selection {
     /// # Errors
     /// `BadRequest` for what does not parse, or for fields that the kind cannot be selected by.
     pub fn new(call: &Call, target: &Target) -> Result<Self> {
-        let unable = |message: String| ApiError::BadRequest(message);
+        Self::parse(call)?.of(target)
+    }
+
+    /// Reads the selectors, of whatever kind.
+    pub(crate) fn parse(call: &Call) -> Result<Self> {
         let labels = match call.query.get("labelSelector") {
             "" => None,
-            text => Some(LabelSelector::parse(text).map_err(unable)?),
+            text => Some(LabelSelector::parse(text).map_err(ApiError::BadRequest)?),
         };
         let fields = match call.query.get("fieldSelector") {
             "" => None,
-            text => Some(FieldSelector::parse(text).map_err(|e| unable(e.to_string()))?),
+            text => Some(FieldSelector::parse(text).map_err(ApiError::BadRequest)?),
         };
-        if let Some(fields) = &fields {
+        // A term without field and value says nothing.
+        let said = |f: FieldSelector| {
+            let terms =
+                f.requirements().iter().filter(|r| !(r.equal && r.field.is_empty() && r.value.is_empty()));
+            FieldSelector::of(terms.cloned().collect())
+        };
+        Ok(Self { labels, fields: fields.map(said).filter(|f| !f.is_empty()), name: None })
+    }
+
+    /// The selection among the objects of `target`.
+    pub(crate) fn of(mut self, target: &Target) -> Result<Self> {
+        if let Some(fields) = &self.fields {
             selectors::check(&target.resource, fields)?;
         }
-        let mut name = Some(target.at.name.clone()).filter(|n| !n.is_empty());
-        if let Some(wanted) = fields.as_ref().and_then(|f| f.requires_exact_match("metadata.name")) {
-            name.get_or_insert_with(|| wanted.to_owned());
+        let asked = self.fields.as_ref().and_then(|f| f.requires_exact_match("metadata.name"));
+        let path = target.at.name.as_str();
+        if !path.is_empty() && self.fields.is_some() && asked != Some(path) {
+            let why = "fieldSelector metadata.name doesn't match requested name";
+            return Err(ApiError::BadRequest(why.into()));
         }
-        Ok(Self { labels, fields, name })
+        self.name = Some(path).filter(|n| !n.is_empty()).or(asked).map(str::to_owned);
+        Ok(self)
     }
 
     /// Nothing is left out, as far as selectors go.

@@ -102,11 +102,31 @@ fn scalar_text(out: &mut String, text: &str, depth: usize, may_be_block: bool) {
     } else if !printable || text.contains(['\n', '\t']) || reads_as_other(text) {
         out.push_str(&Value::from(text).to_string());
     } else if is_plain(text) {
-        out.push_str(text);
+        folded(out, text, depth, may_be_block);
     } else {
         out.push('\'');
-        out.push_str(&text.replace('\'', "''"));
+        folded(out, &text.replace('\'', "''"), depth, may_be_block);
         out.push('\'');
+    }
+}
+
+/// Text on one line, or on several: broken at the first single space beyond column 80. Keys are never broken.
+fn folded(out: &mut String, text: &str, depth: usize, may_break: bool) {
+    const WIDTH: usize = 80;
+    let mut column = out.chars().rev().take_while(|c| *c != '\n').count();
+    let mut after_space = false;
+    let mut chars = text.chars().enumerate().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next_is_word = chars.peek().is_some_and(|(_, next)| *next != ' ');
+        if c == ' ' && may_break && !after_space && column > WIDTH && at > 0 && next_is_word {
+            out.push('\n');
+            indent(out, depth);
+            column = depth * 2;
+        } else {
+            out.push(c);
+            column += 1;
+        }
+        after_space = c == ' ';
     }
 }
 
@@ -212,6 +232,20 @@ mod tests {
             time: "2026-01-01T00:00:00Z"
         "#]]
         .assert_eq(&to_string(&value));
+    }
+
+    #[test]
+    fn long_lines_are_broken() {
+        let text = "word ".repeat(20);
+        let written = to_string(&json!({"k": {"message": text.trim(), "quoted": format!("{text}: x")}}));
+        expect![[r#"
+            k:
+              message: word word word word word word word word word word word word word word
+                word word word word word word
+              quoted: 'word word word word word word word word word word word word word word word
+                word word word word word : x'
+        "#]]
+        .assert_eq(&written);
     }
 
     #[test]

@@ -1,33 +1,34 @@
 //! LIST: consistent pages of a collection.
 
 use crate::call::{Call, Target};
-use crate::negotiate::Accepted;
+use crate::list_options::{ListOptions, parse_version};
 use crate::respond::{self, Answer, ListMeta};
 use crate::selection::Selection;
 use crate::{failure, keys};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use object::{ApiError, FieldError, GroupKind, Path, Result, Value, json};
+use object::{ApiError, Result, Value, json};
 use store::{Entry, ListRequest, Revision, StoreError};
 
 pub(crate) async fn list(call: &Call, target: &Target) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
-    let selection = Selection::new(call, target)?;
+    let (options, selection) = ListOptions::new(call, target)?;
     call.learn_version().await?;
-    let page = Page::new(call)?;
-    answer(call, target, accepted, &selection, page).await
+    let (entries, about) = select(call, target, &options, &selection).await?;
+    respond::list(call, target, accepted, entries, &about).await
 }
 
-async fn answer(
+/// The stored objects that are asked for, at most a page, and what is said about the list of them.
+pub(super) async fn select(
     call: &Call,
     target: &Target,
-    accepted: Accepted,
+    options: &ListOptions,
     selection: &Selection,
-    page: Page,
-) -> Result<Answer> {
+) -> Result<(Vec<Entry>, ListMeta)> {
+    let page = Page::new(call, options)?;
     let prefix = keys::prefix(&target.resource, &target.at.namespace);
     let gathered = gather(call, target, selection, &page, &prefix).await.map_err(|e| match e {
-        Gather::Store(StoreError::Compacted(_)) => page.expired(call.api.store.revision()),
+        Gather::Store(StoreError::Compacted(_)) => page.expired(),
         Gather::Store(e) => failure::store(e),
         Gather::Api(e) => e,
     })?;
@@ -36,7 +37,7 @@ async fn answer(
         continue_token: gathered.last.map(|key| page.token(gathered.revision, &key[prefix.len()..])),
         remaining: gathered.remaining,
     };
-    respond::list(call, target, accepted, gathered.entries, &about).await
+    Ok((gathered.entries, about))
 }
 
 struct Gathered {
@@ -103,7 +104,10 @@ async fn gather(
                 }
             }
         }
-        let more = listing.remaining > 0 || (full.is_some() && full != last);
+        // One named object is not followed by others.
+        let single =
+            selection.name.is_some() && (!target.resource.namespaced() || !target.at.namespace.is_empty());
+        let more = !single && (listing.remaining > 0 || (full.is_some() && full != last));
         if full.is_some() || listing.remaining == 0 {
             return Ok(Gathered {
                 entries,
@@ -127,43 +131,36 @@ struct Page {
 }
 
 impl Page {
-    fn new(call: &Call) -> Result<Self> {
-        let limit = call.query.int64("limit")?.unwrap_or(0).max(0) as usize;
-        let version = call.query.get("resourceVersion");
-        let matching = call.query.get("resourceVersionMatch");
-        let token = call.query.get("continue");
-        check_match(call, version, matching, token)?;
-        if !token.is_empty() {
-            return Self::resume(limit, token, version);
+    fn new(call: &Call, options: &ListOptions) -> Result<Self> {
+        let limit = options.limit;
+        if !options.token.is_empty() {
+            return Self::resume(options);
         }
-        let wanted = parse_version(version).map_err(unreadable)?;
-        let exact = matching == "Exact" || (matching.is_empty() && limit > 0 && wanted > 0);
-        if wanted > 0 {
-            failure::check_future(Revision(wanted), call.api.store.revision())?;
+        let wanted = parse_version(&options.version)
+            .map_err(|why| ApiError::BadRequest(format!("invalid resource version: {why}")))?;
+        let exact = options.matching == "Exact" || (options.matching.is_empty() && limit > 0 && wanted > 0);
+        let current = call.api.store.revision();
+        if wanted > current.0 {
+            return Err(failure::too_large(Revision(wanted), current, options.matching != "Exact"));
         }
+        // At "any version", pages are not asked for.
+        let limit = if options.version == "0" && options.matching != "Exact" { 0 } else { limit };
         Ok(Self { limit, after: None, at: (exact && wanted > 0).then_some(Revision(wanted)) })
     }
 
-    fn resume(limit: usize, token: &str, version: &str) -> Result<Self> {
-        let bad = |why: &str| ApiError::BadRequest(format!("continue key is not valid: {why}"));
-        if !version.is_empty() && version != "0" {
+    /// Goes on where a token says.
+    fn resume(options: &ListOptions) -> Result<Self> {
+        let (start, revision) = read_token(&options.token).map_err(|why| {
+            ApiError::BadRequest(format!("invalid continue token: continue key is not valid: {why}"))
+        })?;
+        if !matches!(options.version.as_str(), "" | "0") {
             return Err(ApiError::BadRequest(
                 "specifying resource version is not allowed when using continue".into(),
             ));
         }
-        let text = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|e| bad(&e.to_string()))?;
-        let token: Value = serde_json::from_slice(&text).map_err(|e| bad(&e.to_string()))?;
-        if token["v"] != "meta.k8s.io/v1" {
-            return Err(bad("server does not recognize this encoded version"));
-        }
-        let start = token["start"].as_str().unwrap_or("").trim_end_matches('\0');
-        let revision = token["rv"].as_i64().unwrap_or(0);
-        if start.is_empty() || start.contains("..") {
-            return Err(bad("invalid start"));
-        }
         // A negative version marks a token that goes on without consistency.
         let at = (revision > 0).then_some(Revision(revision as u64));
-        Ok(Self { limit, after: Some(start.to_owned()), at })
+        Ok(Self { limit: options.limit, after: Some(start), at })
     }
 
     fn token(&self, revision: Revision, last: &str) -> String {
@@ -171,7 +168,7 @@ impl Page {
         URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
-    fn expired(&self, _current: Revision) -> ApiError {
+    fn expired(&self) -> ApiError {
         match &self.after {
             None => ApiError::Expired {
                 message: "The provided resource version is too old.".into(),
@@ -192,54 +189,33 @@ impl Page {
     }
 }
 
-/// How a list says that it cannot read a resourceVersion.
-fn unreadable(error: ApiError) -> ApiError {
-    match error {
-        ApiError::Invalid { errors, .. } if errors.len() == 1 => {
-            let FieldError { path, message, .. } = &errors[0];
-            ApiError::BadRequest(format!("invalid resource version: {path}: {message}"))
-        }
-        other => other,
+/// Where a continue token goes on, and at which version.
+fn read_token(token: &str) -> std::result::Result<(String, i64), String> {
+    let text = URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+        let at = match error {
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+                token.len() / 4 * 4
+            }
+        };
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    let token: Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+    let version = token["v"].as_str().unwrap_or("");
+    if version != "meta.k8s.io/v1" {
+        return Err(format!("server does not recognize this encoded version {version}"));
     }
-}
-
-/// A resourceVersion as a number; empty is 0.
-pub(crate) fn parse_version(version: &str) -> Result<u64> {
-    match version {
-        "" => Ok(0),
-        text => text.parse().map_err(|_| {
-            let quoted = object::error::quote(text);
-            let detail = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
-            invalid_options(vec![FieldError::invalid(&Path::new("resourceVersion"), &text.into(), &detail)])
-        }),
+    let revision = token["rv"].as_i64().unwrap_or(0);
+    let start = token["start"].as_str().unwrap_or("");
+    if revision == 0 {
+        return Err("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into());
     }
-}
-
-pub(super) fn invalid_options(errors: Vec<FieldError>) -> ApiError {
-    let kind = GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() };
-    ApiError::Invalid { kind, name: String::new(), errors }
-}
-
-/// The rules for `resourceVersionMatch` and `sendInitialEvents`.
-fn check_match(call: &Call, version: &str, matching: &str, token: &str) -> Result<()> {
-    let path = Path::new("resourceVersionMatch");
-    let mut errors = Vec::new();
-    let mut forbid = |detail: &str| errors.push(FieldError::forbidden(&path, detail));
-    if !matching.is_empty() {
-        if !token.is_empty() {
-            forbid("resourceVersionMatch is forbidden when continue is provided");
-        } else if version.is_empty() {
-            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
-        } else if matching == "Exact" && version == "0" {
-            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
-        } else if !matches!(matching, "Exact" | "NotOlderThan") {
-            let known = ["Exact", "NotOlderThan", ""];
-            errors.push(FieldError::not_supported(&path, &matching.into(), &known));
-        }
+    if start.is_empty() {
+        return Err("encoded start key empty (version meta.k8s.io/v1)".into());
     }
-    if call.query.has("sendInitialEvents") {
-        let detail = "sendInitialEvents is forbidden for list";
-        errors.push(FieldError::forbidden(&Path::new("sendInitialEvents"), detail));
+    let parts: Vec<&str> = start.strip_prefix('/').unwrap_or(start).split('/').collect();
+    if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+        return Err(start.to_owned());
     }
-    if errors.is_empty() { Ok(()) } else { Err(invalid_options(errors)) }
+    Ok((parts.join("/").trim_end_matches('\0').to_owned(), revision))
 }

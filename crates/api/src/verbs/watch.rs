@@ -7,6 +7,7 @@
 use crate::Api;
 use crate::call::{Call, Target};
 use crate::codec;
+use crate::list_options::{ListOptions, parse_version};
 use crate::negotiate::{Accepted, Media, Shape};
 use crate::respond::{self, Answer, partial};
 use crate::selection::Selection;
@@ -30,15 +31,27 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
     let accepted = call.accept(&target, true)?;
-    let selection = Selection::new(&call, &target)?;
+    let (options, selection) = ListOptions::new(&call, &target)?;
     call.learn_version().await?;
-    let start = Start::new(&call)?;
+    let (start, required) = Start::new(&options)?;
     let prefix = keys::prefix(&target.resource, &target.at.namespace);
     let store = call.api.store.clone();
 
+    if options.timeout.is_some_and(|seconds| seconds < 0) {
+        let error = ApiError::Status(Box::new(json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "context deadline exceeded", "reason": "InternalError", "code": 500,
+        })));
+        return Ok(frames(accepted, futures::stream::iter([Ok(error_frame(accepted, &error))])));
+    }
+    if required > store.revision() {
+        let error = failure::too_large(required, store.revision(), true);
+        return Ok(frames(accepted, futures::stream::iter([Ok(error_frame(accepted, &error))])));
+    }
     let mut pending = VecDeque::new();
     let from = match start {
-        Start::After(revision) => revision,
+        // What lies ahead is waited for.
+        Start::After(revision) => revision.min(store.revision()),
         Start::Now { .. } => store.revision(),
         Start::Existing { .. } => {
             let listing = store
@@ -53,13 +66,17 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
         StoreError::Compacted(oldest) => too_old(from, oldest),
         e => failure::store(e),
     })?;
-    let bookmarks = call.query.flag("allowWatchBookmarks");
+    let bookmarks = options.bookmarks;
     let marks_end = matches!(start, Start::Existing { marks_end: true } | Start::Now { marks_end: true });
-    let deadline = Instant::now() + timeout(&call)?;
+    let deadline = Instant::now() + timeout(&options);
     let watcher = Watcher {
         initial_end: (marks_end && bookmarks).then_some(from),
         next_bookmark: (bookmarks && !call.api.is_internal(&call)).then(|| Instant::now() + BOOKMARK_EVERY),
         bookmarked: from,
+        after: match start {
+            Start::After(revision) => revision,
+            _ => from,
+        },
         first_table: true,
         over: false,
         call,
@@ -72,6 +89,16 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
         deadline,
         alarm: Box::pin(tokio::time::sleep_until(deadline)),
     };
+    let stream =
+        futures::stream::unfold(watcher, |mut w| async move { w.frame().await.map(|frame| (Ok(frame), w)) });
+    Ok(frames(accepted, stream))
+}
+
+/// An answer that is a stream of `frames`.
+fn frames<S>(accepted: Accepted, frames: S) -> Answer
+where
+    S: futures::Stream<Item = std::result::Result<Bytes, client::TransportError>> + Send + 'static,
+{
     let media = match accepted.media {
         Media::Json | Media::Yaml => "application/json",
         Media::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
@@ -79,10 +106,23 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
     let mut answer = respond::bytes(200, media, Bytes::new());
     answer.headers_mut().remove(header::CONTENT_LENGTH);
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    let stream =
-        futures::stream::unfold(watcher, |mut w| async move { w.frame().await.map(|frame| (Ok(frame), w)) });
-    *answer.body_mut() = Body::Stream(Box::pin(stream));
-    Ok(answer)
+    *answer.body_mut() = Body::Stream(Box::pin(frames));
+    answer
+}
+
+fn error_frame(accepted: Accepted, error: &ApiError) -> Bytes {
+    pack(accepted.media, "ERROR", &error.to_status())
+}
+
+fn pack(media: Media, kind: &str, object: &Value) -> Bytes {
+    match media {
+        Media::Protobuf => codec::protobuf_frame(kind, object),
+        _ => {
+            let mut text = json!({"type": kind, "object": object}).to_string().into_bytes();
+            text.push(b'\n');
+            text.into()
+        }
+    }
 }
 
 fn too_old(from: Revision, oldest: Revision) -> ApiError {
@@ -93,9 +133,9 @@ fn too_old(from: Revision, oldest: Revision) -> ApiError {
 }
 
 /// `timeoutSeconds`, or between 30 and 60 minutes.
-fn timeout(call: &Call) -> Result<Duration> {
-    let asked = call.query.int64("timeoutSeconds")?.filter(|s| *s > 0);
-    Ok(Duration::from_secs(asked.map_or_else(|| rand::random_range(1800..3600), |s| s as u64)))
+fn timeout(options: &ListOptions) -> Duration {
+    let asked = options.timeout.filter(|s| *s != 0);
+    Duration::from_secs(asked.map_or_else(|| rand::random_range(1800..3600), |s| s.max(0) as u64))
 }
 
 enum Start {
@@ -108,38 +148,16 @@ enum Start {
 }
 
 impl Start {
-    fn new(call: &Call) -> Result<Self> {
-        let version = call.query.get("resourceVersion");
-        let matching = call.query.get("resourceVersionMatch");
-        let wanted = super::list::parse_version(version)?;
-        if !call.query.has("sendInitialEvents") {
-            if !matching.is_empty() {
-                let detail =
-                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-                let path = object::Path::new("resourceVersionMatch");
-                return Err(super::list::invalid_options(vec![object::FieldError::forbidden(&path, detail)]));
-            }
-            return Ok(if wanted == 0 {
-                Self::Existing { marks_end: false }
-            } else {
-                Self::After(Revision(wanted))
-            });
-        }
-        if matching != "NotOlderThan" {
-            let path = object::Path::new("resourceVersionMatch");
-            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            let mut errors = vec![object::FieldError::forbidden(&path, detail)];
-            if !matching.is_empty() {
-                errors.push(object::FieldError::not_supported(&path, &matching.into(), &["NotOlderThan"]));
-            }
-            return Err(super::list::invalid_options(errors));
-        }
-        failure::check_future(Revision(wanted), call.api.store.revision())?;
-        Ok(match (call.query.flag("sendInitialEvents"), wanted) {
-            (true, _) => Self::Existing { marks_end: true },
-            (false, 0) => Self::Now { marks_end: false },
-            (false, after) => Self::After(Revision(after)),
-        })
+    /// Where a watch starts, and the version that has to be there before it does.
+    fn new(options: &ListOptions) -> Result<(Self, Revision)> {
+        let wanted = parse_version(&options.version).map_err(failure::plain)?;
+        let start = match (options.initial_events, wanted) {
+            (Some(true), _) => return Ok((Self::Existing { marks_end: true }, Revision(wanted))),
+            (None, 0) => Self::Existing { marks_end: true },
+            (Some(false), 0) => Self::Now { marks_end: false },
+            (_, after) => Self::After(Revision(after)),
+        };
+        Ok((start, Revision(0)))
     }
 }
 
@@ -160,6 +178,8 @@ struct Watcher {
     alarm: Pin<Box<Sleep>>,
     next_bookmark: Option<Instant>,
     bookmarked: Revision,
+    /// Only what happens after this is sent.
+    after: Revision,
     first_table: bool,
     over: bool,
 }
@@ -216,6 +236,7 @@ impl Watcher {
                 () = self.alarm.as_mut() => None,
             };
             let frame = match next {
+                Some(Ok(event)) if event.revision <= self.after => None,
                 Some(Ok(event)) => self.change(&event).await,
                 Some(Err(error)) => {
                     self.over = true;
@@ -316,7 +337,8 @@ impl Watcher {
         if let Some(frame) = known(&derived.frames.lock()) {
             return Some(frame);
         }
-        let frame = if self.plain() { self.pack(kind, &object) } else { self.encode(kind, (*object).clone()) };
+        let frame =
+            if self.plain() { self.pack(kind, &object) } else { self.encode(kind, (*object).clone()) };
         derived.frames.lock().push((kind, self.accepted, frame.clone()));
         Some(frame)
     }
@@ -359,14 +381,7 @@ impl Watcher {
     }
 
     fn pack(&self, kind: &str, object: &Value) -> Bytes {
-        match self.accepted.media {
-            Media::Protobuf => codec::protobuf_frame(kind, object),
-            _ => {
-                let mut text = json!({"type": kind, "object": object}).to_string().into_bytes();
-                text.push(b'\n');
-                text.into()
-            }
-        }
+        pack(self.accepted.media, kind, object)
     }
 
     fn bookmark(&mut self, revision: Revision, ends_initial: bool) -> Bytes {
