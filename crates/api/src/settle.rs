@@ -24,7 +24,6 @@ pub(crate) async fn after(call: &Call, target: &Target) -> Result<()> {
         }
         ("flowcontrol.apiserver.k8s.io", _) => flow_schemas(call).await,
         ("apiregistration.k8s.io", _) => aggregation::written(call, &target.at.name).await,
-        ("networking.k8s.io", "servicecidrs") => service_cidr(call, &target.resource, &target.at.name).await,
         _ => Ok(()),
     }
 }
@@ -109,9 +108,4 @@ async fn flow_schemas(call: &Call) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn service_cidr(call: &Call, resource: &Arc<Resource>, name: &str) -> Result<()> {
-    let ready = condition("Ready", true, "", "Kubernetes Service CIDR is ready".into());
-    set(call, resource, name, Status::Applied("service-cidr-controller"), ready).await
 }

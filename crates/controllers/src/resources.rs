@@ -40,6 +40,11 @@ resources! {
     CERTIFICATE_SIGNING_REQUESTS = "certificates.k8s.io", "v1", "certificatesigningrequests";
     LEASES = "coordination.k8s.io", "v1", "leases";
     ENDPOINT_SLICES = "discovery.k8s.io", "v1", "endpointslices";
+    IP_ADDRESSES = "networking.k8s.io", "v1", "ipaddresses";
+    SERVICE_CIDRS = "networking.k8s.io", "v1", "servicecidrs";
+    RESOURCE_CLAIMS = "resource.k8s.io", "v1", "resourceclaims";
+    RESOURCE_CLAIM_TEMPLATES = "resource.k8s.io", "v1", "resourceclaimtemplates";
+    RESOURCE_SLICES = "resource.k8s.io", "v1", "resourceslices";
     POD_DISRUPTION_BUDGETS = "policy", "v1", "poddisruptionbudgets";
     CLUSTER_ROLES = "rbac.authorization.k8s.io", "v1", "clusterroles";
     STORAGE_CLASSES = "storage.k8s.io", "v1", "storageclasses";

@@ -177,6 +177,12 @@ pub const NAMES: &[&str] = &[
     "node-lifecycle-controller",
     "certificatesigningrequest-approving-controller",
     "certificatesigningrequest-signing-controller",
+    "persistentvolume-expander-controller",
+    "resourceclaim-controller",
+    "service-cidr-controller",
+    "ttl-controller",
+    "bootstrap-signer-controller",
+    "token-cleaner-controller",
     "certificatesigningrequest-cleaner-controller",
     "validatingadmissionpolicy-status-controller",
 ];
@@ -215,10 +221,11 @@ fn all(options: &Options) -> Vec<Box<dyn Controller>> {
 }
 
 fn more() -> Vec<Box<dyn Controller>> {
-    use crate::cluster::{certificates, cluster_roles, node_lifecycle, pod_garbage, taint_eviction};
+    use crate::cluster::{bootstrap_tokens, certificates, cluster_roles, node_lifecycle, node_ttl};
+    use crate::cluster::{pod_garbage, resource_claims, taint_eviction};
     use crate::policy::{admission_policy, disruption, resource_quota};
-    use crate::services::mirroring;
-    use crate::volumes::{binder, ephemeral, protection};
+    use crate::services::{cidrs, mirroring};
+    use crate::volumes::{binder, ephemeral, expansion, protection};
     vec![
         Box::new(mirroring::EndpointSliceMirroringController),
         Box::new(crate::autoscaling::HorizontalPodAutoscalerController::default()),
@@ -235,6 +242,12 @@ fn more() -> Vec<Box<dyn Controller>> {
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(certificates::ApprovingController),
         Box::new(certificates::CleanerController),
+        Box::new(expansion::VolumeExpansionController),
+        Box::new(resource_claims::ResourceClaimController),
+        Box::new(cidrs::ServiceCidrController),
+        Box::new(node_ttl::NodeTtlController::default()),
+        Box::new(bootstrap_tokens::BootstrapSigner),
+        Box::new(bootstrap_tokens::TokenCleaner),
         Box::new(admission_policy::AdmissionPolicyStatusController),
     ]
 }

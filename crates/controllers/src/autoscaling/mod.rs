@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use object::{GroupVersion, GroupVersionResource, LabelSelector, Result, meta, time};
 use parking_lot::Mutex;
-use recommend::Recommendation;
+use recommend::{Recommendation, Tolerance};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ const PERIOD: Duration = Duration::from_secs(15);
 pub(crate) struct HorizontalPodAutoscalerController {
     /// What was recommended and done lately, by autoscaler; goes with it.
     history: Mutex<HashMap<Key, History>>,
+    /// The pods that each autoscaler was last seen to be about; goes with it.
+    selectors: Mutex<HashMap<Key, LabelSelector>>,
     /// Where scalable kinds are; asked for once, and again when a kind is not found.
     kinds: Mutex<Option<Arc<Discovery>>>,
 }
@@ -55,7 +57,10 @@ impl Controller for HorizontalPodAutoscalerController {
         let entry = change.entry();
         let key = Key::new(&entry.namespace, &entry.name);
         match (&change.old, &change.new) {
-            (_, None) => drop(self.history.lock().remove(&key)),
+            (_, None) => {
+                self.history.lock().remove(&key);
+                self.selectors.lock().remove(&key);
+            }
             // Its own status is no news.
             (Some(old), Some(new)) => {
                 let spec = |entry: &Arc<client::Entry>| entry.value().map(|value| value["spec"].clone());
@@ -123,26 +128,17 @@ impl HorizontalPodAutoscalerController {
             );
             return Ok(report.finish());
         }
-        let bounded = if wanted_now > most { Some(most) } else { (wanted_now < least).then_some(least) };
+        let bounded = if wanted_now > most {
+            Some((most, "Current number of replicas above Spec.MaxReplicas"))
+        } else {
+            (wanted_now < least).then_some((least, "Current number of replicas below Spec.MinReplicas"))
+        };
         let (desired, why) = match bounded {
-            Some(bound) => {
-                (bound, "Current number of replicas outside of the range of min and max".to_owned())
-            }
-            None => {
-                let selector = LabelSelector::parse(scale["status"]["selector"].as_str().unwrap_or(""))
-                    .unwrap_or_else(|_| LabelSelector::nothing());
-                let pods: Vec<_> = shell
-                    .cache
-                    .list(&PODS, &key.namespace)
-                    .iter()
-                    .filter(|pod| crate::common::owners::matches(&selector, pod))
-                    .filter_map(|pod| pod.value())
-                    .collect();
-                match self.recommend(shell, key, &mut report, wanted_now, &pods, &scale).await {
-                    Some(found) => found,
-                    None => return Ok(report.finish()),
-                }
-            }
+            Some((bound, why)) => (bound, why.to_owned()),
+            None => match self.recommend(shell, key, &mut report, wanted_now, &scale).await {
+                Some(found) => found,
+                None => return Ok(report.finish()),
+            },
         };
         report.status["desiredReplicas"] = desired.into();
         if desired != wanted_now {
@@ -151,38 +147,98 @@ impl HorizontalPodAutoscalerController {
         Ok(report.finish())
     }
 
-    /// The highest recommendation of all metrics, within bounds and behavior.
+    /// The pods that the target's selector takes, if no other autoscaler sizes them.
+    fn pods(
+        &self,
+        shell: &Shell,
+        key: &Key,
+        text: &str,
+    ) -> std::result::Result<Vec<Arc<Value>>, (&'static str, String)> {
+        if text.is_empty() {
+            return Err(("SelectorRequired", "selector is required".to_owned()));
+        }
+        let selector = LabelSelector::parse(text).map_err(|error| {
+            let message =
+                format!("couldn't convert selector into a corresponding internal selector object: {error}");
+            ("InvalidSelector", message)
+        })?;
+        let pods = shell.cache.list(&PODS, &key.namespace);
+        let pods: Vec<_> = pods.iter().filter(|pod| crate::common::owners::matches(&selector, pod)).collect();
+        let mut selectors = self.selectors.lock();
+        selectors.insert(key.clone(), selector);
+        let mut takers: Vec<_> = selectors
+            .iter()
+            .filter(|(other, selector)| {
+                other.namespace == key.namespace
+                    && pods.iter().any(|pod| crate::common::owners::matches(selector, pod))
+            })
+            .map(|(other, _)| format!("{}/{}", other.namespace, other.name))
+            .collect();
+        if takers.len() > 1 {
+            takers.sort();
+            let message =
+                format!("pods by selector {text} are controlled by multiple HPAs: [{}]", takers.join(" "));
+            return Err(("AmbiguousSelector", message));
+        }
+        Ok(pods.into_iter().filter_map(|pod| pod.value()).collect())
+    }
+
+    /// The highest recommendation of all metrics, within bounds and behavior, and why.
     async fn recommend(
         &self,
         shell: &Shell,
         key: &Key,
         report: &mut Report<'_>,
         current: i64,
-        pods: &[Arc<Value>],
         scale: &Value,
     ) -> Option<(i64, String)> {
+        let selector = scale["status"]["selector"].as_str().unwrap_or("");
+        let pods = match self.pods(shell, key, selector) {
+            Ok(pods) => pods,
+            Err((reason, message)) => {
+                report.event(reason, &message);
+                report.condition("ScalingActive", false, reason, &message);
+                report.event("FailedComputeMetricsReplicas", &message);
+                return None;
+            }
+        };
+        let replicas = (current, scale["status"]["replicas"].as_i64().unwrap_or(0));
+        let tolerance = Tolerance::of(report.autoscaler);
+        let asked =
+            metrics::Asked { shell, namespace: &key.namespace, replicas, pods: &pods, selector, tolerance };
         let mut best: Option<Recommendation> = None;
         let mut shown = vec![];
-        let mut failure: Option<(String, String)> = None;
-        for metric in report.autoscaler["spec"]["metrics"].as_array().cloned().unwrap_or_default() {
-            match metrics::recommend(shell, &key.namespace, &metric, current, pods, scale).await {
+        let mut failures = vec![];
+        for metric in report.autoscaler["spec"]["metrics"].as_array().into_iter().flatten() {
+            match asked.recommend(metric).await {
                 Ok(found) => {
                     shown.push(found.shown.clone());
                     if best.as_ref().is_none_or(|known| found.replicas > known.replicas) {
                         best = Some(found);
                     }
                 }
-                Err((reason, message)) => failure = failure.or(Some((reason.to_owned(), message))),
+                Err(failure) => {
+                    report.event(failure.reason, &failure.message);
+                    shown.push(json!({"type": ""}));
+                    failures.push(failure);
+                }
             }
         }
+        let total = shown.len();
         report.status["currentMetrics"] = if shown.is_empty() { Value::Null } else { shown.into() };
         // While a metric is missing nothing may be taken away.
-        let usable = best.filter(|found| failure.is_none() || found.replicas > current);
+        let usable = best.filter(|found| failures.is_empty() || found.replicas >= current);
         let Some(found) = usable else {
-            let (reason, message) = failure.unwrap_or(("FailedGetMetrics".into(), "no metrics".into()));
-            report.event(&reason, &message);
-            let message = format!("the HPA was unable to compute the replica count: {message}");
-            report.condition("ScalingActive", false, &reason, &message);
+            if let Some(first) = failures.first() {
+                let message = format!("the HPA was unable to compute the replica count: {}", first.message);
+                report.condition("ScalingActive", false, first.reason, &message);
+                let count = failures.len();
+                let summary = format!(
+                    "invalid metrics ({count} invalid out of {total}), first error is: {}",
+                    first.summary
+                );
+                report.event("FailedComputeMetricsReplicas", &summary);
+            }
             return None;
         };
         let message =
@@ -194,10 +250,11 @@ impl HorizontalPodAutoscalerController {
             history.entry(key.clone()).or_default().limit(&limits, current, found.replicas, report.now);
         report.condition("AbleToScale", true, limited.able.0, limited.able.1);
         report.condition("ScalingLimited", limited.limited.0, limited.limited.1, limited.limited.2);
-        Some((
-            limited.replicas,
-            format!("{} {} target", found.metric, if found.replicas > current { "above" } else { "below" }),
-        ))
+        let why = match found.replicas.cmp(&current) {
+            std::cmp::Ordering::Less => "All metrics below target".to_owned(),
+            _ => format!("{} above target", found.metric),
+        };
+        Some((limited.replicas, why))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -253,7 +310,7 @@ impl HorizontalPodAutoscalerController {
             }
         };
         let name = target["name"].as_str().unwrap_or("");
-        let scale = metrics::get(shell, &scale_path(&gvr, namespace, name)).await?;
+        let scale = metrics::get(shell, &scale_path(&gvr, namespace, name)).await.map_err(|e| e.message())?;
         Ok((gvr, scale))
     }
 }

@@ -8,12 +8,42 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Ratios this close to 1 change nothing.
+/// Ratios this close to 1 change nothing, unless the autoscaler says otherwise.
 const TOLERANCE: f64 = 0.1;
 /// How long after its start a pod's CPU use says little, seconds.
 const CPU_START: i64 = 300;
 /// How long a pod may take to become ready for the first time, seconds.
 const READY_START: i64 = 30;
+
+/// How far from 1 a ratio may be before the size changes, downwards and upwards.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tolerance {
+    down: f64,
+    up: f64,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { down: TOLERANCE, up: TOLERANCE }
+    }
+}
+
+impl Tolerance {
+    /// Of an autoscaler (`spec.behavior.scaleUp.tolerance`).
+    pub(super) fn of(autoscaler: &Value) -> Self {
+        let read = |direction: &str| {
+            let given = &autoscaler["spec"]["behavior"][direction]["tolerance"];
+            let given = object::Quantity::from_json(given).ok().filter(|_| !given.is_null());
+            given.map_or(TOLERANCE, |given| given.milli_value() as f64 / 1000.0)
+        };
+        Self { down: read("scaleDown"), up: read("scaleUp") }
+    }
+
+    /// Whether the size is good enough as it is.
+    pub(super) fn holds(self, ratio: f64) -> bool {
+        1.0 - self.down <= ratio && ratio <= 1.0 + self.up
+    }
+}
 
 /// What a metric recommends.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +64,7 @@ pub(super) struct Groups {
     pub(super) missing: Vec<String>,
 }
 
-/// Sorts pods; those that are over or going are left out, also from `usage`.
+/// Sorts pods; those that failed or are going are left out, also from `usage`.
 pub(super) fn group(
     pods: &[Arc<Value>],
     usage: &mut BTreeMap<String, i64>,
@@ -44,7 +74,7 @@ pub(super) fn group(
     let mut groups = Groups { ready: 0, unready: vec![], missing: vec![] };
     for pod in pods {
         let name = meta::name(pod).to_owned();
-        if meta::deletion_timestamp(pod).is_some() || common::is_finished(pod) {
+        if meta::deletion_timestamp(pod).is_some() || pod["status"]["phase"] == "Failed" {
             usage.remove(&name);
         } else if pod["status"]["phase"] == "Pending" {
             usage.remove(&name);
@@ -75,15 +105,24 @@ fn is_starting(pod: &Value, now: Timestamp) -> bool {
 }
 
 /// Requests of all pods together, of one resource, in thousandths; an error names a container without any.
-pub(super) fn requests(pods: &[Arc<Value>], resource: &str) -> Result<BTreeMap<String, i64>, String> {
+pub(super) fn requests(
+    pods: &[Arc<Value>],
+    resource: &str,
+    container: Option<&str>,
+) -> Result<BTreeMap<String, i64>, String> {
     let mut all = BTreeMap::new();
     for pod in pods {
-        let found = pod_resources(&pod["spec"], "requests").get(resource).map(object::Quantity::milli_value);
-        let lacking = pod["spec"]["containers"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|container| container["resources"]["requests"][resource].is_null());
+        let containers = || {
+            let all = pod["spec"]["containers"].as_array().into_iter().flatten();
+            all.filter(|each| container.is_none_or(|name| each["name"] == name))
+        };
+        let request =
+            |each: &Value| object::Quantity::from_json(&each["resources"]["requests"][resource]).ok();
+        let found = match container {
+            None => pod_resources(&pod["spec"], "requests").get(resource).map(object::Quantity::milli_value),
+            Some(_) => containers().filter_map(request).map(|amount| amount.milli_value()).next(),
+        };
+        let lacking = containers().find(|container| container["resources"]["requests"][resource].is_null());
         match (found, lacking) {
             (Some(amount), None) => drop(all.insert(meta::name(pod).to_owned(), amount)),
             (_, lacking) => {
@@ -105,6 +144,7 @@ pub(super) fn by_utilization(
     usage: &BTreeMap<String, i64>,
     requests: &BTreeMap<String, i64>,
     groups: &Groups,
+    tolerance: Tolerance,
 ) -> Option<(i64, i64, i64)> {
     let asked =
         |names: &BTreeMap<String, i64>| -> i64 { names.keys().filter_map(|name| requests.get(name)).sum() };
@@ -120,7 +160,7 @@ pub(super) fn by_utilization(
         current,
         first,
         usage,
-        groups,
+        (groups, tolerance),
         |usage| ratio(usage).map(|now| now as f64 / target as f64),
         filled,
         target,
@@ -134,6 +174,7 @@ pub(super) fn by_value(
     target: i64,
     usage: &BTreeMap<String, i64>,
     groups: &Groups,
+    tolerance: Tolerance,
 ) -> Option<(i64, i64)> {
     let average = |usage: &BTreeMap<String, i64>| {
         (!usage.is_empty()).then(|| usage.values().sum::<i64>() / usage.len() as i64)
@@ -145,7 +186,7 @@ pub(super) fn by_value(
         current,
         first,
         usage,
-        groups,
+        (groups, tolerance),
         |usage| average(usage).map(|now| now as f64 / target as f64),
         filled,
         100,
@@ -159,18 +200,14 @@ fn settle(
     current: i64,
     first: f64,
     usage: &BTreeMap<String, i64>,
-    groups: &Groups,
+    (groups, tolerance): (&Groups, Tolerance),
     ratio: impl Fn(&BTreeMap<String, i64>) -> Option<f64>,
     filled: impl Fn(&str, i64) -> Option<i64>,
     target: i64,
 ) -> i64 {
     let growing = first > 1.0;
     if groups.missing.is_empty() && (groups.unready.is_empty() || !growing) {
-        return if (first - 1.0).abs() <= TOLERANCE {
-            current
-        } else {
-            (first * groups.ready as f64).ceil() as i64
-        };
+        return if tolerance.holds(first) { current } else { (first * groups.ready as f64).ceil() as i64 };
     }
     let mut usage = usage.clone();
     let share = if growing { 0 } else { target.max(100) };
@@ -182,7 +219,7 @@ fn settle(
     }
     let Some(second) = ratio(&usage) else { return current };
     let turned = (growing && second < 1.0) || (!growing && second > 1.0);
-    if (second - 1.0).abs() <= TOLERANCE || turned {
+    if tolerance.holds(second) || turned {
         return current;
     }
     let next = (second * usage.len() as f64).ceil() as i64;
@@ -206,8 +243,9 @@ mod tests {
     #[test]
     fn size_follows_use() {
         let requests = usage(&[1000, 1000, 1000]);
-        let by =
-            |values: &[i64], groups| by_utilization(3, 50, &usage(values), &requests, &groups).unwrap().0;
+        let by = |values: &[i64], groups| {
+            by_utilization(3, 50, &usage(values), &requests, &groups, Tolerance::default()).unwrap().0
+        };
         assert_eq!(by(&[1000, 1000, 1000], groups(3, &[], &[])), 6);
         assert_eq!(by(&[520, 520, 520], groups(3, &[], &[])), 3);
         assert_eq!(by(&[100, 100, 100], groups(3, &[], &[])), 1);
@@ -218,14 +256,35 @@ mod tests {
         let requests = usage(&[1000, 1000, 1000]);
         // Growing: the pod without a number counts as idle.
         assert_eq!(
-            by_utilization(3, 50, &usage(&[900, 900]), &requests, &groups(2, &[], &["p2"])).unwrap().0,
+            by_utilization(
+                3,
+                50,
+                &usage(&[900, 900]),
+                &requests,
+                &groups(2, &[], &["p2"]),
+                Tolerance::default()
+            )
+            .unwrap()
+            .0,
             4
         );
         // Shrinking: as busy.
         assert_eq!(
-            by_utilization(3, 50, &usage(&[100, 100]), &requests, &groups(2, &[], &["p2"])).unwrap().0,
+            by_utilization(
+                3,
+                50,
+                &usage(&[100, 100]),
+                &requests,
+                &groups(2, &[], &["p2"]),
+                Tolerance::default()
+            )
+            .unwrap()
+            .0,
             3
         );
-        assert_eq!(by_value(2, 100, &usage(&[300, 100]), &groups(2, &[], &[])), Some((4, 200)));
+        assert_eq!(
+            by_value(2, 100, &usage(&[300, 100]), &groups(2, &[], &[]), Tolerance::default()),
+            Some((4, 200))
+        );
     }
 }

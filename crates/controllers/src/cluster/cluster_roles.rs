@@ -1,9 +1,9 @@
 //! Cluster roles that are made of others: the rules of all roles that their selectors take.
 
 use crate::driver::Shell;
-use crate::plan::{Action, Controller, Key, Plan};
+use crate::plan::{Action, Controller, Key, Plan, Verb};
 use crate::resources::CLUSTER_ROLES;
-use client::{Cache, Change, ListOptions};
+use client::{Cache, Change, ListOptions, Patch};
 use futures::future::BoxFuture;
 use object::{GroupVersionResource, LabelSelector, Result, meta};
 use serde_json::{Value, json};
@@ -59,7 +59,17 @@ fn aggregate(role: &Value, all: &[Value]) -> Option<Action> {
         }
     }
     let known = role["rules"].as_array().map_or(&[][..], Vec::as_slice);
-    (known != rules).then(|| Action::merge(&CLUSTER_ROLES, role, json!({"rules": rules})))
+    (known != rules).then(|| apply(role, rules))
+}
+
+fn apply(role: &Value, rules: Vec<Value>) -> Action {
+    let object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": meta::name(role)}, "rules": rules});
+    let mut action = Action::merge(&CLUSTER_ROLES, role, Value::Null);
+    if let Verb::Patch { patch, .. } = &mut action.verb {
+        *patch = Patch::Apply { manager: "clusterrole-aggregation-controller".into(), force: true, object };
+    }
+    action
 }
 
 fn selectors(role: &Value) -> Vec<LabelSelector> {

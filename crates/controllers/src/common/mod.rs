@@ -6,3 +6,4 @@ pub(crate) mod owners;
 pub(crate) mod pods;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod words;

@@ -27,6 +27,7 @@ fn resource_of(object: &Value) -> GroupVersionResource {
     let gvk = meta::gvk(object).expect("a test object has a kind");
     let plural = match gvk.kind.as_str() {
         "Endpoints" => "endpoints".to_owned(),
+        "IPAddress" => "ipaddresses".to_owned(),
         kind => {
             let lower = kind.to_lowercase();
             match lower.strip_suffix('s') {

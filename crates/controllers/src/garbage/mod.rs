@@ -170,13 +170,12 @@ impl GarbageCollector {
         }
         if item.deleting && item.has_finalizer(FOREGROUND) {
             let all = dependents(cache, &item.uid);
-            let blocking: Vec<_> = all.into_iter().filter(|(_, entry)| blocks(entry, &item.uid)).collect();
-            if blocking.is_empty() {
-                return Ok(decide::without_finalizer(gvr, item, FOREGROUND));
-            }
-            let follow = blocking.iter().filter(|(_, entry)| !entry.deleting);
+            // All are to go, but only some are waited for.
+            let waits = all.iter().any(|(_, entry)| blocks(entry, &item.uid));
+            let follow = all.iter().filter(|(_, entry)| !entry.deleting);
             let follow = follow.map(|(gvr, entry)| key_of(gvr, &entry.namespace, &entry.name)).collect();
-            return Ok(Plan { follow, ..Plan::nothing() });
+            let plan = if waits { Plan::nothing() } else { decide::without_finalizer(gvr, item, FOREGROUND) };
+            return Ok(Plan { follow, ..plan });
         }
         if item.deleting || item.owners.is_empty() {
             return Ok(Plan::nothing());
@@ -222,6 +221,11 @@ impl GarbageCollector {
         }
         if self.absent.lock().contains(&owner.uid) {
             return Ok(OwnerState::Gone);
+        }
+        // An owner in another namespace is none.
+        let elsewhere = |known: &Arc<Entry>| known.uid == owner.uid && *known.namespace != *item.namespace;
+        if scope.namespaced && shell.cache.list(&scope.gvr, "").iter().any(elsewhere) {
+            events.push(invalid_namespace(item, owner));
         }
         self.ask(shell, &scope, namespace, owner).await
     }

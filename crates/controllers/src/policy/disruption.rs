@@ -1,14 +1,17 @@
 //! PodDisruptionBudgets: how many pods may be disturbed now.
 
-use crate::common::{conditions, owners, pods};
+use crate::common::{conditions, owners, pods, words};
+use crate::driver::Shell;
 use crate::plan::{Action, Controller, Event, Key, Plan};
 use crate::resources::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
 use crate::workloads::{int, scaled};
+use client::discovery::{Discovery, discover};
 use client::{Cache, Change};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use object::{GroupVersionResource, LabelSelector, meta, time};
+use object::{ApiError, GroupVersion, GroupVersionResource, LabelSelector, meta, time};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,21 +64,54 @@ impl Controller for DisruptionController {
         let selector = selector(&budget);
         let selected = cache.select(&PODS, &key.namespace, &selector);
         let pods: Vec<_> = selected.iter().filter_map(|pod| pod.value()).collect();
+        self.plan_with(&budget, &pods, &Foreign::new(), cache, now)
+    }
+
+    fn reconcile<'a>(&'a self, shell: &'a Shell, key: &'a Key) -> BoxFuture<'a, Result<Plan, ApiError>> {
+        Box::pin(async move {
+            let cache = &shell.cache;
+            let Some(budget) = cache.get(&POD_DISRUPTION_BUDGETS, &key.namespace, &key.name) else {
+                return Ok(Plan::nothing());
+            };
+            let selected = cache.select(&PODS, &key.namespace, &selector(&budget));
+            let pods: Vec<_> = selected.iter().filter_map(|pod| pod.value()).collect();
+            let foreign = foreign(shell, &pods).await;
+            Ok(self.plan_with(&budget, &pods, &foreign, cache, shell.now()))
+        })
+    }
+}
+
+impl DisruptionController {
+    fn plan_with(
+        &self,
+        budget: &Value,
+        pods: &[Arc<Value>],
+        foreign: &Foreign,
+        cache: &Cache,
+        now: Timestamp,
+    ) -> Plan {
         let mut plan = Plan::nothing();
-        let status = match expected(cache, &budget, &pods) {
+        if pods.is_empty() {
+            let event = Event::normal(budget, "NoPods", "No matching pods found");
+            plan.push(Action::event(event));
+        }
+        let status = match expected(cache, budget, pods, foreign) {
             Ok((expected, desired)) => {
-                let (disrupted, wait) = disrupted(&budget, &pods, now);
+                if counts_controllers(budget) && pods.iter().any(|pod| meta::controller_of(pod).is_none()) {
+                    plan.push(Action::event(unmanaged(budget)));
+                }
+                let (disrupted, wait) = disrupted(budget, pods, now);
                 plan.requeue_after = wait;
-                status(&budget, &pods, disrupted, expected, desired, now)
+                status(budget, pods, disrupted, expected, desired, now)
             }
             Err(error) => {
                 let message = format!("Failed to calculate the number of expected pods: {error}");
-                plan.push(Action::event(Event::warning(&budget, "CalculateExpectedPodCountFailed", message)));
-                failed(&budget, &error, now)
+                plan.push(Action::event(Event::warning(budget, "CalculateExpectedPodCountFailed", message)));
+                failed(budget, &error, now)
             }
         };
         if status != budget["status"] {
-            let mut next = (*budget).clone();
+            let mut next = budget.clone();
             next["status"] = status;
             plan.push(Action::update_status(&POD_DISRUPTION_BUDGETS, next));
         }
@@ -87,17 +123,96 @@ fn selector(budget: &Value) -> LabelSelector {
     LabelSelector::from_object(&budget["spec"]["selector"]).unwrap_or_else(|_| LabelSelector::nothing())
 }
 
+/// What is known of the controllers of other kinds, by uid: their size, or why it cannot be had.
+type Foreign = BTreeMap<String, Result<Option<i64>, String>>;
+
+/// Asks for the sizes of controllers that are not kept here: of custom kinds, by their scale.
+async fn foreign(shell: &Shell, pods: &[Arc<Value>]) -> Foreign {
+    let mut all = Foreign::new();
+    let mut found = None;
+    for pod in pods {
+        let Some(owner) = meta::controller_of(pod).filter(|owner| kept(owner).is_none()) else { continue };
+        let uid = owner["uid"].as_str().unwrap_or("");
+        if all.contains_key(uid) {
+            continue;
+        }
+        if found.is_none() {
+            found = Some(discover(&shell.client).await.map_err(|error| error.message()));
+        }
+        let size = match &found {
+            Some(Ok(found)) => scale_of(shell, found, meta::namespace(pod), owner).await,
+            Some(Err(error)) => Err(error.clone()),
+            None => Ok(None),
+        };
+        all.insert(uid.to_owned(), size);
+    }
+    all
+}
+
+async fn scale_of(
+    shell: &Shell,
+    found: &Discovery,
+    namespace: &str,
+    owner: &Value,
+) -> Result<Option<i64>, String> {
+    let text = |field: &str| owner[field].as_str().unwrap_or("");
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let group =
+        GroupVersion::parse(version).ok_or_else(|| format!("unexpected GroupVersion string: {version}"))?;
+    let mut all = found.resources.iter();
+    let of_kind =
+        all.find(|r| r.kind == kind && r.gvr.group == group.group && r.gvr.version == group.version);
+    let Some(gvr) = of_kind.map(|resource| &resource.gvr) else {
+        return Err(format!("no matches for kind \"{kind}\" in version \"{version}\""));
+    };
+    let root = if gvr.group.is_empty() { "/api/".to_owned() } else { format!("/apis/{}/", gvr.group) };
+    let path =
+        format!("{root}{}/namespaces/{namespace}/{}/{}/scale", gvr.version, gvr.resource, text("name"));
+    let answer = match shell.client.raw(&path, "application/json").await {
+        Ok(answer) => answer,
+        Err(ApiError::NotFound { .. }) => return Ok(None),
+        Err(error) if error.code() == 404 => {
+            let suffix = if gvr.group.is_empty() { String::new() } else { format!(".{}", gvr.group) };
+            return Err(format!("{}{suffix} does not implement the scale subresource", gvr.resource));
+        }
+        Err(error) => return Err(error.message()),
+    };
+    let scale: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+    Ok((scale["metadata"]["uid"] == owner["uid"]).then(|| int(&scale["spec"]["replicas"])))
+}
+
+/// Whether the sizes of the pods' controllers matter to a budget.
+fn counts_controllers(budget: &Value) -> bool {
+    let spec = &budget["spec"];
+    !spec["maxUnavailable"].is_null() || spec["minAvailable"].is_string()
+}
+
+fn unmanaged(budget: &Value) -> Event {
+    let selector = words::selector(&budget["spec"]["selector"]);
+    let message = format!(
+        "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of \
+         the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \
+         \".spec.minAvailable\" field of the PDB to an integer value."
+    );
+    Event::warning(budget, "UnmanagedPods", message)
+}
+
 /// How many pods there should be, and how many must be healthy.
-fn expected(cache: &Cache, budget: &Value, pods: &[Arc<Value>]) -> Result<(i64, i64), String> {
+fn expected(
+    cache: &Cache,
+    budget: &Value,
+    pods: &[Arc<Value>],
+    foreign: &Foreign,
+) -> Result<(i64, i64), String> {
     let spec = &budget["spec"];
     if let Some(most) = spec.get("maxUnavailable").filter(|value| !value.is_null()) {
-        let expected = scale(cache, pods)?;
+        let expected = scale(cache, pods, foreign)?;
         return Ok((expected, (expected - scaled(most, expected, true)).max(0)));
     }
     match spec.get("minAvailable").filter(|value| !value.is_null()) {
         Some(Value::Number(least)) => Ok((pods.len() as i64, least.as_i64().unwrap_or(0))),
         Some(least) => {
-            let expected = scale(cache, pods)?;
+            let expected = scale(cache, pods, foreign)?;
             Ok((expected, scaled(least, expected, true)))
         }
         None => Ok((0, 0)),
@@ -105,7 +220,7 @@ fn expected(cache: &Cache, budget: &Value, pods: &[Arc<Value>]) -> Result<(i64, 
 }
 
 /// The sizes of all controllers of the pods; pods without one are passed over.
-fn scale(cache: &Cache, pods: &[Arc<Value>]) -> Result<i64, String> {
+fn scale(cache: &Cache, pods: &[Arc<Value>], foreign: &Foreign) -> Result<i64, String> {
     let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
     for pod in pods {
         let Some(owner) = meta::controller_of(pod) else { continue };
@@ -113,22 +228,32 @@ fn scale(cache: &Cache, pods: &[Arc<Value>]) -> Result<i64, String> {
         if sizes.contains_key(&uid) {
             continue;
         }
-        let (uid, size) = size_of(cache, meta::namespace(pod), owner)
-            .ok_or_else(|| format!("found no controllers for pod {:?}", meta::name(pod)))?;
+        let found = match foreign.get(&uid) {
+            Some(known) => known.clone()?.map(|size| (uid, size)),
+            None => size_of(cache, meta::namespace(pod), owner),
+        };
+        let (uid, size) =
+            found.ok_or_else(|| format!("found no controllers for pod {:?}", meta::name(pod)))?;
         sizes.insert(uid, size);
     }
     Ok(sizes.values().sum())
 }
 
+/// Where an owner's copy is, if copies of its kind are kept.
+fn kept(owner: &Value) -> Option<&'static GroupVersionResource> {
+    let group =
+        owner["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(g, _)| g);
+    match (group, owner["kind"].as_str()?) {
+        ("apps", "ReplicaSet") => Some(&REPLICA_SETS),
+        ("", "ReplicationController") => Some(&REPLICATION_CONTROLLERS),
+        ("apps", "StatefulSet") => Some(&STATEFUL_SETS),
+        ("apps", "Deployment") => Some(&DEPLOYMENTS),
+        _ => None,
+    }
+}
+
 fn size_of(cache: &Cache, namespace: &str, owner: &Value) -> Option<(String, i64)> {
-    let gvr: &GroupVersionResource = match owner["kind"].as_str()? {
-        "ReplicaSet" => &REPLICA_SETS,
-        "ReplicationController" => &REPLICATION_CONTROLLERS,
-        "StatefulSet" => &STATEFUL_SETS,
-        "Deployment" => &DEPLOYMENTS,
-        _ => return None,
-    };
-    let found = cache.get(gvr, namespace, owner["name"].as_str()?)?;
+    let found = cache.get(kept(owner)?, namespace, owner["name"].as_str()?)?;
     if found["metadata"]["uid"] != owner["uid"] {
         return None;
     }
@@ -185,6 +310,13 @@ fn status(
 fn allowed_condition(budget: &Value, allowed: bool, reason: &str, message: &str, now: Timestamp) -> Value {
     let mut condition = conditions::new("DisruptionAllowed", allowed, reason, message, now);
     condition["observedGeneration"] = meta::generation(budget).into();
+    if reason == "SyncFailed" {
+        // What was last computed, if anything was.
+        condition["observedGeneration"] = budget["status"]["observedGeneration"].clone();
+    }
+    if let Some(map) = condition.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+    }
     let mut all = budget["status"]["conditions"].clone();
     conditions::set(&mut all, condition);
     all
@@ -199,7 +331,6 @@ fn failed(budget: &Value, error: &str, now: Timestamp) -> Value {
         }
     }
     status["disruptionsAllowed"] = 0.into();
-    status["observedGeneration"] = meta::generation(budget).into();
     status["conditions"] = allowed_condition(budget, false, "SyncFailed", error, now);
     status
 }
@@ -219,7 +350,7 @@ mod tests {
 
     fn pod(name: &str, ready: bool) -> Value {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "a", "labels": {"app": "x"},
-                "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "uid": "uid-r", "controller": true}]},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "uid-r", "controller": true}]},
             "status": {"conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]}})
     }
 

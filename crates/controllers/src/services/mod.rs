@@ -1,5 +1,6 @@
 //! Who is behind a service: Endpoints and EndpointSlices.
 
+pub(crate) mod cidrs;
 pub(crate) mod endpoint_slices;
 pub(crate) mod endpoints;
 pub(crate) mod mirroring;

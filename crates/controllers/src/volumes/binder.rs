@@ -47,6 +47,16 @@ impl Controller for PersistentVolumeBinder {
         }
         if change.is(&PERSISTENT_VOLUMES) {
             add(Key::new("", &entry.name));
+            // A claim that loses its volume hears of it.
+            let gone = change.new.is_none().then(|| entry.value()).flatten();
+            if let Some(claim) =
+                gone.as_ref().map(|volume| &volume["spec"]["claimRef"]).filter(|c| c.is_object())
+            {
+                add(Key::new(
+                    claim["namespace"].as_str().unwrap_or(""),
+                    claim["name"].as_str().unwrap_or(""),
+                ));
+            }
         }
         for claim in cache.list(&PERSISTENT_VOLUME_CLAIMS, "") {
             if claim.value().is_some_and(|claim| claim["status"]["phase"] != "Bound") {
@@ -58,7 +68,7 @@ impl Controller for PersistentVolumeBinder {
     fn plan(&self, cache: &Cache, key: &Key, _: Timestamp) -> Plan {
         if key.namespace.is_empty() {
             let volume = cache.get(&PERSISTENT_VOLUMES, "", &key.name);
-            return Plan::of(volume.iter().filter_map(|volume| volume_phase(cache, volume)).collect());
+            return Plan::of(volume.iter().filter_map(|volume| of_volume(cache, volume)).collect());
         }
         let Some(claim) = cache.get(&PERSISTENT_VOLUME_CLAIMS, &key.namespace, &key.name) else {
             return Plan::nothing();
@@ -71,6 +81,17 @@ impl Controller for PersistentVolumeBinder {
             None => Plan::of(unnamed(cache, &claim)),
         }
     }
+}
+
+/// A volume's phase; one that is released and may be deleted here goes. (Others are deleted by who made them.)
+fn of_volume(cache: &Cache, volume: &Value) -> Option<Action> {
+    let phase = volume_phase(cache, volume);
+    let spec = &volume["spec"];
+    let released = phase.is_none() && volume["status"]["phase"] == "Released";
+    let ours = spec["hostPath"]["path"].as_str().is_some_and(|path| path.starts_with("/tmp/"));
+    let deletes = released && ours && spec["persistentVolumeReclaimPolicy"] == "Delete";
+    let alive = meta::deletion_timestamp(volume).is_none();
+    phase.or_else(|| (deletes && alive).then(|| Action::delete(&PERSISTENT_VOLUMES, volume)))
 }
 
 /// Available, bound or released.
@@ -109,14 +130,55 @@ fn named(cache: &Cache, claim: &Value, name: &str) -> Vec<Action> {
         && (reference["namespace"] != claim["metadata"]["namespace"]
             || reference["name"] != claim["metadata"]["name"]);
     if theirs || elsewhere {
-        return vec![];
+        return if meta::annotation(claim, BOUND).is_some() { misbound(claim) } else { pending(claim) };
+    }
+    if meta::annotation(claim, BOUND).is_none()
+        && !reference.is_object()
+        && let Some(why) = unfit(claim, &volume)
+    {
+        let message = format!("Cannot bind to requested volume {name:?}: {why}");
+        let mut actions = pending(claim);
+        actions.push(Action::event(Event::warning(claim, "VolumeMismatch", message)));
+        return actions;
     }
     bind(claim, &volume, false)
 }
 
+/// Why a volume will not do for a claim that names it.
+fn unfit(claim: &Value, volume: &Value) -> Option<&'static str> {
+    let text =
+        |object: &Value, field: &str, other: &str| object["spec"][field].as_str().unwrap_or(other).to_owned();
+    let wanted = Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]);
+    let attributes = "volumeAttributesClassName";
+    if wanted.is_ok_and(|wanted| capacity(volume).sub(&wanted).signum() < 0) {
+        Some("requested PV is too small")
+    } else if class_of(claim).unwrap_or("") != class_of(volume).unwrap_or("") {
+        Some("storageClassName does not match")
+    } else if text(claim, attributes, "") != text(volume, attributes, "") {
+        Some("VolumeAttributesClassName does not match")
+    } else if text(claim, "volumeMode", "Filesystem") != text(volume, "volumeMode", "Filesystem") {
+        Some("incompatible volumeMode")
+    } else {
+        let offered = volume["spec"]["accessModes"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut modes = claim["spec"]["accessModes"].as_array().into_iter().flatten();
+        modes.any(|wanted| !offered.contains(wanted)).then_some("incompatible accessMode")
+    }
+}
+
+fn misbound(claim: &Value) -> Vec<Action> {
+    if claim["status"]["phase"] == "Lost" {
+        return vec![];
+    }
+    let mut next = claim.clone();
+    next["status"] = json!({"phase": "Lost"});
+    let message = "Two claims are bound to the same volume, this one is bound incorrectly";
+    let event = Event::warning(claim, "ClaimMisbound", message);
+    vec![Action::update_status(&PERSISTENT_VOLUME_CLAIMS, next).told(event)]
+}
+
 fn lost(claim: &Value) -> Vec<Action> {
     let mut next = claim.clone();
-    next["status"]["phase"] = "Lost".into();
+    next["status"] = json!({"phase": "Lost"});
     let event = Event::warning(
         claim,
         "ClaimLost",
@@ -154,8 +216,8 @@ fn unnamed(cache: &Cache, claim: &Value) -> Vec<Action> {
         return actions;
     };
     if provisioner == "kubernetes.io/no-provisioner" {
-        let message = "no persistent volumes available for this claim and no storage class is set";
-        actions.push(Action::event(Event::normal(claim, "FailedBinding", message)));
+        let message = "no volume plugin matched name: kubernetes.io/no-provisioner";
+        actions.push(Action::event(Event::warning(claim, "ProvisioningFailed", message)));
         return actions;
     }
     if meta::annotation(claim, PROVISIONER) != Some(provisioner) {

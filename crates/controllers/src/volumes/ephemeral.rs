@@ -49,11 +49,14 @@ impl Controller for EphemeralVolumeController {
                     plan.push(Action::create(&PERSISTENT_VOLUME_CLAIMS, claim).told_failure(failed));
                 }
                 Some(known) if known.controller().is_none_or(|owner| *owner.uid != *meta::uid(&pod)) => {
+                    let namespace = &key.namespace;
                     let message = format!(
-                        "PVC \"{}\" was not created for pod \"{}\" (pod is not owner)",
+                        "ephemeral volume {}: PVC {namespace}/{} was not created for pod {namespace}/{} (pod is not owner)",
+                        volume["name"].as_str().unwrap_or(""),
                         meta::name(&claim),
                         meta::name(&pod)
                     );
+                    plan.push(Action::event(Event::warning(&pod, "FailedBinding", message.as_str())));
                     plan.error = Some(message);
                 }
                 Some(_) => {}
@@ -97,6 +100,9 @@ mod tests {
         assert_eq!(plan(vec![pod.clone()]).1, ["create persistentvolumeclaims a/p-v"]);
         let foreign = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "p-v", "namespace": "a"}});
         let (error, lines) = plan(vec![pod, foreign]);
-        assert!(error.is_some_and(|error| error.contains("pod is not owner")) && lines.is_empty());
+        assert!(
+            error.is_some_and(|error| error.contains("pod is not owner"))
+                && lines[0].starts_with("event FailedBinding")
+        );
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod binder;
 pub(crate) mod ephemeral;
+pub(crate) mod expansion;
 pub(crate) mod protection;
