@@ -10,11 +10,16 @@ use std::process::{Command, Stdio};
 
 /// A command that runs `joey` with a small disk at `folder`.
 fn on_small_disk(joey: &Joey, kilobytes: u32, arguments: &str) -> Command {
+    on_disk(joey, &format!("size={kilobytes}k"), arguments)
+}
+
+/// The same with any options of `mount`.
+fn on_disk(joey: &Joey, options: &str, arguments: &str) -> Command {
     let (program, folder) = (joey.command(), joey.path("data"));
     fs::create_dir_all(&folder).expect("made");
     let (program, folder) =
         (program.get_program().to_string_lossy().into_owned(), folder.display().to_string());
-    let script = format!("mount -t tmpfs -o size={kilobytes}k tmpfs {folder} && exec {program} {arguments}");
+    let script = format!("mount -t tmpfs -o {options} tmpfs {folder} && exec {program} {arguments}");
     let mut command = Command::new("unshare");
     command.args([
         "--user",
@@ -58,6 +63,22 @@ fn no_space_at_the_start_is_told() {
         assert_eq!(said.status.code(), Some(1), "{kilobytes} kB: {err}");
         assert!(err.contains("free some space"), "{kilobytes} kB: {err}");
         assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_told() {
+    let Some(joey) = Joey::idle() else { return };
+    if !may_mount() {
+        return;
+    }
+    let data = joey.path("data").display().to_string();
+    for command in ["up --data-dir", "serve --listen 127.0.0.1:0 --data-dir"] {
+        let said = on_disk(&joey, "ro", &format!("{command} {data}")).output().expect("it runs");
+        let err = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(1), "{command}: {err}");
+        assert!(err.contains(&data) && err.contains("choose another"), "{command}: {err}");
+        assert_eq!(err.lines().filter(|line| line.starts_with("joey: ")).count(), 1, "{command}: {err}");
     }
 }
 

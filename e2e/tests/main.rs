@@ -2,6 +2,7 @@
 
 mod basics;
 mod clusters;
+mod commands;
 mod crash;
 mod deployments;
 mod folders;
@@ -12,6 +13,8 @@ mod invalid;
 mod telling;
 mod objects;
 mod operator;
+mod pause;
 mod real_host;
+mod sessions;
 mod shared;
 mod workloads;

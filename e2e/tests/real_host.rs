@@ -7,7 +7,7 @@
 mod manifests;
 
 use e2e::{Joey, Running};
-use manifests::{CONFIGURED, DAEMON, IDENTITY, KEEPER, OWN_ENDPOINTS, PEERS, VOLUME};
+use manifests::{ASKING, CONFIGURED, DAEMON, GREEDY, IDENTITY, KEEPER, OWN_ENDPOINTS, PEERS, VOLUME};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -116,7 +116,7 @@ fn rights(joey: &Joey, context: &str) -> String {
 #[test]
 fn a_real_host_does_what_the_sandbox_pretends() {
     let Some(real) = RealHost::start() else { return };
-    let steps: [(&str, fn(&RealHost)); 12] = [
+    let steps: [(&str, fn(&RealHost)); 14] = [
         ("deployments", deployments),
         ("streams", streams),
         ("names", names),
@@ -128,7 +128,9 @@ fn a_real_host_does_what_the_sandbox_pretends() {
         ("node ports", node_ports),
         ("resizing and draining", resizing_and_draining),
         ("charts", charts),
+        ("behind its back", behind_its_back),
         ("refusals", refusals),
+        ("schedules", schedules),
     ];
     // A real host is not at hand every day: what can be learnt from the other steps is.
     let mut failed = Vec::new();
@@ -336,6 +338,18 @@ fn identity(real: &RealHost) {
         "--group=system:serviceaccounts",
     ]);
     real.wait("pod/identity", "jsonpath={.status.phase}=Succeeded");
+    // And with nothing but a shell, what its account may see there.
+    real.joey.kubectl(&[
+        "create",
+        "rolebinding",
+        "look",
+        "--clusterrole=view",
+        "--serviceaccount=default:default",
+    ]);
+    real.joey.apply(ASKING);
+    real.wait("pod/asking", "jsonpath={.status.phase}=Succeeded");
+    let said = real.joey.kubectl(&["logs", "asking"]);
+    assert!(said.contains("PodList") && said.contains("asking") && !said.contains("-x-"), "{said}");
 }
 
 fn storage(real: &RealHost) {
@@ -388,7 +402,6 @@ fn jobs_and_daemons(real: &RealHost) {
         real.wait(job, "condition=Complete");
     }
     assert_eq!(joey.kubectl(&["logs", "job/now"]), "again\n");
-    joey.kubectl(&["delete", "cronjob", "often"]);
     joey.apply(DAEMON);
     joey.kubectl(&["rollout", "status", "daemonset/everywhere", "--timeout=120s"]);
     let nodes = joey.kubectl(&["get", "nodes", "-o", "name"]).lines().count();
@@ -446,6 +459,8 @@ fn resizing_and_draining(real: &RealHost) {
     ]);
     joey.kubectl(&["uncordon", &node]);
     joey.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    joey.kubectl(&["run", "guard", "--image", AGNHOST, "--command", "--", "/agnhost", "pause"]);
+    real.wait("pod/guard", "condition=Ready");
     let after = joey.kubectl(&["get", "pods", "-l", "app=web", "-o", "name"]);
     assert!(before.lines().all(|pod| !after.contains(pod)), "every pod was evicted: {before} {after}");
 }
@@ -498,6 +513,35 @@ fn charts(real: &RealHost) {
     joey.helm(&["uninstall", "starter", "--wait", "--timeout", "120s"]);
 }
 
+/// What happens on the host without joey is made good there, or told.
+fn behind_its_back(real: &RealHost) {
+    let joey = &real.joey;
+    let address = || joey.get(&["service/web"])["spec"]["clusterIP"].clone();
+    let before = address();
+    real.host(&["delete", "service", "web-x-default-x-demo", "-n", NAMESPACE]);
+    real.host(&["wait", "--for=create", "service/web-x-default-x-demo", "-n", NAMESPACE, "--timeout=60s"]);
+    assert_eq!(address(), before, "and it keeps its address");
+    let pods = |context: &str, arguments: &[&str]| {
+        let more = ["-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"];
+        joey.kubectl_in(context, &[&["get", "pods"], arguments, &more].concat())
+    };
+    let (here, there) = (pods("joey-demo", &[]), pods(&real.context, &["-n", NAMESPACE]));
+    real.host(&["delete", "pods", "-n", NAMESPACE, "-l", "app=web", "--grace-period=1"]);
+    joey.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    let now = [pods("joey-demo", &[]), pods(&real.context, &["-n", NAMESPACE])];
+    for (before, after) in [here, there].iter().zip(&now) {
+        assert!(!before.is_empty() && before.split(' ').all(|uid| !after.contains(uid)), "{before} {after}");
+    }
+    // The host's own proxies have to hear of it, too.
+    let reached = (0..20).any(|_| real.connects("guard", "web:80"));
+    assert!(reached, "the service leads to the new ones");
+}
+
+fn schedules(real: &RealHost) {
+    real.wait("cronjob/often", "jsonpath={.status.lastSuccessfulTime}");
+    real.joey.kubectl(&["delete", "cronjob", "often"]);
+}
+
 /// What reaches for the host does not get there, and its tenant is told why.
 fn refusals(real: &RealHost) {
     let joey = &real.joey;
@@ -505,6 +549,16 @@ fn refusals(real: &RealHost) {
         ("rooted", json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}})),
         ("networked", json!({"spec": {"hostNetwork": true}})),
         ("watching", json!({"spec": {"hostPID": true}})),
+        (
+            "certified",
+            json!({"spec": {"volumes": [{"name": "v", "projected": {"sources": [
+                {"podCertificate": {"signerName": "kubernetes.io/kube-apiserver-client", "keyType": "ED25519", "credentialBundlePath": "c"}}
+            ]}}]}}),
+        ),
+        (
+            "mounted",
+            json!({"spec": {"volumes": [{"name": "v", "nfs": {"server": "10.0.0.1", "path": "/"}}]}}),
+        ),
     ];
     for (name, spec) in overrides {
         joey.kubectl(&[
@@ -525,13 +579,16 @@ fn refusals(real: &RealHost) {
         let host = real.host(&["get", "pods", "-n", NAMESPACE, "-o", "name"]);
         assert!(!host.contains(&format!("{name}-x-")), "{host}");
     }
+    joey.apply(GREEDY);
+    let path = "jsonpath={.spec.externalIPs}{.spec.loadBalancerIP}{.metadata.annotations.external-dns\\.alpha\\.kubernetes\\.io/hostname}";
+    assert_eq!(real.host(&["get", "service", "greedy-x-default-x-demo", "-n", NAMESPACE, "-o", path]), "");
     let said = joey.try_kubectl(
         "joey-demo",
-        &["exec", "shell", "--", "ls", "/var/run/secrets/kubernetes.io/serviceaccount"],
+        &["exec", "guard", "--", "ls", "/var/run/secrets/kubernetes.io/serviceaccount"],
     );
     assert!(said.out.contains("token"), "{}", said.err);
     let token =
-        joey.kubectl(&["exec", "shell", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"]);
+        joey.kubectl(&["exec", "guard", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"]);
     let said = joey.try_kubectl(&real.context, &["--token", token.trim(), "auth", "whoami"]);
     assert_ne!(said.code, 0, "a tenant's token means nothing to the host: {}", said.out);
 }

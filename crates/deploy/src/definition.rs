@@ -1,6 +1,6 @@
 //! `VirtualCluster` (`joey.dev/v1alpha1`): its definition, and its spec as joey reads it.
 
-use object::{GroupVersionResource, Value, json};
+use object::{GroupVersionResource, Quantity, Value, json};
 use std::collections::BTreeMap;
 
 /// API group.
@@ -63,6 +63,10 @@ pub struct Spec {
     pub container_defaults: Value,
     /// `isolation.networkPolicy`
     pub network_policy: bool,
+    /// `isolation.data`: the most bytes that its own data may take on joey's disk.
+    pub data_bytes: Option<u64>,
+    /// `paused`: it sleeps.
+    pub paused: bool,
 }
 
 impl Spec {
@@ -93,8 +97,20 @@ impl Spec {
             quota: spec["isolation"]["quota"].clone(),
             container_defaults: spec["isolation"]["containerDefaults"].clone(),
             network_policy: flag(&spec["isolation"]["networkPolicy"], false),
+            data_bytes: bytes(&spec["isolation"]["data"]),
+            paused: flag(&spec["paused"], false),
         }
     }
+}
+
+/// What a virtual cluster's own data may take where nobody says otherwise: half of what an etcd takes.
+const DATA: u64 = 1 << 30;
+
+/// A quantity of bytes; none stands for the default, and zero for no bound.
+fn bytes(quantity: &Value) -> Option<u64> {
+    let text = quantity.as_str().map(str::to_owned).or_else(|| quantity.as_i64().map(|n| n.to_string()));
+    let said = text.and_then(|text| Quantity::parse(&text).ok()).map(|q| q.value().unsigned_abs());
+    Some(said.unwrap_or(DATA)).filter(|bytes| *bytes > 0)
 }
 
 /// The CustomResourceDefinition to install on a host.
@@ -131,6 +147,7 @@ pub fn definition() -> Value {
                                 },
                             },
                             "isolation": isolation_schema(),
+                            "paused": flag("Whether it sleeps: its API does not answer and its pods are gone; what it holds is kept.", false),
                             "controllers": {
                                 "type": "string", "default": "all", "maxLength": 4096,
                                 "description": "Which controllers run: all, none, or names joined by commas.",
@@ -187,6 +204,11 @@ fn isolation_schema() -> Value {
     json!({
         "type": "object", "description": "Fences around it on the host. What is not named is not fenced.",
         "properties": {
+            "data": {
+                "x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}],
+                "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+                "description": "The most bytes that its own objects may take on joey's disk, 1Gi unless said otherwise; 0 for no bound.",
+            },
             "quota": quantities("What all of its namespace may use, as in a ResourceQuota."),
             "containerDefaults": {
                 "type": "object", "description": "Resources of containers that name none.",

@@ -4,7 +4,7 @@
 //! Pods can be told a name server's address but no port, so each virtual cluster has a Service of its own. It is joey's, not a
 //! copy of the tenant's: whatever a tenant does to `kube-dns`, its pods still resolve names.
 
-use crate::tenant::{Place, bind_again, ensure, ensure_endpoints, route};
+use crate::tenant::{Place, bind_again, ensure, ensure_endpoints, route, routed};
 use crate::{ControlPlane, Error};
 use client::{Client, Patch};
 use object::{ApiError, GroupVersionResource, Value, json, meta};
@@ -97,11 +97,12 @@ impl NameServer {
 async fn lead_to(client: &Client, owner: &Value, endpoint: Endpoint) -> Result<IpAddr, ApiError> {
     // A name that only the tenant's own kube-dns would have on the host.
     let name = names::host(&names_only(owner), "kube-system", "kube-dns");
-    let service = ensure(client, &SERVICES, deploy::dns_service(owner, &name)).await?;
+    let there = SocketAddr::new(endpoint.ip, endpoint.streams);
+    let service = ensure(client, &SERVICES, routed(deploy::dns_service(owner, &name), there)).await?;
     let ip = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
     let ip = ip.ok_or_else(|| ApiError::Internal(format!("host service {name} has no address")))?;
     if endpoint.ip.is_loopback() {
-        route(client, &service, SocketAddr::new(endpoint.ip, endpoint.streams)).await?;
+        route(client, &service, there).await?;
     } else {
         let wanted = deploy::dns_endpoints(owner, &name, endpoint.ip, endpoint.datagrams, endpoint.streams);
         ensure_endpoints(client, wanted).await?;

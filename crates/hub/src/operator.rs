@@ -278,6 +278,9 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Running>) 
         shared.observe(&held.map_err(|e| Error(e.to_string()))?);
     }
     let spec = Spec::read(object);
+    if spec.paused {
+        return Box::pin(pause(shared, object, running)).await;
+    }
     if running.as_ref().is_some_and(|running| running.spec != spec)
         && let Some(changed) = running.take()
     {
@@ -287,10 +290,14 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Running>) 
     if running.is_none() {
         // One that failed says so until that has changed, however often it is tried.
         let told = &object["status"];
-        if told["phase"] != "Failed" || told["observedGeneration"] != meta::generation(object) {
-            report(shared, object, status(object, "Starting", "", None)).await?;
-        }
-        match Tenant::start(object, &shared.place, &shared.host, &shared.kubelet).await {
+        let again = told["phase"] == "Failed" && told["observedGeneration"] == meta::generation(object);
+        let telling = async {
+            if again { Ok(()) } else { report(shared, object, status(object, "Starting", "", None)).await }
+        };
+        let starting = Tenant::start(object, &shared.place, &shared.host, &shared.kubelet);
+        // If that cannot be told, what comes of it says so too.
+        let (_told, started) = tokio::join!(telling, starting);
+        match started {
             Ok(tenant) => {
                 settled(shared, object, Ok(tenant.address()));
                 *running = Some(Running { tenant, spec });
@@ -304,6 +311,18 @@ async fn ensure(shared: &Shared, object: &Value, running: &mut Option<Running>) 
     }
     let address = running.as_ref().map(|running| running.tenant.address());
     report(shared, object, status(object, "Ready", "", address)).await
+}
+
+/// Lets a virtual cluster sleep: nothing of it runs, here or on the host. What its tenants made is kept, but for pods: when it
+/// wakes, its controllers make theirs anew.
+async fn pause(shared: &Shared, object: &Value, running: &mut Option<Running>) -> Result<(), Error> {
+    if let Some(running) = running.take() {
+        running.tenant.stop().await;
+    }
+    let key = (meta::namespace(object).to_owned(), meta::name(object).to_owned());
+    shared.outcomes.send_modify(|all| drop(all.remove(&key)));
+    remove_all(shared.host.client(), &PODS, meta::namespace(object), meta::name(object)).await?;
+    report(shared, object, status(object, "Paused", "", None)).await
 }
 
 fn settled(shared: &Shared, object: &Value, outcome: Result<SocketAddr, Error>) {
@@ -380,26 +399,34 @@ fn farewell(object: &Value) -> DeleteOptions {
     }
 }
 
-/// Deletes everything labelled as the virtual cluster's, and waits until the last pod has ended.
-async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Result<(), Error> {
-    let failed = |e: ApiError| Error(e.to_string());
+/// Deletes all objects of a kind that are labelled as the virtual cluster's.
+async fn remove_all(
+    client: &Client,
+    resource: &GroupVersionResource,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Error> {
     let list = ListOptions::labels(format!("{}={name}", marks::CLUSTER));
-    for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
-        // One by one: not every host lets services be deleted as a collection.
-        let found = client.list_all(resource, namespace, &list).await.map_err(failed)?;
-        for held in found.items.iter().filter(|o| !is_going(o)) {
-            let outcome = client.delete(resource, namespace, meta::name(held), &farewell(held)).await;
-            if let Err(error) = outcome
-                && !error.is_not_found()
-            {
-                return Err(Error(format!(
-                    "cannot remove {} {}: {error}",
-                    resource.resource,
-                    meta::name(held)
-                )));
-            }
+    // One by one: not every host lets services be deleted as a collection.
+    let found = client.list_all(resource, namespace, &list).await.map_err(|e| Error(e.to_string()))?;
+    for held in found.items.iter().filter(|o| !is_going(o)) {
+        let outcome = client.delete(resource, namespace, meta::name(held), &farewell(held)).await;
+        if let Err(error) = outcome
+            && !error.is_not_found()
+        {
+            return Err(Error(format!("cannot remove {} {}: {error}", resource.resource, meta::name(held))));
         }
     }
+    Ok(())
+}
+
+/// Deletes everything labelled as the virtual cluster's, and waits until the last pod has ended.
+async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Result<(), Error> {
+    for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
+        remove_all(client, resource, namespace, name).await?;
+    }
+    let failed = |e: ApiError| Error(e.to_string());
+    let list = ListOptions::labels(format!("{}={name}", marks::CLUSTER));
     loop {
         let left = client.list(&PODS, namespace, &list).await.map_err(failed)?;
         if left.items.is_empty() {

@@ -36,7 +36,7 @@ impl SandboxHost {
         let kubelet = sandbox.kubelet();
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder,
-            storage: Storage::Embedded { cache_bytes: None },
+            storage: Storage::Embedded { cache_bytes: None, most_bytes: None },
             stores: stores.clone(),
             listener,
             hosts: vec![],

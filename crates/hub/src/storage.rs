@@ -17,6 +17,8 @@ pub enum Storage {
     Embedded {
         /// Bytes of data kept in memory; `None` for as few as a virtual cluster among many should use.
         cache_bytes: Option<usize>,
+        /// The most bytes that may be kept; `None` for no bound.
+        most_bytes: Option<u64>,
     },
     /// Under a prefix of an etcd. Any number of joeys may serve it at a time.
     Etcd {
@@ -44,11 +46,12 @@ impl Storage {
 
     pub(crate) async fn open(&self, folder: &Path, issuer: &str, stores: &Arc<Stores>) -> Result<Opened, Error> {
         match self {
-            Self::Embedded { cache_bytes } => {
+            Self::Embedded { cache_bytes, most_bytes } => {
                 let identity = Identity::load_or_create(folder)?;
                 let place = folder.join("store");
                 let mut options = embedded::Options::default();
                 options.cache_bytes = cache_bytes.unwrap_or(options.cache_bytes);
+                options.most_bytes = *most_bytes;
                 let opened = tokio::task::spawn_blocking({
                     let (stores, place) = (stores.clone(), place.clone());
                     move || stores.open(&place, options)

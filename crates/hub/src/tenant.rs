@@ -84,7 +84,7 @@ impl Tenant {
         let addresses = Arc::new(HostAddresses { host: host.clone(), cluster: cluster.clone() });
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: folder.clone(),
-            storage: Storage::Embedded { cache_bytes: None },
+            storage: Storage::Embedded { cache_bytes: None, most_bytes: spec.data_bytes },
             stores: place.stores.clone(),
             listener,
             hosts: vec![
@@ -102,8 +102,11 @@ impl Tenant {
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host, kubelet.clone()))),
         })
         .await?;
-        publish_kubeconfig(host.client(), owner, &plane, address).await?;
-        name_server.serve(&plane, &cluster, place.names.clone()).await?;
+        futures::future::try_join(
+            publish_kubeconfig(host.client(), owner, &plane, address),
+            name_server.serve(&plane, &cluster, place.names.clone()),
+        )
+        .await?;
         // The nodes are the host's, which judges them.
         let which = Which::parse(&spec.controllers).map_err(Error)?.without("node-lifecycle-controller");
         let controllers = plane.control(which)?;
@@ -226,7 +229,7 @@ fn refused(owner: &Value, error: &ApiError) -> Error {
 
 /// The host Service that pods reach the API by, and its address.
 async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<IpAddr, ApiError> {
-    let service = ensure(client, &SERVICES, deploy::api_service(owner)).await?;
+    let service = ensure(client, &SERVICES, routed(deploy::api_service(owner), address)).await?;
     // Kubernetes refuses loopback endpoints, and no pod could use one: then only the Service's address is there.
     if !address.ip().is_loopback() {
         ensure_endpoints(client, deploy::api_endpoints(owner, address)).await?;
@@ -261,6 +264,14 @@ async fn fence(client: &Client, owner: &Value, spec: &Spec, ways: &deploy::Ways)
         Ok(())
     });
     futures::future::try_join_all(fences).await.map(drop)
+}
+
+/// A service that is to be made, with the way to a loopback address told from the start.
+pub(crate) fn routed(mut service: Value, address: SocketAddr) -> Value {
+    if address.ip().is_loopback() {
+        meta::set_annotation(&mut service, SIMULATED_ROUTE, &address.to_string());
+    }
+    service
 }
 
 /// Tells simulated pods where a service on a loopback address is.

@@ -138,6 +138,9 @@ pub enum StoreError {
     /// The disk is full, gone or read-only; nothing of the write is visible.
     #[error("storage failed: {0}")]
     Io(String),
+    /// The store holds as many bytes as it may; what exists may be deleted.
+    #[error("the store is full: it may hold {} MiB; delete something, and what that frees is there within minutes", .0 >> 20)]
+    Full(u64),
     /// The data on disk is not what was written. Names the place; nothing was changed.
     #[error("data is corrupt: {0}")]
     Corrupt(String),

@@ -10,11 +10,12 @@ mod host;
 mod list;
 mod operator;
 mod output;
+mod pause;
 mod serve;
 mod up;
+mod version;
 mod wait;
 
-use crate::telling::say;
 use clap::Subcommand;
 use hub::Error;
 
@@ -33,6 +34,10 @@ pub(crate) enum Command {
     Connect(connect::Connect),
     /// Switch back to the host's context.
     Disconnect(connect::Disconnect),
+    /// Let a virtual cluster sleep: its pods go, its data stays.
+    Pause(pause::Pause),
+    /// Wake a virtual cluster that sleeps.
+    Resume(pause::Resume),
     /// Remove a virtual cluster and everything it made on the host.
     Delete(delete::Delete),
     /// Follow the VirtualClusters of a host and run them, from outside of it.
@@ -44,7 +49,7 @@ pub(crate) enum Command {
     /// Make a data folder of a backup.
     Restore(backup::Restore),
     /// Print the version.
-    Version,
+    Version(version::Version),
     /// Print a completion script for a shell.
     Completion(completion::Completion),
 }
@@ -58,15 +63,14 @@ impl Command {
             Self::Describe(describe) => describe.run().await,
             Self::Connect(connect) => connect.run().await,
             Self::Disconnect(disconnect) => disconnect.run(),
+            Self::Pause(pause) => pause.run().await,
+            Self::Resume(resume) => resume.run().await,
             Self::Delete(delete) => delete.run().await,
             Self::Operator(operate) => operate.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Backup(backup) => backup.run().await,
             Self::Restore(restore) => restore.run().await,
-            Self::Version => {
-                say!("joey {} (Kubernetes v1.36.2)", env!("CARGO_PKG_VERSION"));
-                Ok(())
-            }
+            Self::Version(version) => version.print(),
             Self::Completion(completion) => {
                 completion.print();
                 Ok(())

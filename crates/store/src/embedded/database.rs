@@ -58,6 +58,15 @@ impl Snapshot {
         keys.iter().zip(cached).map(entry).collect()
     }
 
+    /// The bytes of all values.
+    pub(super) fn count(&self) -> Result<u64, StoreError> {
+        let mut all = 0;
+        for item in self.values.iter().map_err(failed)? {
+            all += item.map_err(failed)?.1.value().len() as u64;
+        }
+        Ok(all)
+    }
+
     /// The value written at `revision`, from the disk.
     pub(super) fn stored(&self, revision: Revision) -> Result<Bytes, StoreError> {
         let stored = self.values.get(revision.0).map_err(failed)?;

@@ -117,7 +117,8 @@ impl EmbeddedStore {
             let lock = Arc::new(LockedFile::open(&unnamed)?);
             if !file.try_exists().map_err(failed)? {
                 lock.clear().map_err(failed)?;
-                let store = on(lock)?;
+                let store = on(lock.clone())?;
+                lock.finish().map_err(failed)?;
                 std::fs::rename(&unnamed, &file).map_err(failed)?;
                 disk::sync_folder(path).map_err(failed)?;
                 return Ok(store);

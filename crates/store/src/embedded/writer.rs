@@ -6,6 +6,7 @@ use super::database::{Meta, Snapshot, failed, guarded, open};
 use super::driver::{Job, Reply};
 use super::engine::Engine;
 use super::expiry::Expiries;
+use super::fill::Fill;
 use super::record::{LOG, Record, VALUES, encode_value};
 use crate::{Entry, Event, Revision, StoreError};
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(super) struct Writer {
     pub(super) expiries: Expiries,
     /// Times and the revisions that were current then: how old history is.
     pub(super) samples: VecDeque<(u64, Revision)>,
+    pub(super) fill: Fill,
 }
 
 /// The jobs of a round and their answers, sent when the round is over.
@@ -74,9 +76,13 @@ impl Engine {
         }
     }
 
-    fn decide(&self, writer: &Writer, batch: &mut Batch, job: Job, now: u64, round: &mut Round) {
+    fn decide(&self, writer: &mut Writer, batch: &mut Batch, job: Job, now: u64, round: &mut Round) {
         match job {
             Job::Write(write, reply) => {
+                if let Some(full) = writer.fill.refuses(&write, || self.count()) {
+                    round.writes.push((reply, Err(full)));
+                    return;
+                }
                 let key = write.key.clone();
                 let decided = batch.write(&self.state.read().index, write, now);
                 let answer = decided.map_err(|version| match version {
@@ -109,6 +115,14 @@ impl Engine {
                 round.maintenance.push(reply);
             }
         }
+    }
+
+    /// The bytes of all values that are kept. Reads every one of them.
+    fn count(&self) -> Option<u64> {
+        let counted = self.read(|snapshot| snapshot.count());
+        counted
+            .inspect_err(|error| tracing::warn!(store = self.place, %error, "cannot count what is kept"))
+            .ok()
     }
 
     /// Notes how old history is, and lets the part that is too old go.
@@ -156,11 +170,12 @@ impl Engine {
         }
         let committed = guarded(|| {
             let Some(database) = &writer.database else { return Err(StoreError::Closed) };
-            let swept = store(database, batch, writer, &mut meta, self.state.read().revision, sweep)?;
-            Ok((swept, Snapshot::take(database, &self.cache)?))
+            let stored = store(database, batch, writer, &mut meta, self.state.read().revision, sweep)?;
+            Ok((stored, Snapshot::take(database, &self.cache)?))
         });
         match committed {
-            Ok((swept, snapshot)) => {
+            Ok((Stored { swept, kept, dropped }, snapshot)) => {
+                writer.fill.changed(kept, dropped);
                 writer.meta = meta;
                 writer.undo = false;
                 self.show(writer, batch, &swept, Arc::new(snapshot));
@@ -244,7 +259,17 @@ impl Round {
     }
 }
 
-/// Writes the batch in one durable transaction and removes what compaction made superfluous; returns the keys of those.
+/// What a commit did.
+#[derive(Default)]
+struct Stored {
+    /// The keys of what was removed.
+    swept: Vec<Arc<str>>,
+    /// Bytes of values written, and of those removed.
+    kept: u64,
+    dropped: u64,
+}
+
+/// Writes the batch in one durable transaction and removes what compaction made superfluous.
 fn store(
     database: &Database,
     batch: &Batch,
@@ -252,9 +277,9 @@ fn store(
     meta: &mut Meta,
     visible: Revision,
     sweep: u64,
-) -> Result<Vec<Arc<str>>, StoreError> {
+) -> Result<Stored, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let mut swept = Vec::new();
+    let mut stored = Stored::default();
     {
         let mut log = transaction.open_table(LOG).map_err(failed)?;
         let mut values = transaction.open_table(VALUES).map_err(failed)?;
@@ -273,19 +298,21 @@ fn store(
             log.insert(change.revision.0, record.encode().as_slice()).map_err(failed)?;
             if let Some(value) = &change.value {
                 values.insert(change.revision.0, encode_value(value).as_slice()).map_err(failed)?;
+                stored.kept += value.len() as u64;
             }
         }
         let old = superfluous(&log, meta, sweep)?;
         for Superfluous { revision, key, deleted, previous } in old {
             if previous.0 > 0 {
                 log.remove(previous.0).map_err(failed)?;
-                values.remove(previous.0).map_err(failed)?;
+                let removed = values.remove(previous.0).map_err(failed)?;
+                stored.dropped += removed.map_or(0, |value| value.value().len() as u64);
             }
             if deleted {
                 log.remove(revision.0).map_err(failed)?;
             }
             if deleted || previous.0 > 0 {
-                swept.push(key);
+                stored.swept.push(key);
             }
         }
         if writer.undo || (meta.compacted, meta.swept) != (writer.meta.compacted, writer.meta.swept) {
@@ -293,7 +320,7 @@ fn store(
         }
     }
     transaction.commit().map_err(failed)?;
-    Ok(swept)
+    Ok(stored)
 }
 
 /// A log record that was compacted: what came before it may go, and it too if it deleted.

@@ -57,7 +57,7 @@ impl Flags {
             let stray = !self.etcd_endpoints.is_empty() || self.etcd_cafile.is_some() || self.shared_keys.is_some();
             return match stray {
                 true => Err(Error("flags for etcd are given, but not --store etcd".into())),
-                false => Ok(Storage::Embedded { cache_bytes: Some(CACHE_BYTES) }),
+                false => Ok(Storage::Embedded { cache_bytes: Some(CACHE_BYTES), most_bytes: None }),
             };
         }
         let file = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
