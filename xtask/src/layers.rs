@@ -29,7 +29,7 @@ pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
     ),
     ("wiring", &["hub"]),
     ("top", &["joey"]),
-    ("around", &["e2e", "bench", "xtask"]),
+    ("around", &["e2e", "bench", "fuzz", "xtask"]),
 ];
 
 fn layer(name: &str) -> Option<usize> {

@@ -5,6 +5,7 @@ mod etcd;
 mod facts;
 mod facts_kinds;
 mod facts_openapi;
+mod fuzz;
 mod golden;
 mod layers;
 mod process;
@@ -26,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything that has to hold before a change lands: fmt, clippy, tidy, test.
+    /// Everything that has to hold before a change lands: fmt, clippy, tidy, fuzz, test.
     Ci,
     /// Run unit, integration and end-to-end tests and the golden transcripts; print one summary.
     Test,
@@ -53,6 +54,14 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Give every parser hostile input for a while.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Parts of the names of targets.
+        targets: Vec<String>,
+    },
     /// Check layers, file sizes, leftovers and dependencies.
     Tidy,
     /// Install kubectl, helm and etcd into .tools/bin.
@@ -72,6 +81,7 @@ fn main() -> ExitCode {
         Command::E2e { filter } => test::e2e(&filter),
         Command::Golden { update, exact, store } => golden(update, exact, &store),
         Command::Bench { arguments } => bench::bench(&arguments),
+        Command::Fuzz { seconds, targets } => fuzz::fuzz(seconds, &targets),
         Command::Tidy => tidy::run(),
         Command::Tools => tools::install().map(drop),
         Command::Facts { from } => facts::run(&from, &root())
@@ -89,6 +99,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// Seconds that each fuzz target runs for before a change lands.
+const FUZZED: u64 = 60;
+
 /// The cheap checks first; each failure is told, and the tests run all the same, so that one run tells everything.
 fn ci() -> Result<(), String> {
     let mut failures = vec![];
@@ -98,6 +111,7 @@ fn ci() -> Result<(), String> {
         failures.extend(run(&mut command).err());
     }
     failures.extend(tidy::run().err());
+    failures.extend(fuzz::fuzz(FUZZED, &[]).err());
     for failure in &failures {
         eprintln!("error: {failure}");
     }

@@ -40,7 +40,7 @@ fn short(path: &Path) -> String {
 
 fn sources(root: &Path) -> Result<Vec<PathBuf>, String> {
     let mut found = vec![];
-    let mut folders: Vec<PathBuf> = ["crates", "e2e", "bench", "xtask"].map(|f| root.join(f)).into();
+    let mut folders: Vec<PathBuf> = ["crates", "e2e", "bench", "fuzz", "xtask"].map(|f| root.join(f)).into();
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
         for path in entries.filter_map(|e| e.ok().map(|e| e.path())) {

@@ -92,7 +92,8 @@ impl Api {
             for round in 0..self.rounds {
                 for (target, taken) in targets.iter().zip(&mut taken) {
                     let from = round * 10_000_000;
-                    taken.add(load::during(target, &scenario.make, from, self.lasting()).await?);
+                    let round = load::during(target, &scenario.make, from, self.lasting()).await;
+                    taken.add(round.map_err(|e| format!("{}: {e}", target.name))?);
                 }
             }
             tell(scenario.name, targets, &taken, scenario.aim);
@@ -108,7 +109,8 @@ impl Api {
         let mut taken = vec![Taken::default(); targets.len()];
         for _ in 0..self.rounds {
             for (target, taken) in targets.iter().zip(&mut taken) {
-                taken.add(watch::fan_out(target, self.watchers, self.lasting()).await?);
+                let round = watch::fan_out(target, self.watchers, self.lasting()).await;
+                taken.add(round.map_err(|e| format!("{}: {e}", target.name))?);
             }
         }
         tell(&name, targets, &taken, 10.0);

@@ -65,22 +65,36 @@ async fn open(
     seen: &mpsc::UnboundedSender<Seen>,
 ) -> Result<Vec<tokio::task::JoinHandle<()>>, String> {
     let mut tasks = vec![];
+    let path = format!("{collection}?watch=true");
     for first in (0..watchers).step_by(SHARED) {
         let connection = Connection::open(&target.address).await?;
-        let opened = (first..watchers.min(first + SHARED))
-            .map(|_| async { connection.begin(Asked::get(format!("{collection}?watch=true"))).await });
-        for (status, body) in try_join_all(opened).await? {
-            if !status.is_success() {
-                return Err(format!("watch: {status}"));
-            }
-            tasks.push(tokio::spawn(read(body, seen.clone())));
+        let opened = (first..watchers.min(first + SHARED)).map(|_| begin(&connection, &path));
+        for body in try_join_all(opened).await? {
+            tasks.push(tokio::spawn(follow(body, connection.clone(), path.clone(), seen.clone())));
         }
     }
     Ok(tasks)
 }
 
-/// Tells of every change that a watch shows.
-async fn read(mut body: Incoming, seen: mpsc::UnboundedSender<Seen>) {
+async fn begin(connection: &Connection, path: &str) -> Result<Incoming, String> {
+    match connection.begin(Asked::get(path)).await? {
+        (status, body) if status.is_success() => Ok(body),
+        (status, _) => Err(format!("watch: {status}")),
+    }
+}
+
+/// Reads a watch. kube-apiserver ends those that it finds too slow; clients open them again, and so does this.
+async fn follow(mut body: Incoming, connection: Connection, path: String, seen: mpsc::UnboundedSender<Seen>) {
+    while read(body, &seen).await {
+        match begin(&connection, &path).await {
+            Ok(opened) => body = opened,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Tells of every change that a watch shows, until the watch ends; false when nobody listens.
+async fn read(mut body: Incoming, seen: &mpsc::UnboundedSender<Seen>) -> bool {
     let mut line: Vec<u8> = vec![];
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(data) = frame.into_data() else { continue };
@@ -92,10 +106,11 @@ async fn read(mut body: Incoming, seen: mpsc::UnboundedSender<Seen>) {
             if let Some(number) = number
                 && seen.send(Seen(number, Instant::now())).is_err()
             {
-                return;
+                return false;
             }
         }
     }
+    true
 }
 
 /// When each watch saw the change of this number.
