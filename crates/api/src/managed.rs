@@ -9,34 +9,28 @@ use merge::{FieldFilter, FieldManager, ManagerInfo, SeveralVersions, SingleVersi
 use object::{Result, Value, json, meta};
 use std::sync::Arc;
 
-/// Gives the fields of a new object to the request's manager, also the lists that every object of the kind has and that
-/// are sent empty and kept as none.
-pub(crate) async fn settle_create(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
-    let mut empties = write.call.empties.lock().clone();
-    empties.retain(|empty| empty.stands_for_null(object));
-    empties.iter().for_each(|empty| empty.put(object, true));
-    settle_update(write, manage_as, object).await?;
-    empties.iter().for_each(|empty| empty.put(object, false));
-    Ok(())
-}
-
-/// Gives the fields that changed to whoever changed them.
-pub(crate) async fn settle_update(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
+/// Gives the fields that changed to whoever changed them: of a new object all, also the lists that every object of the kind
+/// has and that are sent empty and kept as none.
+pub(crate) async fn own_changes(write: &Write<'_>, manage_as: &Manage, object: &mut Value) -> Result<()> {
     let (call, target) = (write.call, write.target);
     let manager = match manage_as {
         Manage::Applied | Manage::Nobody => return Ok(()),
         Manage::Update => manager_name(call),
     };
+    let mut empties = call.empties.lock().clone();
+    empties.retain(|empty| empty.stands_for_null(object));
+    empties.iter().for_each(|empty| empty.put(object, true));
     if conversion::webhook(&target.resource).is_none() {
         manage(call, target, &manager, |fields, info| fields.update(write.old, object, info));
-        return Ok(());
+    } else {
+        let settled = || {
+            let mut object = object.clone();
+            manage(call, target, &manager, |fields, info| fields.update(write.old, &mut object, info));
+            object
+        };
+        *object = conversion::with_conversions(call, target, settled).await?;
     }
-    let settled = || {
-        let mut object = object.clone();
-        manage(call, target, &manager, |fields, info| fields.update(write.old, &mut object, info));
-        object
-    };
-    *object = conversion::with_conversions(call, target, settled).await?;
+    empties.iter().for_each(|empty| empty.put(object, false));
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn admit_create(
     strategy::derive(&mut object);
     strategy::underive_new(call, &mut object);
     clear_system_fields(&mut object);
-    managed::settle_create(write, manage, &mut object).await?;
+    managed::own_changes(write, manage, &mut object).await?;
     admission::mutate(write, Operation::Create, &mut object).await?;
     fill_system_fields(write, &mut object);
     let mut object = kept(call, target, object).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn admit_update(
     codec::dedup_owner_references(call, &mut object);
     strategy::derive(&mut object);
     keep_system_fields(&mut object, old);
-    managed::settle_update(write, manage, &mut object).await?;
+    managed::own_changes(write, manage, &mut object).await?;
     admission::mutate(write, Operation::Update, &mut object).await?;
     let mut object = kept(call, target, object).await?;
     let old_stored = kept(call, target, old.clone()).await?;

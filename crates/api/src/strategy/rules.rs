@@ -55,6 +55,10 @@ pub(crate) enum Dependents {
     Ignored,
 }
 
+const JOB_PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set \
+                             propagationPolicy=Background to remove them or set propagationPolicy=Orphan to \
+                             suppress this warning";
+
 /// What of the metadata an update of the status leaves alone.
 pub(crate) const NO_METADATA: &[&str] = &[];
 const LABELS: &[&str] = &["labels"];
@@ -80,6 +84,8 @@ pub(crate) struct Rules {
     pub returns_deleted: bool,
     /// What becomes of dependents by default.
     pub dependents: Dependents,
+    /// What a client is told that deletes one without saying what becomes of its dependents.
+    pub delete_warning: Option<&'static str>,
     /// Fields of the metadata that updates of the status leave alone.
     pub status_keeps: &'static [&'static str],
     /// Deletion is graceful.
@@ -97,6 +103,7 @@ const DEFAULT: Rules = Rules {
     unconditional_update: true,
     returns_deleted: false,
     dependents: Dependents::Deleted,
+    delete_warning: None,
     status_keeps: NO_METADATA,
     grace: None,
     begin_deletion: None,
@@ -199,6 +206,7 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
             const {
                 &Rules {
                     dependents: Dependents::Orphaned,
+                    delete_warning: Some(JOB_PODS_STAY),
                     prepare_create: Some(super::workload::job_create),
                     ..SPECD
                 }

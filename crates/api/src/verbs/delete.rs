@@ -47,6 +47,9 @@ pub(crate) enum Deleted {
 
 /// Deletes one object or marks it for deletion.
 pub(crate) async fn delete_object(call: &Call, target: &Target, options: &Options) -> Result<Deleted> {
+    if let (Some(warning), None) = (strategy::of(&target.resource).delete_warning, &options.propagation) {
+        call.warn(warning);
+    }
     let key = target.key();
     for _ in 0..ATTEMPTS {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
