@@ -4,7 +4,6 @@ use crate::call::{Call, Target};
 use crate::go_order::{self, Touched};
 use crate::lenient;
 use crate::negotiate::{self, Media};
-use crate::verbs::delete::{Options, options_from};
 use bytes::Bytes;
 use kinds::{Resource, SchemaRef};
 use object::{ApiError, FieldError, GroupKind, GroupVersionKind, Path, Result, Value, json, meta};
@@ -17,14 +16,13 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
     let decoded = match media {
         Media::Json => {
             let mut body = lenient::json_text(&call.body);
-            if body.trim_ascii() == b"null" {
-                if resource.custom {
-                    let why = "Object 'Kind' is missing in 'null'";
-                    return Err(unrecognized(&expected, why, &call.body));
-                }
+            if body.trim_ascii() == b"null" && !resource.custom {
                 body = b"{}".into();
             }
             let head: TypeMeta = serde_json::from_slice(&body).unwrap_or_default();
+            if head.kind.is_empty() && resource.custom {
+                untyped_custom(call, resource, &expected, &body)?;
+            }
             check_kind_in(call, resource, &head, &expected)?;
             let decoded = decode::decode_json(schema_of(target, resource).get(), &body, strictness(call));
             decoded.map_err(|e| match decode::decode_untyped(&body, Strictness::Ignore) {
@@ -149,7 +147,7 @@ fn unrecognized(expected: &GroupVersionKind, why: &str, body: &[u8]) -> ApiError
     ))
 }
 
-fn no_type_meta(value: &Value) -> String {
+pub(crate) fn no_type_meta(value: &Value) -> String {
     let what = match value {
         Value::Array(_) => "array",
         Value::String(_) => "string",
@@ -160,7 +158,7 @@ fn no_type_meta(value: &Value) -> String {
     format!("json: cannot unmarshal {what} into Go value of type {into}")
 }
 
-fn in_json(why: &str) -> String {
+pub(crate) fn in_json(why: &str) -> String {
     format!("couldn't get version/kind; json parse error: {why}")
 }
 
@@ -246,6 +244,21 @@ fn parse(call: &Call, media: Media, expected: &GroupVersionKind) -> Result<Value
     }
 }
 
+/// Nothing tells the kind of a custom resource but itself.
+fn untyped_custom(call: &Call, resource: &Resource, expected: &GroupVersionKind, body: &[u8]) -> Result<()> {
+    let Ok(read) = decode::decode_untyped(body, Strictness::Ignore) else { return Ok(()) };
+    let typed = matches!(&read.value["kind"], Value::Null) || read.value["kind"] == "";
+    let why = match &read.value {
+        _ if expected.kind != resource.kind => return Ok(()),
+        Value::Null | Value::Object(_) if typed => {
+            format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body))
+        }
+        Value::Object(_) => return Ok(()),
+        other => in_json(&no_type_meta(other)),
+    };
+    Err(unrecognized(expected, &why, &call.body))
+}
+
 /// Custom kinds are refused in other words.
 fn check_kind_in(
     call: &Call,
@@ -257,11 +270,18 @@ fn check_kind_in(
         return check_kind(head, expected);
     }
     let TypeMeta { api_version, kind } = head;
-    if !api_version.is_empty() && *api_version != expected.api_version() {
+    let is_own = expected.kind == resource.kind;
+    if (is_own || !api_version.is_empty()) && *api_version != expected.api_version() {
         // There is no schema to read it by.
         let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        let fields = body.as_object().into_iter().flatten().map(|(key, _)| key);
-        for field in fields.filter(|f| !matches!(f.as_str(), "apiVersion" | "kind" | "metadata")) {
+        let same_group = api_version.split_once('/').is_some_and(|(group, _)| group == expected.group);
+        let fields = body.as_object().filter(|_| is_own && same_group);
+        for field in fields
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key)
+            .filter(|f| !matches!(f.as_str(), "apiVersion" | "kind" | "metadata"))
+        {
             if matches!(call.query.get("fieldValidation"), "" | "Warn") {
                 call.warn(format!("unknown field \"{field}\""));
             }
@@ -342,14 +362,14 @@ pub(crate) fn check_options(call: &Call, kind: &str) -> Result<()> {
     refuse_options(kind, errors)
 }
 
-fn dry_run_errors<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) {
+pub(crate) fn dry_run_errors<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) {
     let all: Vec<&str> = values.collect();
     if all.iter().any(|v| *v != "All") {
         errors.push(FieldError::not_supported(&Path::new("dryRun"), &json!(all), &["All"]));
     }
 }
 
-fn refuse_options(kind: &str, errors: Vec<FieldError>) -> Result<()> {
+pub(crate) fn refuse_options(kind: &str, errors: Vec<FieldError>) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -361,66 +381,6 @@ pub(crate) fn invalid_patch_options(field: &str, detail: &str) -> ApiError {
     let kind = GroupKind { group: "meta.k8s.io".into(), kind: "PatchOptions".into() };
     let errors = vec![FieldError::required(&Path::new(field), detail)];
     ApiError::Invalid { kind, name: String::new(), errors }
-}
-
-/// DeleteOptions: from the body if there is one, else from the query.
-pub(crate) fn delete_options(call: &Call) -> Result<Options> {
-    let mut body = if call.body.is_empty() {
-        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
-        if let Some(grace) = call.query.int64("gracePeriodSeconds")? {
-            body["gracePeriodSeconds"] = grace.into();
-        }
-        if call.query.has("propagationPolicy") {
-            body["propagationPolicy"] = call.query.get("propagationPolicy").into();
-        }
-        if call.query.has("orphanDependents") {
-            body["orphanDependents"] = call.query.flag("orphanDependents").into();
-        }
-        body
-    } else {
-        let media = negotiate::content_type(&call.headers, true)?;
-        let expected = GroupVersionKind::new("", "v1", "DeleteOptions");
-        let body = match media {
-            Media::Json => {
-                decode::decode_untyped(&call.body, Strictness::Ignore).map(|decoded| decoded.value).map_err(
-                    |e| ApiError::BadRequest(format!("couldn't get version/kind; json parse error: {}", e.0)),
-                )?
-            }
-            _ => parse(call, media, &expected)?,
-        };
-        check_options_kind(&body)?;
-        call.record_delete_options(&body);
-        body
-    };
-    if body["dryRun"].as_array().is_none_or(Vec::is_empty) {
-        let dry_run: Vec<&str> = call.query.all("dryRun").collect();
-        body["dryRun"] = json!(dry_run);
-    }
-    let mut errors = Vec::new();
-    let policy = &body["propagationPolicy"];
-    if !policy.is_null() && !body["orphanDependents"].is_null() {
-        let detail = "orphanDependents and deletionPropagation cannot be both set";
-        errors.push(FieldError::invalid(&Path::new("propagationPolicy"), policy, detail));
-    }
-    let known = ["Background", "Foreground", "Orphan"];
-    if policy.as_str().is_some_and(|p| !known.contains(&p)) {
-        errors.push(FieldError::not_supported(&Path::new("propagationPolicy"), policy, &known));
-    }
-    dry_run_errors(body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str), &mut errors);
-    refuse_options("DeleteOptions", errors)?;
-    Ok(options_from(&body))
-}
-
-fn check_options_kind(body: &Value) -> Result<()> {
-    let text = |key: &str| body[key].as_str().unwrap_or("");
-    let (kind, version) = (text("kind"), text("apiVersion"));
-    if matches!(kind, "" | "DeleteOptions") {
-        return Ok(());
-    }
-    let version = if version.is_empty() { "v1" } else { version };
-    Err(ApiError::BadRequest(format!(
-        "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
-    )))
 }
 
 /// The object's namespace and name must be those of the path.

@@ -94,9 +94,11 @@ fn with_expressions(errors: Vec<FieldError>, object: &Value, old: Option<&Value>
 
 fn warn(write: &Write<'_>, object: &Value, old: Option<&Value>) {
     let kind = meta::gvk(object).unwrap_or_else(|| write.target.resource.gvk());
-    for warning in validation::warnings(&kind, object, old) {
-        write.call.warn(warning);
-    }
+    let found = match write.target.resource.custom {
+        true => validation::custom_warnings(object, old),
+        false => validation::warnings(&kind, object, old),
+    };
+    found.into_iter().for_each(|warning| write.call.warn(warning));
 }
 
 fn refuse(write: &Write<'_>, object: &Value, errors: Vec<FieldError>) -> Result<()> {

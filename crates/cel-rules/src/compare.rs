@@ -59,7 +59,7 @@ pub(crate) fn equal<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget
         }
         (Optional(None), Optional(None)) => true,
         (Optional(Some(a)), Optional(Some(b))) => equal(a, b, budget)?,
-        (Extension(a), Extension(b)) => a == b,
+        (Extension(a), Extension(b)) => a.equals(b),
         _ => false,
     })
 }

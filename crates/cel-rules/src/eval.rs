@@ -137,7 +137,13 @@ impl<'e, 'a> Evaluation<'e, 'a> {
             overload.params.len() == values.len()
                 && overload.params.iter().zip(values).all(|(ty, value)| takes(ty, value))
         });
-        let Some(overload) = chosen else { return Err(EvalError::no_overload()) };
+        let Some(overload) = chosen else {
+            return Err(match function {
+                // Only here does cel-go name the function.
+                "size" => EvalError::new("no such overload: size"),
+                _ => EvalError::no_overload(),
+            });
+        };
         let mut context = Context {
             patterns: &self.program.patterns,
             budget: self.budget,
@@ -246,7 +252,10 @@ impl<'e, 'a> Evaluation<'e, 'a> {
                 self.budget.work(map.len() as u64)?;
                 (Some((map.keys(), map)), None)
             }
-            _ => return Err(EvalError::no_overload()),
+            other => {
+                let message = format!("got '{}', expected iterable type", other.go_type());
+                return Err(EvalError::new(message));
+            }
         };
         let count = keys.as_ref().map_or_else(|| list.map_or(0, List::len), |(keys, _)| keys.len());
         for index in 0..count {
@@ -350,7 +359,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
         }
         match repeated {
             Some(key) => {
-                let error = EvalError::new(format!("insert failed: key '{key}' already exists"));
+                let error = EvalError::new(format!("insert failed: key {key} already exists"));
                 self.settle(slot, Err(error))
             }
             None => Ok(()),

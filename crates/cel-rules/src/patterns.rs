@@ -49,7 +49,7 @@ fn refused(types: &[Type], item: &Expr, clause: &Clause) -> Option<(u32, String)
     let own = |item: &Expr| {
         let ty = types.get(item.id as usize)?;
         let known = !matches!(ty, Type::Dyn);
-        (known && !takes(clause.takes, ty)).then(|| (item.at, clause.takes.refusal(type_name(ty))))
+        (known && !takes(clause.takes, ty)).then(|| (item.at, clause.takes.refusal(ty.name())))
     };
     if let Some(found) = own(item) {
         return Some(found);
@@ -74,26 +74,5 @@ fn takes(takes: Takes, ty: &Type) -> bool {
         Takes::Fixed | Takes::Scientific => matches!(ty, Type::Double | Type::String),
         Takes::Binary => whole || *ty == Type::Bool,
         Takes::Hex => whole || matches!(ty, Type::String | Type::Bytes),
-    }
-}
-
-fn type_name(ty: &Type) -> &str {
-    match ty {
-        Type::List(_) => "list",
-        Type::Map(..) => "map",
-        Type::Optional(_) => "optional_type",
-        Type::Type(_) => "type",
-        Type::Null => "null_type",
-        Type::Bool => "bool",
-        Type::Int => "int",
-        Type::Uint => "uint",
-        Type::Double => "double",
-        Type::String => "string",
-        Type::Bytes => "bytes",
-        Type::Timestamp => "google.protobuf.Timestamp",
-        Type::Duration => "google.protobuf.Duration",
-        Type::Struct(object) => &object.name,
-        Type::Opaque(name) => name,
-        Type::Dyn | Type::Error | Type::Param(_) => "dyn",
     }
 }

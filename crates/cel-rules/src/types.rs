@@ -65,6 +65,28 @@ impl Type {
     pub fn is_dyn_or_error(&self) -> bool {
         matches!(self, Self::Dyn | Self::Error)
     }
+
+    /// Its name without those of its parts.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::List(_) => "list",
+            Self::Map(..) => "map",
+            Self::Optional(_) => "optional_type",
+            Self::Type(_) => "type",
+            Self::Null => "null_type",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Uint => "uint",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "google.protobuf.Duration",
+            Self::Struct(object) => &object.name,
+            Self::Opaque(name) => name,
+            Self::Dyn | Self::Error | Self::Param(_) => "dyn",
+        }
+    }
 }
 
 impl PartialEq for Type {

@@ -209,6 +209,22 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Its type as cel-go's own code calls it.
+    pub(crate) fn go_type(&self) -> &'static str {
+        match self {
+            Self::Null => "types.Null",
+            Self::Bool(_) => "types.Bool",
+            Self::Int(_) => "types.Int",
+            Self::Uint(_) => "types.Uint",
+            Self::Double(_) => "types.Double",
+            Self::String(_) => "types.String",
+            Self::Bytes(_) => "types.Bytes",
+            Self::Timestamp(_) => "types.Timestamp",
+            Self::Duration(_) => "types.Duration",
+            _ => "*types.Optional",
+        }
+    }
+
     /// Whether lists, maps and objects that the expression made nest deeper than this, or are too many to tell.
     pub fn is_deeper_than(&self, limit: usize) -> bool {
         let mut left = MAX_PARTS;

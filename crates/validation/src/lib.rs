@@ -42,7 +42,7 @@ use object::{FieldError, GroupVersionKind, Path};
 use serde_json::Value;
 
 pub use pod::resize::qos_class;
-pub use warnings::warnings;
+pub use warnings::{custom_warnings, warnings};
 
 /// What is wrong with a new object of kind `gvk`. Kinds that are not built in have no rules here.
 pub fn validate_create(gvk: &GroupVersionKind, object: &Value) -> Vec<FieldError> {

@@ -12,6 +12,7 @@ use crate::node::{Node, same};
 use object::error::quote;
 use object::{GroupVersionKind, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Warnings, in the order found.
 pub(crate) type Warnings = Vec<String>;
@@ -161,4 +162,26 @@ fn definition(w: &mut Warnings, object: &Value, old: Option<&Value>) {
     };
     let known = old.map(about).unwrap_or_default();
     w.extend(about(object).into_iter().filter(|warning| !known.contains(warning)));
+}
+
+/// What is dubious about a custom resource: finalizers, whose names should say whose they are.
+pub fn custom_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+    let listed = |object: &Value| -> BTreeSet<String> {
+        let all = object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        all.map(str::to_owned).collect()
+    };
+    let known = old.map(listed).unwrap_or_default();
+    let mut found = Vec::new();
+    for name in listed(object).difference(&known) {
+        let at = format!("metadata.finalizers: {}", quote(name));
+        found.extend(names::qualified_name(name).into_iter().map(|why| format!("{at}: {why}")));
+        if !name.contains('/') && !STANDARD.contains(&name.as_str()) {
+            let path = if name.contains('.') { " including a path (/)" } else { "" };
+            found.push(format!(
+                "{at}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
+            ));
+        }
+    }
+    found
 }

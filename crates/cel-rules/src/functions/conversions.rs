@@ -50,7 +50,7 @@ pub(super) fn register(library: &mut Library) {
 }
 
 fn refuse<T>(value: &Value<'_>, to: &str) -> Result<T> {
-    fail(format!("type conversion error from '{}' to '{to}'", value.type_of()))
+    fail(format!("type conversion error from '{}' to '{to}'", value.type_of().name()))
 }
 
 fn to_bool<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
@@ -111,7 +111,7 @@ fn to_uint<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     }
 }
 
-/// A double as Go's `FormatFloat(x, 'g', -1, 64)`.
+/// A double as Go's `FormatFloat(x, 'g', -1, 64)`: with an exponent from a million on.
 pub(super) fn double(n: f64) -> String {
     if n.is_nan() {
         return "NaN".into();
@@ -120,7 +120,7 @@ pub(super) fn double(n: f64) -> String {
         return if n > 0.0 { "+Inf" } else { "-Inf" }.into();
     }
     let magnitude = n.abs();
-    if n != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+    if n != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         let text = format!("{n:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));

@@ -51,9 +51,7 @@ fn refuse(wrong: bool, message: &str) -> Vec<String> {
 }
 
 fn uri(text: &str) -> Vec<String> {
-    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
-    let absolute = text.starts_with('/') || (!scheme.is_empty() && rest.starts_with('/'));
-    refuse(!absolute, &format!("parse {text:?}: invalid URI for request"))
+    super::url::refusal(text).map(|why| format!("parse {text:?}: {why}")).into_iter().collect()
 }
 
 fn uuid(text: &str) -> Vec<String> {

@@ -40,6 +40,14 @@ pub enum Extension {
 }
 
 impl Extension {
+    /// Equality as expressions see it: versions are told apart by what orders them.
+    pub fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Semver(a), Self::Semver(b)) => a.cmp_precedence(b).is_eq(),
+            _ => self == other,
+        }
+    }
+
     /// The name of its type.
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -51,27 +51,68 @@ fn parse_ip(text: &str) -> std::result::Result<IpAddr, String> {
             Err(format!("IPv4-mapped IPv6 address {text:?} is not allowed"))
         }
         Ok(ip) => Ok(ip),
-        Err(_) => Err(format!(
-            "IP Address {text:?} parse error during conversion from string: ParseAddr({text:?}): unable to parse IP"
-        )),
+        Err(_) => {
+            Err(format!("IP Address {text:?} parse error during conversion from string: {}", unparsed(text)))
+        }
     }
 }
 
-fn parse_cidr(text: &str) -> std::result::Result<Cidr, String> {
-    let unparsed = || {
-        format!(
-            "CIDR {text:?} parse error during conversion from string: netip.ParsePrefix({text:?}): no '/'"
-        )
+/// Why a text is no address, as Go's `ParseAddr` says.
+fn unparsed(text: &str) -> String {
+    let why = match text.find(['.', ':', '%']).map(|at| text.as_bytes()[at]) {
+        Some(b'.') => not_ip4(text),
+        Some(b'%') => "missing IPv6 address".into(),
+        _ => "unable to parse IP".into(),
     };
-    let (address, prefix) = text.split_once('/').ok_or_else(unparsed)?;
-    let address = parse_ip(address)?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
+    format!("ParseAddr({text:?}): {why}")
+}
+
+fn not_ip4(text: &str) -> String {
+    let (mut value, mut digits, mut dots) = (0u32, 0, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '0'..='9' => {
+                if digits == 1 && value == 0 {
+                    return "IPv4 field has octet with leading zero".into();
+                }
+                value = value * 10 + (c as u32 - '0' as u32);
+                digits += 1;
+                if value > 255 {
+                    return "IPv4 field has value >255".into();
+                }
+            }
+            '.' if digits == 0 || at + 1 == text.len() => {
+                return format!("IPv4 field must have at least one digit (at {:?})", &text[at..]);
+            }
+            '.' if dots == 3 => return "IPv4 address too long".into(),
+            '.' => (value, digits, dots) = (0, 0, dots + 1),
+            _ => return format!("unexpected character (at {:?})", &text[at..]),
+        }
+    }
+    "IPv4 address too short".into()
+}
+
+const UNPARSED: &str = "network address parse error during conversion from string: ";
+
+fn parse_cidr(text: &str) -> std::result::Result<Cidr, String> {
+    let wrong = |why: &str| Err(format!("{UNPARSED}{UNPARSED}netip.ParsePrefix({text:?}): {why}"));
+    let Some((address, prefix)) = text.rsplit_once('/') else { return wrong("no '/'") };
+    if address.contains('%') {
+        return wrong("IPv6 zones cannot be present in a prefix");
+    }
+    let address = match address.parse() {
+        Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => {
+            return Err(format!("{UNPARSED}IPv4-mapped IPv6 address {text:?} is not allowed"));
+        }
+        Ok(address) => address,
+        Err(_) => return wrong(&unparsed(address)),
+    };
     let plain = prefix.chars().all(|c| c.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
-    match prefix.parse().ok().filter(|p| plain && *p <= most) {
-        Some(prefix) => Ok(Cidr { address, prefix }),
-        None => Err(format!(
-            "CIDR {text:?} parse error during conversion from string: netip.ParsePrefix({text:?}): prefix length out of range"
-        )),
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    match prefix.parse::<u32>().ok().filter(|_| plain) {
+        None => wrong(&format!("bad bits after slash: {prefix:?}")),
+        Some(bits) if bits > most => wrong("prefix length out of range"),
+        Some(bits) => Ok(Cidr { address, prefix: bits as u8 }),
     }
 }
 
@@ -111,7 +152,7 @@ pub(super) fn register(library: &mut Library) {
     library.add(&["net.CIDR->containsIP(string): bool", "net.CIDR->containsIP(net.IP): bool"], |_, args| {
         let whole = cidr(&args[0])?;
         let ip = match &args[1] {
-            Value::String(text) => parse_ip(text).or_else(fail)?,
+            Value::String(text) => parse_ip(text).map_err(|_| EvalError::no_overload())?,
             other => ip(other)?,
         };
         Ok(Value::Bool(whole.contains(ip)))
@@ -121,7 +162,7 @@ pub(super) fn register(library: &mut Library) {
         |_, args| {
             let whole = cidr(&args[0])?;
             let part = match &args[1] {
-                Value::String(text) => parse_cidr(text).or_else(fail)?,
+                Value::String(text) => parse_cidr(text).map_err(|_| EvalError::no_overload())?,
                 other => cidr(other)?,
             };
             Ok(Value::Bool(part.prefix >= whole.prefix && whole.contains(part.address)))

@@ -48,6 +48,11 @@ fn out_of_range<T>(index: i64) -> Result<T> {
     fail(format!("index out of range: {index}"))
 }
 
+/// There is nothing behind the end; before the start there cannot be.
+fn beyond<'a>(index: i64) -> Result<Value<'a>> {
+    if index < 0 { out_of_range(index) } else { Ok(Value::Int(-1)) }
+}
+
 fn char_at<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     let (text, index) = (args[0].as_str()?, args[1].as_int()?);
     match offset(text, index) {
@@ -120,7 +125,10 @@ fn join<'a>(cx: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
 fn index_of<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>> {
     let (text, part) = (args[0].as_str()?, args[1].as_str()?);
     let start = args.get(2).map(Value::as_int).transpose()?.unwrap_or(0);
-    let Some(from) = offset(text, start) else { return out_of_range(start) };
+    if part.is_empty() {
+        return Ok(Value::Int(start));
+    }
+    let Some(from) = offset(text, start) else { return beyond(start) };
     let found = text[from..].find(part).map(|at| text[..from + at].chars().count() as i64);
     Ok(Value::Int(found.unwrap_or(-1)))
 }
@@ -129,9 +137,10 @@ fn last_index_of<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a
     let (text, part) = (args[0].as_str()?, args[1].as_str()?);
     let end = match args.get(2).map(Value::as_int).transpose()? {
         None => text.len(),
+        Some(index) if part.is_empty() => return Ok(Value::Int(index)),
         Some(index) => match offset(text, index) {
-            Some(at) => (at + part.len()).min(text.len()),
-            None => return out_of_range(index),
+            Some(at) if at < text.len() => (at + part.len()).min(text.len()),
+            _ => return beyond(index),
         },
     };
     let mut end = end;

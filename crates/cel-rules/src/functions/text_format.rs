@@ -59,7 +59,8 @@ fn write(cx: &mut Context<'_>, out: &mut String, clause: Clause, value: &Value<'
             _ => "-∞".into(),
         },
         (Takes::Fixed, Value::Double(n)) => grouped(&format!("{n:.precision$}")),
-        (Takes::Scientific, Value::Double(n)) => scientific(*n, precision),
+        // Upstream means a precision but writes a width.
+        (Takes::Scientific, Value::Double(n)) => scientific(*n),
         (Takes::Binary, Value::Int(n)) => radix(*n, |n| format!("{n:b}")),
         (Takes::Binary, Value::Uint(n)) => format!("{n:b}"),
         (Takes::Binary, Value::Bool(b)) => u8::from(*b).to_string(),
@@ -70,7 +71,7 @@ fn write(cx: &mut Context<'_>, out: &mut String, clause: Clause, value: &Value<'
         (Takes::Hex, Value::String(text)) => hex(digits(text.as_bytes()), clause),
         (Takes::Hex, Value::Bytes(bytes)) => hex(digits(bytes), clause),
         (takes, _) => {
-            let why = takes.refusal(&value.type_of().to_string());
+            let why = takes.refusal(value.type_of().name());
             return fail(format!("error during formatting: {why}"));
         }
     };
@@ -111,8 +112,8 @@ fn radix(n: i64, show: impl Fn(u64) -> String) -> String {
     if n < 0 { format!("-{digits}") } else { digits }
 }
 
-fn scientific(n: f64, precision: usize) -> String {
-    let text = format!("{n:.precision$e}");
+fn scientific(n: f64) -> String {
+    let text = format!("{n:.6e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     // As cel-go's printer of languages writes it: 3.140000×10⁰⁰.
     let (sign, digits) = exponent.strip_prefix('-').map_or(("", exponent), |d| ("⁻", d));
@@ -153,7 +154,7 @@ fn plain(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) 
         Value::Bytes(bytes) => out.push_str(&String::from_utf8_lossy(bytes)),
         Value::Timestamp(time) => out.push_str(&time.to_string()),
         Value::Duration(n) => out.push_str(&conversions::duration(*n)),
-        Value::Type(ty) => out.push_str(&ty.to_string()),
+        Value::Type(ty) => out.push_str(ty.name()),
         Value::List(list) => {
             out.push('[');
             for (index, item) in list.iter().enumerate() {
@@ -162,11 +163,24 @@ fn plain(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) 
             }
             out.push(']');
         }
+        Value::Object(map, decl) => {
+            let fields =
+                map.keys().filter_map(|name| crate::escape(name)).filter(|name| decl.field(name).is_some());
+            let mut entries = Vec::new();
+            for name in fields {
+                if let Some(item) = crate::eval::field(value, &name) {
+                    let mut text = String::new();
+                    part(cx, &mut text, &item?, depth + 1)?;
+                    entries.push((object::error::quote(&name), text));
+                }
+            }
+            joined(out, entries);
+        }
         Value::Map(map) => {
             let mut entries = Vec::new();
             for key in map.keys() {
                 if !matches!(key, Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Uint(_)) {
-                    let why = format!("no formatting function for map key of type {}", key.type_of());
+                    let why = format!("no formatting function for map key of type {}", key.type_of().name());
                     return fail(format!("error during formatting: {why}"));
                 }
                 let (mut name, mut value) = (String::new(), String::new());
@@ -176,17 +190,20 @@ fn plain(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) 
                 }
                 entries.push((name, value));
             }
-            entries.sort();
-            let entries: Vec<_> =
-                entries.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
-            out.push_str(&format!("{{{}}}", entries.join(", ")));
+            joined(out, entries);
         }
         other => {
-            let why = Takes::Text.refusal(&other.type_of().to_string());
+            let why = Takes::Text.refusal(other.type_of().name());
             return fail(format!("error during formatting: {why}"));
         }
     }
     Ok(())
+}
+
+fn joined(out: &mut String, mut entries: Vec<(String, String)>) {
+    entries.sort();
+    let entries: Vec<_> = entries.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    out.push_str(&format!("{{{}}}", entries.join(", ")));
 }
 
 /// A value within another, as an expression would write it.
@@ -197,6 +214,7 @@ fn part(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) -
         Value::Bytes(bytes) => out.push_str(&format!("b{}", quote(&String::from_utf8_lossy(bytes)))),
         Value::Double(n) if !n.is_finite() => out.push_str(&quote(&conversions::double(*n))),
         Value::Double(n) => out.push_str(&format!("{n:.6}")),
+        Value::Type(ty) => out.push_str(&format!("type({})", ty.name())),
         Value::Timestamp(time) => out.push_str(&format!("timestamp(\"{time}\")")),
         Value::Duration(n) => out.push_str(&format!("duration(\"{}\")", conversions::duration(*n))),
         Value::Extension(_)
@@ -204,7 +222,7 @@ fn part(cx: &mut Context<'_>, out: &mut String, value: &Value<'_>, depth: u32) -
         | Value::Object(..)
         | Value::Optional(_)
         | Value::Question(_) => {
-            let why = format!("no formatting function for {}", value.type_of());
+            let why = format!("no formatting function for {}", value.type_of().name());
             return fail(format!("error during formatting: {why}"));
         }
         _ => return plain(cx, out, value, depth),

@@ -22,13 +22,11 @@ pub(super) fn register(library: &mut Library) {
     library.add(&["url(string): kubernetes.URL"], |_, args| {
         let text = args[0].as_str()?;
         match parse(text) {
-            Some(url) => Ok(Value::Extension(Arc::new(Extension::Url(url)))),
-            None => fail(format!(
-                "URL parse error during conversion from string: parse {text:?}: invalid URI for request"
-            )),
+            Ok(url) => Ok(Value::Extension(Arc::new(Extension::Url(url)))),
+            Err(why) => fail(format!("URL parse error during conversion from string: parse {text:?}: {why}")),
         }
     });
-    library.add(&["isURL(string): bool"], |_, args| Ok(Value::Bool(parse(args[0].as_str()?).is_some())));
+    library.add(&["isURL(string): bool"], |_, args| Ok(Value::Bool(parse(args[0].as_str()?).is_ok())));
     library.add(&["kubernetes.URL->getScheme(): string"], |_, a| of(a, |url| url.scheme.clone()));
     library.add(&["kubernetes.URL->getHost(): string"], |_, a| of(a, |url| url.host.clone()));
     library.add(&["kubernetes.URL->getHostname(): string"], |_, a| {
@@ -62,19 +60,30 @@ fn split_port(host: &str) -> (&str, &str) {
     host.rsplit_once(':').unwrap_or((host, ""))
 }
 
-fn parse(text: &str) -> Option<Url> {
-    if text.is_empty() || text.chars().any(|c| c.is_ascii_control()) {
-        return None;
+/// Why a text is no URL.
+pub(super) fn refusal(text: &str) -> Option<String> {
+    parse(text).err()
+}
+
+fn parse(text: &str) -> std::result::Result<Url, String> {
+    if text.is_empty() {
+        return Err("empty url".into());
+    }
+    if text.chars().any(|c| c.is_ascii_control()) {
+        return Err("net/url: invalid control character in URL".into());
+    }
+    if text.starts_with(':') {
+        return Err("missing protocol scheme".into());
     }
     let (scheme, rest) = match scheme(text) {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
         None if text.starts_with('/') => (String::new(), text),
-        None => return None,
+        None => return Err("invalid URI for request".into()),
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     if !scheme.is_empty() && !rest.starts_with('/') {
         // Opaque, such as mailto:a@b: it has nothing but a scheme.
-        return Some(Url {
+        return Ok(Url {
             text: text.to_owned(),
             scheme,
             host: String::new(),
@@ -90,9 +99,15 @@ fn parse(text: &str) -> Option<Url> {
         _ => ("", rest),
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    if let Some(c) = host.chars().find(|c| [' ', '<', '>', '"'].contains(c)) {
+        return Err(format!("invalid character {:?} in host name", c.to_string()));
+    }
     let (_, port) = split_port(host);
-    if !port.chars().all(|c| c.is_ascii_digit()) || host.contains([' ', '<', '>', '"']) || !percent_ok(path) {
-        return None;
+    if !port.chars().all(|c| c.is_ascii_digit()) {
+        return Err(format!("invalid port {:?} after host", format!(":{port}")));
+    }
+    if let Some(wrong) = bad_escape(path) {
+        return Err(format!("invalid URL escape {wrong:?}"));
     }
     let escaped: String = path
         .chars()
@@ -100,7 +115,7 @@ fn parse(text: &str) -> Option<Url> {
             if c == ' ' || c == '"' || c == '<' || c == '>' { format!("%{:02X}", c as u32) } else { c.into() }
         })
         .collect();
-    Some(Url { text: text.to_owned(), scheme, host: host.to_owned(), path: escaped, query: query.to_owned() })
+    Ok(Url { text: text.to_owned(), scheme, host: host.to_owned(), path: escaped, query: query.to_owned() })
 }
 
 fn scheme(text: &str) -> Option<(&str, &str)> {
@@ -110,10 +125,13 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     (first.is_ascii_alphabetic() && rest_ok).then_some((scheme, rest))
 }
 
-fn percent_ok(text: &str) -> bool {
+/// The first `%` that is not followed by two digits, with what follows.
+fn bad_escape(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
-    bytes.iter().enumerate().all(|(at, b)| *b != b'%' || (hex(at + 1) && hex(at + 2)))
+    let wrong = |at: &usize| bytes[*at] == b'%' && !(hex(at + 1) && hex(at + 2));
+    let at = (0..bytes.len()).find(wrong)?;
+    Some(String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 3)]).into_owned())
 }
 
 fn unescape(text: &str) -> String {

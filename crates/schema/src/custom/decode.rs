@@ -82,9 +82,10 @@ fn coerce(
                 return Err(DecodeError(format!("{}: {}", shown.path, shown.message)));
             }
         }
+        let given = value["metadata"].clone();
         take_metadata(value, &format!("{path}."), strictness, unknown).map_err(|error| {
             let at = object::Path::new(format!("{path}.metadata"));
-            let shown = object::FieldError::invalid(&at, &value["metadata"], &error.0);
+            let shown = object::FieldError::invalid(&at, &given, &error.0);
             DecodeError(format!("{}: {}", shown.path, shown.message))
         })?;
     }

@@ -2,6 +2,7 @@
 
 use super::constraints::{Check, More, TypeSet};
 use super::outcome::{Outcome, Place};
+use object::FieldError;
 use serde_json::{Number, Value};
 
 /// Checks a number.
@@ -23,11 +24,18 @@ pub(super) fn check(check: &Check, more: &More, number: &Number, value: &Value, 
     };
     let int = number.as_i64();
     let float = number.as_f64().unwrap_or(0.0);
+    if let (Some(_), Some(factor)) = (int, more.multiple_of.map(|factor| factor as i64))
+        && factor <= 0
+    {
+        let detail = format!("factor MultipleOf declared for {} must be positive: {factor}", place.name());
+        outcome.add(FieldError::invalid(&place.path(), &factor.into(), &detail));
+        return outcome;
+    }
     limit(more.multiple_of, "MultipleOf", &|factor| {
         let whole = match int {
-            Some(n) if factor as i64 != 0 => n % (factor as i64) == 0,
-            _ if factor < 1.0 => is_whole(1.0 / factor * float),
-            _ => is_whole(float / factor),
+            Some(n) => n % (factor as i64) == 0,
+            None if factor < 1.0 => is_whole(1.0 / factor * float),
+            None => is_whole(float / factor),
         };
         (!whole && factor > 0.0).then(|| format!("should be a multiple of {}", spell(factor, int)))
     });

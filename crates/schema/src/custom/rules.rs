@@ -8,7 +8,7 @@ use std::any::Any;
 use std::sync::OnceLock;
 
 /// A value with rules.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place<'a> {
     /// Where it is.
     pub path: Path,
@@ -20,14 +20,41 @@ pub struct Place<'a> {
     pub value: &'a Value,
     /// What it was, where old and new can be told to be the same place.
     pub old: Option<&'a Value>,
-    /// The value and what it was, or those of the nearest place around it that can be told to be the same.
-    pub nearest: Option<(&'a Value, &'a Value)>,
+    nearest: Option<Nearest<'a>>,
 }
+
+/// A value and what it was, or those of the nearest place around it that can be told to be the same.
+type Nearest<'a> = (At<'a>, &'a Value, &'a Value);
 
 impl Place<'_> {
     /// Whether nothing changed here: what was wrong before is let pass then.
     pub fn is_unchanged(&self) -> bool {
-        self.nearest.is_some_and(|(value, old)| value == old)
+        self.nearest.is_some_and(|(at, value, old)| same(at, value, old))
+    }
+}
+
+/// Whether two values of a place are the same, which list maps are in any order.
+pub(super) fn same(at: At<'_>, value: &Value, old: &Value) -> bool {
+    match (value, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            let is_same = |(key, value): (&String, &Value)| {
+                old.get(key).is_some_and(|old| match at.field(key) {
+                    Some(inner) => same(inner, value, old),
+                    None => value == old,
+                })
+            };
+            new.len() == old.len() && new.iter().all(is_same)
+        }
+        (Value::Array(new), Value::Array(items))
+            if matches!(at.schema.node().list_type, ListType::Map(_)) =>
+        {
+            let is_same = |value: &Value| {
+                let known = correlated(at, old, value);
+                known.is_some_and(|known| at.items().map_or(value == known, |at| same(at, value, known)))
+            };
+            new.len() == items.len() && new.iter().all(is_same)
+        }
+        _ => value == old,
     }
 }
 
@@ -39,7 +66,7 @@ pub fn each_rule<'a>(
     found: &mut dyn FnMut(Place<'a>),
 ) {
     if let Some(at) = At::new(schema) {
-        let nearest = old.map(|old| (object, old));
+        let nearest = old.map(|old| (at, object, old));
         walk(at, Found { value: object, old, nearest, path: Path::root() }, found);
     }
 }
@@ -47,13 +74,13 @@ pub fn each_rule<'a>(
 struct Found<'a> {
     value: &'a Value,
     old: Option<&'a Value>,
-    nearest: Option<(&'a Value, &'a Value)>,
+    nearest: Option<Nearest<'a>>,
     path: Path,
 }
 
 impl<'a> Found<'a> {
-    fn inner(&self, value: &'a Value, old: Option<&'a Value>, path: Path) -> Self {
-        Self { value, old, nearest: old.map(|old| (value, old)).or(self.nearest), path }
+    fn inner(&self, at: At<'a>, value: &'a Value, old: Option<&'a Value>, path: Path) -> Self {
+        Self { value, old, nearest: old.map(|old| (at, value, old)).or(self.nearest), path }
     }
 
     fn report(&self, at: At<'a>, rules: &'a Rules, found: &mut dyn FnMut(Place<'a>)) {
@@ -81,7 +108,7 @@ fn walk<'a>(at: At<'a>, here: Found<'a>, found: &mut dyn FnMut(Place<'a>)) {
             for (key, value) in map {
                 if let Some(inner) = at.field(key) {
                     let path = if is_map { here.path.key(key) } else { here.path.field(key) };
-                    walk(inner, here.inner(value, here.old.and_then(|o| o.get(key)), path), found);
+                    walk(inner, here.inner(inner, value, here.old.and_then(|o| o.get(key)), path), found);
                 }
             }
         }
@@ -89,7 +116,7 @@ fn walk<'a>(at: At<'a>, here: Found<'a>, found: &mut dyn FnMut(Place<'a>)) {
             let Some(items) = at.items() else { return };
             for (index, value) in list.iter().enumerate() {
                 let old = here.old.and_then(|o| correlated(at, o, value));
-                walk(items, here.inner(value, old, here.path.index(index)), found);
+                walk(items, here.inner(items, value, old, here.path.index(index)), found);
             }
         }
         _ => {}

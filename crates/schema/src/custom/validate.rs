@@ -8,7 +8,7 @@ use super::{
     constraints::{More, TypeSet},
     format, number,
     outcome::{Outcome, Place},
-    rules::correlated,
+    rules::{correlated, same},
 };
 use crate::{Schema, Shape};
 use object::{FieldError, Value};
@@ -35,7 +35,7 @@ pub(super) fn validate_default(schema: Schema<'_>, value: &Value, path: &object:
 /// A place of its own: what did not change is let pass.
 fn place(at: At<'_>, value: &Value, old: Option<&Value>, place: &Place) -> Outcome {
     let outcome = value_at(at, value, old, place);
-    if !outcome.is_valid() && old == Some(value) {
+    if !outcome.is_valid() && old.is_some_and(|old| same(at, value, old)) {
         return Outcome { matches: outcome.matches, ..Outcome::default() };
     }
     outcome
@@ -93,6 +93,9 @@ fn json_type(at: At<'_>, value: &Value, place: &Place) -> Outcome {
         }
         return outcome;
     }
+    // Beyond what Go's integers hold, numbers are floats.
+    let too_large = matches!(value, Value::Number(n) if n.is_u64() && n.as_i64().is_none());
+    let (name, bit) = if too_large { ("number", TypeSet::NUMBER) } else { (name, bit) };
     let whole_float =
         matches!(value, Value::Number(n) if n.is_f64() && number::is_whole(n.as_f64().unwrap_or(0.5)));
     let fits = check.types.has(bit)
