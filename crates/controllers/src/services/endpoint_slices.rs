@@ -130,8 +130,8 @@ pub(super) fn labels(service: &Value, manager: &str) -> Map<String, Value> {
 }
 
 fn annotations(service: &Value, behind: &[Arc<Value>], existing: &[Arc<Value>]) -> BTreeMap<String, String> {
-    let told = existing.iter().max_by_key(|slice| meta::annotation(slice, TRIGGER_TIME));
-    let time = super::trigger_time(service, behind, told.map(|slice| &**slice));
+    let told: Vec<&Value> = existing.iter().map(|slice| &**slice).collect();
+    let time = super::trigger_time(service, behind, &told);
     time.map(|time| (TRIGGER_TIME.to_owned(), time)).into_iter().collect()
 }
 

@@ -174,7 +174,7 @@ fn write(service: &Value, behind: &[Arc<Value>], current: Option<&Value>, wanted
         map.remove(OVER_CAPACITY);
         map.remove(TRIGGER_TIME);
     }
-    if let Some(time) = super::trigger_time(service, behind, current) {
+    if let Some(time) = super::trigger_time(service, behind, current.as_slice()) {
         meta::set_annotation(&mut endpoints, TRIGGER_TIME, &time);
     }
     if wanted.truncated {

@@ -14,6 +14,7 @@ use client::{Cache, Change};
 use object::{LabelSelector, meta};
 use selecting::Selecting;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
@@ -147,17 +148,30 @@ fn target_ref(pod: &Value) -> Value {
     json!({"kind": "Pod", "namespace": meta::namespace(pod), "name": meta::name(pod), "uid": meta::uid(pod)})
 }
 
-/// When what is about to be told changed: the oldest change of a pod's readiness that `told` (the time told last) does not
-/// cover, or the making of the service. Without such a change there is no time to tell.
-fn trigger_time(service: &Value, pods: &[Arc<Value>], told: Option<&Value>) -> Option<String> {
-    let Some(told) = told else { return meta::creation_timestamp(service).map(str::to_owned) };
-    let told = meta::annotation(told, TRIGGER_TIME);
+/// When what is about to be told changed: the oldest change of a pod's readiness that is not told in `told` (what is there),
+/// or the making of the service. Without such a change there is no time to tell.
+fn trigger_time(service: &Value, pods: &[Arc<Value>], told: &[&Value]) -> Option<String> {
+    if told.is_empty() {
+        return meta::creation_timestamp(service).map(str::to_owned);
+    }
+    let known: HashSet<&str> = told.iter().flat_map(|object| told_pods(object)).collect();
+    let last = told.iter().filter_map(|object| meta::annotation(object, TRIGGER_TIME)).max();
     let times = pods.iter().filter_map(|pod| {
         let ready = crate::common::conditions::find(&pod["status"]["conditions"], "Ready")?;
-        Some(ready["lastTransitionTime"].as_str()?.to_owned())
+        let time = ready["lastTransitionTime"].as_str()?;
+        let is_news = !known.contains(meta::uid(pod)) || last.is_some_and(|last| time > last);
+        is_news.then(|| time.to_owned())
     });
-    match told {
-        Some(told) => times.filter(|time| time.as_str() > told).min(),
-        None => times.max(),
-    }
+    times.min()
+}
+
+/// The uids of the pods in an EndpointSlice or in Endpoints.
+fn told_pods(object: &Value) -> impl Iterator<Item = &str> {
+    let subsets = list(&object["subsets"]);
+    let addresses = subsets.flat_map(|s| list(&s["addresses"]).chain(list(&s["notReadyAddresses"])));
+    list(&object["endpoints"]).chain(addresses).filter_map(|endpoint| endpoint["targetRef"]["uid"].as_str())
+}
+
+fn list(value: &Value) -> std::slice::Iter<'_, Value> {
+    value.as_array().map_or(&[][..], Vec::as_slice).iter()
 }

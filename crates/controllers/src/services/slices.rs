@@ -78,7 +78,6 @@ fn recycle(actions: Vec<Action>) -> Vec<Action> {
         if let Verb::Create(made) = &mut step.verb
             && let Some(Action { verb: Verb::Delete { name, options, .. }, .. }) = gone.next()
         {
-            meta::unset(made, "generateName");
             meta::set(made, "name", name);
             meta::set(made, "uid", options.uid.unwrap_or_default());
             *step = Action::update(&ENDPOINT_SLICES, std::mem::take(made));

@@ -164,8 +164,11 @@ impl Sync<'_> {
         }
         let mut status = std::mem::take(&mut tracked.status);
         let mut events = vec![];
+        if status["startTime"].is_null() && !is_suspended(job) {
+            status["startTime"] = time::format(self.now).into();
+        }
         if verdict.outcome.is_none() && meta::deletion_timestamp(job).is_none() {
-            self.start_or_suspend(&mut status, &mut events);
+            self.suspend_or_resume(&mut status, &mut events);
         }
         self.conclude(&verdict, &counts, &tracked, &mut status, &mut events);
         // An active pod that is about to be deleted is one no more.
@@ -204,7 +207,7 @@ impl Sync<'_> {
         (left > 0).then(|| Duration::from_secs(left.unsigned_abs()))
     }
 
-    fn start_or_suspend(&self, status: &mut Value, events: &mut Vec<Action>) {
+    fn suspend_or_resume(&self, status: &mut Value, events: &mut Vec<Action>) {
         let suspended = is_suspended(self.job);
         let known = conditions::is_true(&status["conditions"], "Suspended");
         if suspended && !known {
@@ -216,9 +219,6 @@ impl Sync<'_> {
             let condition = outcome::condition("Suspended", "False", "JobResumed", "Job resumed", self.now);
             conditions::set(&mut status["conditions"], condition);
             events.push(Action::event(Event::normal(self.job, "Resumed", "Job resumed")));
-            status["startTime"] = time::format(self.now).into();
-        }
-        if !suspended && status["startTime"].is_null() {
             status["startTime"] = time::format(self.now).into();
         }
         if suspended && let Some(map) = status.as_object_mut() {

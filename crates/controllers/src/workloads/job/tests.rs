@@ -151,6 +151,15 @@ fn the_success_policy_ends_a_job_early() {
 }
 
 #[test]
+fn a_job_that_wants_nothing_is_done_at_once() {
+    let mut nothing = job(json!({"completions": 0}));
+    nothing["status"] = json!({});
+    let (status, made, _) = plan(vec![nothing], 5);
+    assert_eq!((reason(&status, "Complete").as_deref(), made.len()), (Some("CompletionsReached"), 1));
+    assert_eq!(status["startTime"], status["completionTime"]);
+}
+
+#[test]
 fn a_suspended_job_has_no_pods() {
     let suspended = job(json!({"suspend": true}));
     let (status, made, _) = plan(vec![suspended.clone(), pod("p", "Running", None)], 1);
