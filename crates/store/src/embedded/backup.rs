@@ -78,7 +78,10 @@ fn create(to: &Path, fill: impl FnOnce(&Database) -> Result<(), StoreError>) -> 
     partial.push(".partial");
     let partial = PathBuf::from(partial);
     let made = (|| {
-        let disk = Disk(Arc::new(LockedFile::open(&partial)?));
+        let file = LockedFile::open(&partial)?;
+        // what one that was killed left there may hold keys that are gone since
+        file.clear().map_err(io)?;
+        let disk = Disk(Arc::new(file));
         let database = open(&disk, CACHE)?;
         fill(&database)?;
         drop(database);

@@ -195,6 +195,18 @@ async fn keys_expire_when_they_are_due_also_after_reopening() {
     assert_eq!((store.count("").await, store.next_expiry()), (Ok(1), None));
 }
 
+/// Waits until nothing that compaction made superfluous is left: the write path goes on with that after it answered.
+async fn swept(store: &EmbeddedStore) {
+    loop {
+        let engine = store.engine.clone();
+        let meta =
+            tokio::task::spawn_blocking(move || engine.writer.lock().meta).await.expect("the meta data");
+        if meta.swept == meta.compacted {
+            return;
+        }
+    }
+}
+
 #[tokio::test]
 async fn old_history_is_compacted_and_its_space_used_again() {
     let root = folder();
@@ -233,18 +245,8 @@ async fn old_history_is_compacted_and_its_space_used_again() {
     }
     assert!(store.list(at(1)).await.is_err());
     assert_eq!(store.count("").await, Ok(1));
-    // the write path goes on sweeping after it answered: wait for it
-    let writer = store.engine.clone();
-    let kept = loop {
-        let swept = tokio::task::spawn_blocking({
-            let writer = writer.clone();
-            move || writer.writer.lock().meta
-        });
-        let meta = swept.await.expect("the meta data");
-        if meta.swept == meta.compacted {
-            break store.engine.state.read().snapshot.clone();
-        }
-    };
+    swept(&store).await;
+    let kept = store.engine.state.read().snapshot.clone();
     let left = redb::ReadableTableMetadata::len(&kept.values).expect("a length");
     assert_eq!(left, 1, "only the current value is left");
 }
@@ -337,6 +339,28 @@ async fn a_backup_is_of_one_revision_and_restores_all_of_it() {
     assert!(!root.path().join("third").join(FILE).exists());
     let absent = EmbeddedStore::restore(root.path().join("absent"), root.path().join("third")).err();
     assert!(matches!(&absent, Some(StoreError::Io(what)) if what.contains("No such file")), "{absent:?}");
+}
+
+/// A backup that was killed just before its end leaves all it copied, under another name.
+#[tokio::test]
+async fn a_backup_that_was_cut_off_is_begun_anew() {
+    let root = folder();
+    let store = EmbeddedStore::open(root.path().join("store"), Options::default()).expect("open");
+    let gone = create(&store, "/gone", "x").await.expect("create");
+    create(&store, "/kept", "x").await.expect("create");
+    let (first, second) = (root.path().join("first"), root.path().join("second"));
+    store.backup(&first).await.expect("backup");
+    std::fs::rename(&first, root.path().join("second.partial")).expect("a file");
+    let delete = Write { key: "/gone".into(), expect: Expect::At(gone), value: None, ttl: None };
+    store.write(delete).await.expect("delete");
+    store.compact(store.revision()).await.expect("compaction");
+    swept(&store).await;
+    store.backup(&second).await.expect("backup");
+    assert!(!root.path().join("second.partial").exists());
+    EmbeddedStore::restore(&second, root.path().join("restored")).expect("a restore");
+    let restored = EmbeddedStore::open(root.path().join("restored"), Options::default()).expect("open");
+    let keys = restored.list(ListRequest::default()).await.expect("list").entries;
+    assert_eq!(keys.iter().map(|entry| &*entry.key).collect::<Vec<_>>(), ["/kept"]);
 }
 
 #[tokio::test]
