@@ -12,7 +12,7 @@ use super::record::Record;
 use super::record::{LOG, VALUES};
 use super::{EmbeddedStore, FILE};
 use crate::{Revision, StoreError};
-use redb::{Database, Durability, ReadableTable};
+use redb::{Database, Durability, ReadableTable, StorageBackend};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,14 +78,13 @@ fn create(to: &Path, fill: impl FnOnce(&Database) -> Result<(), StoreError>) -> 
     partial.push(".partial");
     let partial = PathBuf::from(partial);
     let made = (|| {
-        let file = LockedFile::open(&partial)?;
+        let disk = Disk(Arc::new(LockedFile::open(&partial)?));
         // what one that was killed left there may hold keys that are gone since
-        file.clear().map_err(io)?;
-        let disk = Disk(Arc::new(file));
+        disk.set_len(0).map_err(io)?;
         let database = open(&disk, CACHE)?;
         fill(&database)?;
         drop(database);
-        redb::StorageBackend::sync_data(&disk).map_err(io)?;
+        disk.sync_data().map_err(io)?;
         // a name that came to exist meanwhile is not replaced, unlike with rename
         std::fs::hard_link(&partial, to).map_err(io)?;
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
