@@ -1,9 +1,10 @@
-//! Measures a release build of joey: `cargo xtask bench first-light`, `cargo xtask bench api`.
+//! Measures a release build of joey: `cargo xtask bench first-light`, `cargo xtask bench api`, `cargo xtask bench controllers`.
 //!
 //! Figures that take a process as a whole are the median of ten processes. Those that wait (memory, idle processor time) are
 //! taken from ten processes that idle at the same time; each is measured by its own memory and its own processor time.
 
 mod api;
+mod controllers;
 mod pods;
 mod sample;
 mod up;
@@ -24,6 +25,8 @@ struct Arguments {
 enum What {
     /// Requests, watches and memory of one API server, beside another's when one is named.
     Api(api::Api),
+    /// Many deployments at once: until all pods are ready, and what that costs.
+    Controllers(controllers::Controllers),
     /// Start, create, memory, idle processor time, pod latencies and the program's size.
     FirstLight {
         /// How often each figure is taken.
@@ -41,6 +44,7 @@ enum What {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().what {
         What::Api(api) => api.run().map(|()| true),
+        What::Controllers(controllers) => controllers.run().map(|()| true),
         What::FirstLight { runs, clusters, pods } => first_light(runs, clusters, pods),
     };
     match outcome {

@@ -1,0 +1,182 @@
+//! `bench controllers`: how long many deployments take until all their pods are ready, and what that costs; beside etcd,
+//! kube-apiserver and kube-controller-manager when a folder with them is named.
+//!
+//! joey simulates its nodes, and schedules, in the same process. For the other side this program does both, over the network;
+//! what it uses itself is told apart, so the other side's figures are without nodes and without a scheduler.
+
+mod sides;
+
+use crate::sample::{processor_time, resident};
+use clap::Args;
+use client::{Client, ListOptions, WatchOptions};
+use futures::stream::{self, StreamExt};
+use object::{GroupVersionResource, Value, json, meta};
+use sides::Side;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Requests of this program that are under way at once.
+const AT_ONCE: usize = 32;
+/// Everything is ready by then, or the figures are of a failure.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How long the idle cluster is watched afterwards.
+const IDLE: Duration = Duration::from_secs(20);
+
+#[derive(Args)]
+pub(crate) struct Controllers {
+    /// Deployments made.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    deployments: u32,
+    /// Pods of each.
+    #[arg(long, default_value_t = 5)]
+    replicas: u32,
+    /// Simulated nodes.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    nodes: u16,
+    /// Folder with etcd, kube-apiserver and kube-controller-manager, to do the same with.
+    #[arg(long, value_name = "FOLDER")]
+    peer: Option<PathBuf>,
+    /// Do not measure joey itself.
+    #[arg(long, requires = "peer")]
+    peer_only: bool,
+}
+
+/// What one side took.
+struct Taken {
+    name: &'static str,
+    /// Seconds from the first creation until all deployments exist, and until all pods are ready.
+    made: f64,
+    ready: f64,
+    requests: f64,
+    processor: f64,
+    /// Bytes.
+    peak: f64,
+    /// Share of a core, afterwards.
+    idle: f64,
+    /// Seconds of processor time of this program meanwhile.
+    own: f64,
+}
+
+impl Controllers {
+    pub fn run(&self) -> Result<(), String> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+        runtime.block_on(self.measure())
+    }
+
+    async fn measure(&self) -> Result<(), String> {
+        let mut all = vec![];
+        if !self.peer_only {
+            all.push(self.one(Side::joey(self.nodes).await?).await?);
+        }
+        if let Some(folder) = &self.peer {
+            all.push(self.one(Side::peer(folder, self.nodes).await?).await?);
+        }
+        println!(
+            "\n{} deployments of {} pods on {} simulated nodes; {} cores.\n",
+            self.deployments,
+            self.replicas,
+            self.nodes,
+            std::thread::available_parallelism().map_or(0, usize::from)
+        );
+        let row = |what: &str, of: &dyn Fn(&Taken) -> String| {
+            println!("| {what} | {} |", all.iter().map(of).collect::<Vec<_>>().join(" | "));
+        };
+        row("", &|taken| taken.name.to_owned());
+        println!("|---|{}", "---|".repeat(all.len()));
+        row("all deployments made", &|taken| format!("{:.1} s", taken.made));
+        row("all pods ready", &|taken| format!("{:.1} s", taken.ready));
+        row("API requests until then", &|taken| format!("{:.0}", taken.requests));
+        row("processor time until then", &|taken| format!("{:.1} s", taken.processor));
+        row("peak memory (RSS)", &|taken| format!("{:.0} MB", taken.peak / 1e6));
+        row("processor afterwards, idle", &|taken| format!("{:.1} % of a core", taken.idle * 100.0));
+        row("this program's own time", &|taken| format!("{:.1} s", taken.own));
+        Ok(())
+    }
+
+    async fn one(&self, side: Side) -> Result<Taken, String> {
+        let client = &side.client;
+        let own = processor_time(std::process::id())?;
+        let (processor, requests) = (side.processor()?, requests(client).await?);
+        let list = client.list(&deployments(), "default", &ListOptions::default()).await;
+        let from = list.map_err(|e| e.to_string())?.resource_version;
+        let start = Instant::now();
+        let waiting = tokio::spawn(until_ready(client.clone(), from, self.deployments, self.replicas));
+        let all = stream::iter(0..self.deployments).map(|index| make(client, index, self.replicas));
+        let outcomes: Vec<_> = all.buffer_unordered(AT_ONCE).collect().await;
+        outcomes.into_iter().collect::<Result<(), String>>()?;
+        let made = start.elapsed().as_secs_f64();
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited
+            .map_err(|_| format!("{}: not all ready after {PATIENCE:?}", side.name))?
+            .map_err(|e| e.to_string())??;
+        let ready = start.elapsed().as_secs_f64();
+        let taken = Taken {
+            name: side.name,
+            made,
+            ready,
+            requests: self::requests(client).await? - requests,
+            processor: side.processor()? - processor,
+            peak: side.peak()?,
+            own: processor_time(std::process::id())? - own,
+            idle: 0.0,
+        };
+        // What follows from the last changes is no idling yet.
+        tokio::time::sleep(IDLE / 4).await;
+        let before = side.processor()?;
+        tokio::time::sleep(IDLE).await;
+        let idle = (side.processor()? - before) / IDLE.as_secs_f64();
+        eprintln!("{}: ready after {ready:.1} s", side.name);
+        Ok(Taken { idle, ..taken })
+    }
+}
+
+/// Every request that the server has answered, watches and those of its own controllers included.
+async fn requests(client: &Client) -> Result<f64, String> {
+    let text = client.raw("/metrics", "text/plain").await.map_err(|e| e.message())?;
+    let text = String::from_utf8_lossy(&text);
+    let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total"));
+    Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+}
+
+async fn make(client: &Client, index: u32, replicas: u32) -> Result<(), String> {
+    let name = format!("web-{index}");
+    let labels = json!({"app": name});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10",
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}]}}}});
+    client.create(&deployments(), &deployment).await.map(drop).map_err(|e| e.message())
+}
+
+/// Waits until so many deployments say that all their pods are ready.
+async fn until_ready(client: Client, from: String, count: u32, replicas: u32) -> Result<(), String> {
+    let mut ready = HashSet::new();
+    let mut options = WatchOptions { resource_version: from, ..WatchOptions::default() };
+    loop {
+        let mut watch = client.watch(&deployments(), "default", &options).await.map_err(|e| e.message())?;
+        while let Some(Ok(frame)) = watch.next().await {
+            let Ok(deployment) = serde_json::from_slice::<Value>(&frame.object) else { continue };
+            options.resource_version = meta::resource_version(&deployment).to_owned();
+            if deployment["status"]["readyReplicas"] == replicas {
+                ready.insert(meta::name(&deployment).to_owned());
+            }
+            if ready.len() as u32 == count {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn deployments() -> GroupVersionResource {
+    GroupVersionResource::new("apps", "v1", "deployments")
+}
+
+/// The most memory a process had, in bytes (`VmHWM`), or what it has if that is not told.
+fn peak(process: u32) -> Result<f64, String> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).map_err(|e| e.to_string())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    kilobytes.map_or_else(|| resident(process), |kilobytes| Ok(kilobytes * 1024.0))
+}
