@@ -1,5 +1,6 @@
 //! The `joey` command: virtual Kubernetes clusters.
 
+mod allocator;
 mod commands;
 mod logging;
 mod telling;
@@ -22,6 +23,9 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.runs_clusters() {
+        allocator::settle();
+    }
     logging::start(&cli.logging);
     telling::of_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

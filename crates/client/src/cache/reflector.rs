@@ -25,7 +25,7 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 const LASTED: Duration = Duration::from_secs(10);
 
 /// A watch of a server that offers less than a watch is given up after so long without a change.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(1);
 
 pub(super) enum Command {
     /// List and watch this store's resource from now on.

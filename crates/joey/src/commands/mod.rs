@@ -55,6 +55,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it is to run for long, with virtual clusters in this process.
+    pub fn runs_clusters(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Operator(_))
+    }
+
     pub async fn run(self) -> Result<(), Error> {
         match self {
             Self::Up(up) => up.run().await,

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A storage that outlives the database on it: after an I/O error the database is opened again on the same storage, and
 /// the lock stays ours all the while.
@@ -37,7 +38,11 @@ impl StorageBackend for Disk {
 
 /// A file that only this process uses; the lock is released when it is dropped.
 #[derive(Debug)]
-pub(super) struct LockedFile(File);
+pub(super) struct LockedFile {
+    file: File,
+    /// Nothing in it matters yet: it is not waited for until it does.
+    unfinished: AtomicBool,
+}
 
 impl LockedFile {
     /// Opens the file and makes it when it is absent.
@@ -51,7 +56,7 @@ impl LockedFile {
             .open(path)
             .map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { file, unfinished: AtomicBool::new(false) }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
@@ -62,42 +67,49 @@ impl LockedFile {
         let failed = |error: io::Error| StoreError::Io(format!("open {}: {error}", path.display()));
         let file = File::open(path).map_err(failed)?;
         match file.try_lock_shared() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { file, unfinished: AtomicBool::new(false) }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 
-    /// Empties the file.
+    /// Empties the file. What is written from now on is durable once it is [`finish`](Self::finish)ed.
     pub(super) fn clear(&self) -> io::Result<()> {
-        self.0.set_len(0)
+        self.unfinished.store(true, Ordering::Release);
+        self.file.set_len(0)
+    }
+
+    /// Makes durable what was written, and all that will be.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        self.unfinished.store(false, Ordering::Release);
+        self.file.sync_data()
     }
 
     /// Lets others open the file. For the end, when the database on it was closed.
     pub(super) fn release(&self) -> io::Result<()> {
-        self.0.unlock()
+        self.file.unlock()
     }
 }
 
 impl StorageBackend for LockedFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
+        self.file.read_exact_at(out, offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        if self.unfinished.load(Ordering::Acquire) { Ok(()) } else { self.file.sync_data() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
+        self.file.write_all_at(data, offset)
     }
 }
 

@@ -24,7 +24,7 @@ const LIST_CHUNK: usize = 512;
 /// Most log records and bytes a lagging watcher reads at a time.
 const HISTORY_CHUNK: (u64, usize) = (2_048, 4 << 20);
 /// Milliseconds without use after which memory is given back.
-pub(super) const REST: u64 = 3_000;
+pub(super) const REST: u64 = 1_000;
 /// Milliseconds that maintenance may be late before it is told to come sooner.
 const LATE: u64 = 1_000;
 
