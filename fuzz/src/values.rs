@@ -88,6 +88,10 @@ pub(crate) fn streams(data: &[u8]) {
     let reading = async {
         while let Ok(Some(frame)) = Frame::read(&mut frames).await {
             let written = frame.encode();
+            if written.is_empty() {
+                // What is passed over is never written.
+                continue;
+            }
             let mut rest = &written[..];
             let again = Frame::read(&mut rest).await.expect("what was written is readable");
             assert_eq!(again.map(|frame| frame.encode()), Some(written), "writing twice changes nothing");
