@@ -6,6 +6,7 @@
 
 mod body;
 mod connection;
+mod cork;
 mod gzip;
 mod handler;
 mod limits;
