@@ -40,7 +40,8 @@ fn evaluate(program: &Program, object: &object::Value) {
 pub(crate) fn cel_functions(data: &[u8]) {
     static PROGRAMS: OnceLock<Vec<Program>> = OnceLock::new();
     let programs = PROGRAMS.get_or_init(|| {
-        let compile = |text: &&str| Program::compile(text, environment()).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        let compile =
+            |text: &&str| Program::compile(text, environment()).unwrap_or_else(|e| panic!("{text}: {e:?}"));
         FUNCTIONS.iter().map(compile).collect()
     });
     let Some(text) = text(data) else { return };

@@ -8,7 +8,8 @@ use schema::builtin;
 /// A document, and on the next line a patch.
 pub(crate) fn patch(data: &[u8]) {
     let (document, patch) = line(data);
-    let (Ok(document), Ok(patch)) = (serde_json::from_slice::<Value>(document), serde_json::from_slice(patch))
+    let (Ok(document), Ok(patch)) =
+        (serde_json::from_slice::<Value>(document), serde_json::from_slice(patch))
     else {
         return;
     };

@@ -82,7 +82,11 @@ async fn open() -> Arc<Api> {
     let cidr = Cidr::parse("10.96.0.0/16").expect("a range");
     let keys = vec![key.public_key()];
     let config = Config {
-        verifier: tokens::TokenVerifier { issuers: vec![issuer.clone()], keys, api_audiences: vec![issuer.clone()] },
+        verifier: tokens::TokenVerifier {
+            issuers: vec![issuer.clone()],
+            keys,
+            api_audiences: vec![issuer.clone()],
+        },
         issuer: tokens::TokenIssuer::new(issuer, key).into(),
         access: AccessOptions::default(),
         static_tokens: StaticTokens::parse("", "tokens").expect("tokens"),
@@ -102,7 +106,8 @@ fn objects() -> [(&'static str, Value); 5] {
         "n": {"type": "integer", "x-kubernetes-validations": [{"rule": "self < 10"}]},
         "m": {"type": "array", "items": {"type": "object", "properties": {"k": {"type": "string"}}, "required": ["k"]},
             "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}}}}});
-    let version = json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
+    let version =
+        json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
     [
         ("/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})),
         ("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "c"}, "data": {"a": "b"}})),

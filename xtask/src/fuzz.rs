@@ -95,7 +95,8 @@ fn one(program: &Path, name: &str, seconds: u64) -> Result<Outcome, String> {
     }
     let said = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
-    let artifact = text.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, p)| p.into());
+    let artifact =
+        text.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, p)| p.into());
     let finding = if said.status.success() { None } else { Some(artifact.unwrap_or(findings)) };
     Ok(Outcome {
         name: name.to_owned(),
