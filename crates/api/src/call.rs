@@ -123,6 +123,10 @@ impl Call {
 
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();
+        // A header cannot say everything.
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return;
+        }
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&text) {
             warnings.push(text);

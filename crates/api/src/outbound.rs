@@ -64,14 +64,22 @@ impl Api {
 pub(crate) fn parse(answer: &[u8]) -> Result<Value, String> {
     const NO_OBJECT: &str = "couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type struct { \
         APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
-    serde_json::from_slice(answer).ok().filter(Value::is_object).ok_or_else(|| NO_OBJECT.to_owned())
+    if answer.is_empty() {
+        return Err("0-length response with status code: 200 and content type: application/json".into());
+    }
+    match serde_json::from_slice(answer) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(Value::Null) => Ok(object::json!({})),
+        Ok(Value::Array(_)) => Err(NO_OBJECT.replacen("unmarshal string", "unmarshal array", 1)),
+        _ => Err(NO_OBJECT.to_owned()),
+    }
 }
 
 /// What is wrong with the kind of an answer: only `kind` is understood, in the versions `known`.
 pub(crate) fn unregistered(answer: &Value, kind: &str, known: &[&str]) -> Option<String> {
     let text = |field: &str| answer[field].as_str().unwrap_or("");
     let (version, found) = (text("apiVersion"), text("kind"));
-    (!found.is_empty() && (found != kind || !known.contains(&version))).then(|| {
+    (!found.is_empty() && !version.is_empty() && (found != kind || !known.contains(&version))).then(|| {
         format!(
             "no kind \"{found}\" is registered for version \"{version}\" in scheme \"k8s.io/apiserver/pkg/util/webhook/client.go:71\""
         )

@@ -211,7 +211,7 @@ impl Run<'_, '_> {
             None => default_message(source),
         };
         let path = match source["fieldPath"].as_str().filter(|p| !p.is_empty()) {
-            Some(field) => extended(&place.path, field),
+            Some(field) => extended(place, field),
             None => place.path.clone(),
         };
         let error = broken(&path, place.value, decl, &detail, source["reason"].as_str());
@@ -293,20 +293,9 @@ fn default_message(source: &Json) -> String {
     }
 }
 
-fn extended(path: &Path, field: &str) -> Path {
-    let joined = match schema::custom::field_steps(field) {
-        Some(steps) => steps,
-        None => return path.clone(),
-    };
-    steps_path(path, joined)
-}
-
-fn steps_path(path: &Path, steps: Vec<schema::custom::Step>) -> Path {
-    use schema::custom::Step;
-    steps.into_iter().fold(path.clone(), |path, step| match step {
-        Step::Name(name) => path.field(&name),
-        Step::Index(index) => path.index(index),
-    })
+/// The place that a rule says is wrong, below its own.
+fn extended(place: &Place<'_>, field: &str) -> Path {
+    schema::custom::field_below(place.schema, &place.path, field).unwrap_or_else(|| place.path.clone())
 }
 
 fn broken(path: &Path, value: &Json, decl: &Decl, detail: &str, reason: Option<&str>) -> FieldError {

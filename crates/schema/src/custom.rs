@@ -32,7 +32,7 @@ pub use decode::{decode, decode_json};
 pub use default::default;
 pub use definition::check_definition;
 pub use embedded::validate as validate_embedded;
-pub use field_path::{Step, field_path, field_steps};
+pub use field_path::{Step, field_below, field_path};
 pub use format::unrecognized_formats;
 pub use lists::validate as validate_lists;
 pub use prune::prune;

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod defaults;
+mod json_patch;
 mod limit_ranger;
 mod namespace_lifecycle;
 pub(crate) mod node_restriction;

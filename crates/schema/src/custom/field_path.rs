@@ -1,6 +1,8 @@
 //! Paths inside of a schema as rules name them: `.spec.items[0]`, `.labels['a.b']`.
 
-use object::Value;
+use super::At;
+use crate::{Schema, Shape};
+use object::{Path, Value};
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +29,18 @@ pub fn field_path(schema: &Value, path: &str) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
-/// The steps of a well-formed path.
-pub fn field_steps(path: &str) -> Option<Vec<Step>> {
-    parse(path)
+/// The place that `path` leads to from `base`, where `schema` stands.
+pub fn field_below(schema: Schema<'_>, base: &Path, path: &str) -> Option<Path> {
+    let (mut at, mut place) = (At::new(schema), base.clone());
+    for step in parse(path)? {
+        let is_map = at.is_some_and(|at| matches!(at.schema.node().shape, Shape::Map(_)));
+        (place, at) = match step {
+            Step::Index(index) => (place.index(index), at.and_then(At::items)),
+            Step::Name(name) if is_map => (place.key(&name), at.and_then(|at| at.field(&name))),
+            Step::Name(name) => (place.field(&name), at.and_then(|at| at.field(&name))),
+        };
+    }
+    Some(place)
 }
 
 fn parse(path: &str) -> Option<Vec<Step>> {

@@ -2,6 +2,7 @@
 
 use super::compiled::{Expression, Mutation};
 use super::context::Context;
+use crate::admission::json_patch;
 use crate::managed;
 use crate::pipeline::Write;
 use cel_rules::{Key, Value as Cel};
@@ -35,26 +36,14 @@ pub(super) fn apply<'a>(
         }
         Mutation::JsonPatch(expression) => {
             let operations = to_json(&value(expression, context)?, 0, &mut { MAX_SIZE })?;
-            match merge::json_patch(object, &operations) {
+            match json_patch::apply(object, &operations) {
                 Ok(patched) => Ok(Some(patched)),
                 // A test that fails leaves the object as it is.
-                Err(_) if first_failure(object, &operations).is_some_and(|op| op["op"] == "test") => Ok(None),
-                Err(error) => Err(format!("JSON Patch: {}", error.message())),
+                Err(unfit) if unfit.is_test => Ok(None),
+                Err(unfit) => Err(format!("JSON Patch: {}", unfit.message)),
             }
         }
     }
-}
-
-/// The operation that makes a patch fail: the last of the shortest part of the patch that does.
-fn first_failure<'o>(object: &Value, operations: &'o Value) -> Option<&'o Value> {
-    let all = operations.as_array()?;
-    let works = |count: usize| merge::json_patch(object, &Value::from(all[..count].to_vec())).is_ok();
-    let (mut good, mut bad) = (0, all.len());
-    while bad > good + 1 {
-        let middle = good.midpoint(bad);
-        if works(middle) { good = middle } else { bad = middle }
-    }
-    all.get(bad.checked_sub(1)?)
 }
 
 fn value<'a>(expression: &'a Expression, context: &Context<'a>) -> Result<Cel<'a>, String> {

@@ -1,5 +1,6 @@
 //! Asking a webhook.
 
+use super::review;
 use crate::call::Call;
 use crate::outbound;
 use object::Value;
@@ -16,6 +17,7 @@ pub(super) async fn call(call: &Call, hook: &Value, review: &Value) -> Result<Va
         let why = "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion";
         return Err(failed(why.into()));
     }
+    review::readable(&answer).map_err(failed)?;
     match outbound::unregistered(&answer, "AdmissionReview", &["admission.k8s.io/v1"]) {
         Some(why) => Err(failed(why)),
         None => Ok(answer),

@@ -122,7 +122,12 @@ async fn ask_to_change(
     let patched = review::patched(&operations, object)?;
     let managed = object["metadata"].get("managedFields").cloned();
     let decoded = codec::decode_value(write.call, write.target, &write.target.resource, patched);
-    let mut decoded = decoded.map_err(|error| ApiError::Internal(error.message()))?;
+    let mut decoded = decoded.map_err(|error| {
+        // Whose it is goes without saying.
+        let message = error.message();
+        let why = message.split_once(" cannot be handled as a ").and_then(|(_, rest)| rest.split_once(": "));
+        ApiError::Internal(why.map_or(message.as_str(), |(_, why)| why).to_owned())
+    })?;
     // Who owns what is not a webhook's to say.
     match managed {
         Some(managed) => meta::set(&mut decoded, "managedFields", managed),
@@ -180,7 +185,7 @@ async fn ask(write: &Write<'_>, operation: Operation, hook: &Hook, object: &Valu
     let request = &review["request"];
     let began = Instant::now();
     let answer = call::call(write.call, value, &review).await;
-    let answer = answer.and_then(|answer| review::response(answer, &request["uid"]));
+    let answer = answer.and_then(|answer| review::response(answer, &request["uid"], hook.mutates()));
     let outcome = match &answer {
         Ok(response) if response["allowed"] == true => Outcome::Allowed,
         Ok(response) => Outcome::Refused(review::denied(hook.name(), response).code()),

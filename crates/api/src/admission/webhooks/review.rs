@@ -1,6 +1,6 @@
 //! `AdmissionReview`: what webhooks are asked, and what they may answer.
 
-use crate::admission::Operation;
+use crate::admission::{Operation, json_patch};
 use crate::pipeline::Write;
 use base64::Engine;
 use object::{ApiError, Value, json, meta};
@@ -25,7 +25,13 @@ pub(crate) fn attributes(write: &Write<'_>, operation: Operation, object: &Value
         Operation::Delete => Some("DeleteOptions"),
         Operation::Connect => None,
     };
-    let options = options.map(|kind| json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"}));
+    let options = options.map(|kind| {
+        let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if call.dry_run() {
+            options["dryRun"] = json!(["All"]);
+        }
+        options
+    });
     let operation = self::operation(operation);
     let deleting = operation == "DELETE";
     let name = if meta::name(object).is_empty() { write.target.at.name.as_str() } else { meta::name(object) };
@@ -60,33 +66,49 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
 }
 
 /// The `response` of an answer to the review `uid`.
-pub(super) fn response(answer: Value, uid: &Value) -> Result<Value, String> {
-    checked(answer, uid).map_err(|why| format!("received invalid webhook response: {why}"))
+pub(super) fn response(answer: Value, uid: &Value, mutates: bool) -> Result<Value, String> {
+    checked(answer, uid, mutates).map_err(|why| format!("received invalid webhook response: {why}"))
 }
 
-fn checked(mut answer: Value, uid: &Value) -> Result<Value, String> {
+fn checked(mut answer: Value, uid: &Value, mutates: bool) -> Result<Value, String> {
     let response = answer["response"].take();
     if !response.is_object() {
         return Err("webhook response was absent".into());
     }
     if answer["kind"] != "AdmissionReview" || answer["apiVersion"] != "admission.k8s.io/v1" {
-        let got = format!(
-            "{}, Kind={}",
-            answer["apiVersion"].as_str().unwrap_or(""),
-            answer["kind"].as_str().unwrap_or("")
-        );
+        let text = |field: &str| answer[field].as_str().unwrap_or("");
+        let version = Some(text("apiVersion")).filter(|version| !version.is_empty()).unwrap_or("/");
+        let got = format!("{version}, Kind={}", text("kind"));
         return Err(format!(
             "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}"
         ));
     }
     if response["uid"] != *uid {
-        return Err(format!("expected response.uid={uid}, got {}", response["uid"]));
+        let got = response["uid"].as_str().unwrap_or("");
+        return Err(format!("expected response.uid={uid}, got {got:?}"));
     }
     let patched = response["patch"].as_str().is_some_and(|p| !p.is_empty());
-    if patched && response["patchType"] != "JSONPatch" {
-        return Err("webhook returned response.patch but not response.patchType".into());
+    let wrong = match (mutates, patched, response["patchType"].is_string()) {
+        (true, true, false) => "webhook returned response.patch but not response.patchType",
+        (true, false, true) => "webhook returned response.patchType but not response.patch",
+        (false, true, _) => "validating webhook may not return response.patch",
+        (false, false, true) => "validating webhook may not return response.patchType",
+        _ => return Ok(response),
+    };
+    Err(wrong.into())
+}
+
+/// A patch that is no base64 makes the whole answer unreadable.
+pub(super) fn readable(answer: &Value) -> Result<(), String> {
+    let Some(patch) = answer["response"]["patch"].as_str() else { return Ok(()) };
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    match base64::engine::general_purpose::STANDARD.decode(patch) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let at = patch.bytes().position(|byte| !is_digit(byte)).unwrap_or(patch.len());
+            Err(format!("illegal base64 data at input byte {at}"))
+        }
     }
-    Ok(response)
 }
 
 /// The JSON patch of a mutating webhook; `None` when it leaves the object as it is.
@@ -95,7 +117,15 @@ pub(super) fn patch(response: &Value) -> Result<Option<Value>, String> {
     let wrong = |why: String| format!("received undecodable patch in webhook response: {why}");
     let text = base64::engine::general_purpose::STANDARD.decode(patch).map_err(|e| wrong(e.to_string()))?;
     match (serde_json::from_slice(&text), text.first()) {
-        (Ok(operations), _) => Ok(Some(operations)),
+        (Ok(operations @ Value::Array(_)), _) if response["patchType"] == "JSONPatch" => Ok(Some(operations)),
+        (Ok(Value::Array(_)), _) => Err(format!("unsupported patch type {}", response["patchType"])),
+        (Ok(Value::Object(_)), _) => {
+            Err(wrong("json: cannot unmarshal object into Go value of type jsonpatch.Patch".into()))
+        }
+        (Ok(other), _) => {
+            let what = if other.is_string() { "string" } else { "number" };
+            Err(wrong(format!("json: cannot unmarshal {what} into Go value of type jsonpatch.Patch")))
+        }
         (Err(_), Some(first)) if !b"[{\"-0123456789tfn \t\r\n".contains(first) => {
             let first = char::from(*first);
             Err(wrong(format!("invalid character '{first}' looking for beginning of value")))
@@ -106,15 +136,7 @@ pub(super) fn patch(response: &Value) -> Result<Option<Value>, String> {
 
 /// The object after a patch; what does not fit is an error of the server's, not of the client's.
 pub(super) fn patched(operations: &Value, object: &Value) -> object::Result<Value> {
-    merge::json_patch(object, operations).map_err(|error| {
-        let tests = operations.as_array().into_iter().flatten().filter(|o| o["op"] == "test");
-        let failed = tests.filter_map(|o| Some((o["path"].as_str()?, &o["value"])));
-        let mut failed = failed.filter(|(path, value)| object.pointer(path) != Some(*value));
-        ApiError::Internal(match failed.next() {
-            Some((path, _)) => format!("testing value {path} failed: test failed"),
-            None => error.message(),
-        })
-    })
+    json_patch::apply(object, operations).map_err(|unfit| ApiError::Internal(unfit.message))
 }
 
 /// The refusal of a webhook, as the client sees it.
@@ -147,10 +169,13 @@ mod tests {
     #[test]
     fn answers_are_checked() {
         let answer = |uid: &str| json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": {"uid": uid}});
-        assert!(response(answer("a"), &json!("a")).is_ok());
+        assert!(response(answer("a"), &json!("a"), true).is_ok());
         let invalid = |why: &str| Err(format!("received invalid webhook response: {why}"));
-        assert_eq!(response(answer("b"), &json!("a")), invalid("expected response.uid=\"a\", got \"b\""));
-        assert_eq!(response(json!({}), &json!("a")), invalid("webhook response was absent"));
+        assert_eq!(
+            response(answer("b"), &json!("a"), true),
+            invalid("expected response.uid=\"a\", got \"b\"")
+        );
+        assert_eq!(response(json!({}), &json!("a"), true), invalid("webhook response was absent"));
     }
 
     #[test]
