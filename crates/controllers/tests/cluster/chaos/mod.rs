@@ -1,5 +1,5 @@
-//! kill -9 at any point of a rollout, a scale-down, a namespace's deletion and a job's run: the end is always the one that
-//! an undisturbed run reaches, no pod is made twice and none is lost.
+//! kill -9 at any point of a rollout, a scale-down, a namespace's deletion, a job's run and more: the end is always the one
+//! that an undisturbed run reaches, no pod is made twice and none is lost.
 //!
 //! A run is a [`World`]: a disk in memory, and the processes that live on it one after the other, each with an API server
 //! on the embedded store, all controllers and a kubelet. Time is tokio's, paused. A seed decides what dies when (see
@@ -19,8 +19,10 @@ use store::embedded::simulation::{Random, SimulatedDisk};
 use stories::Story;
 use world::{Spent, World};
 
-/// Seeds a story; there are four.
+/// Seeds a story.
 const SEEDS: u64 = 50;
+/// Seeds of stories that are much like others.
+const FEW: u64 = 20;
 /// Kills a run, at most.
 const KILLS: usize = 4;
 
@@ -56,13 +58,13 @@ fn run_seed(story: &Story, seed: u64, expected: &Undisturbed) -> usize {
     spent.killed
 }
 
-fn run(story: &Story) {
+fn run(story: &Story, seeds: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
     let expected = undisturbed(story);
     expected.record.hold(story.holds);
     let seeds = match number("CHAOS_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("CHAOS_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("CHAOS_SEEDS").unwrap_or(seeds),
     };
     let mut killed = 0;
     for seed in seeds.clone() {
@@ -78,20 +80,30 @@ fn run(story: &Story) {
 
 #[test]
 fn a_rollout() {
-    run(&stories::ROLLOUT);
+    run(&stories::ROLLOUT, SEEDS);
 }
 
 #[test]
 fn a_scale_down() {
-    run(&stories::SCALE_DOWN);
+    run(&stories::SCALE_DOWN, SEEDS);
 }
 
 #[test]
 fn a_namespace() {
-    run(&stories::NAMESPACE);
+    run(&stories::NAMESPACE, SEEDS);
 }
 
 #[test]
 fn a_job() {
-    run(&stories::JOB);
+    run(&stories::JOB, SEEDS);
+}
+
+#[test]
+fn a_scale_up() {
+    run(&stories::SCALE_UP, FEW);
+}
+
+#[test]
+fn a_stateful_rollout() {
+    run(&stories::STATEFUL, FEW);
 }

@@ -41,6 +41,35 @@ pub const SCALE_DOWN: Story = Story {
     holds: |pods| count(pods, is_ready) >= 4,
 };
 
+pub const SCALE_UP: Story = Story {
+    name: "a scale-up",
+    prepare: |client| web(client, 2).boxed(),
+    act: |client| change(client, json!({"spec": {"replicas": 12}})).boxed(),
+    holds: |pods| pods.len() <= 12,
+};
+
+pub const STATEFUL: Story = Story {
+    name: "a stateful rollout",
+    prepare: |client| {
+        async {
+            node(client).await;
+            make(client, "apps", "statefulsets", "default", stateful_set(4)).await;
+        }
+        .boxed()
+    },
+    act: |client| {
+        async {
+            let template =
+                json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "two"}]}}}});
+            let sets = resource("apps", "v1", "statefulsets");
+            client.patch(&sets, "default", "db", "", &Patch::Strategic(template)).await.unwrap();
+        }
+        .boxed()
+    },
+    // one after the other
+    holds: |pods| pods.len() <= 4 && count(pods, is_ready) >= 3,
+};
+
 pub const NAMESPACE: Story = Story {
     name: "a namespace's deletion",
     prepare: |client| furnished(client).boxed(),
@@ -120,6 +149,12 @@ fn deployment(replicas: u64) -> Value {
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template(json!({"app": "web"}), "one")}})
 }
 
+fn stateful_set(replicas: u64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
+        "spec": {"replicas": replicas, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+            "template": template(json!({"app": "db"}), "i")}})
+}
+
 fn service() -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}})
@@ -155,9 +190,7 @@ async fn furnished(client: &Client) {
     client.create(&namespaces(), &namespace).await.unwrap();
     make(client, "", "services", "a", service()).await;
     make(client, "apps", "deployments", "a", deployment(2)).await;
-    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
-        "spec": {"replicas": 2, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": template(json!({"app": "db"}), "i")}});
-    make(client, "apps", "statefulsets", "a", set).await;
+    make(client, "apps", "statefulsets", "a", stateful_set(2)).await;
     make(client, "batch", "jobs", "a", job("j", json!({"completions": 2, "parallelism": 2}))).await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "finalizers": []}, "data": {"a": "b"}});
     make(client, "", "configmaps", "a", map).await;
