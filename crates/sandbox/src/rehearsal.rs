@@ -4,7 +4,7 @@
 use crate::agnhost;
 use crate::environment::Place;
 use crate::lifecycle::{Details, Outcome, Timeline, default_failure};
-use crate::script::{argv, shell, unknown};
+use crate::script::{argv, conversation, shell, unknown};
 use crate::shell::{Files, Io, Shell, Stop, Stream, Unknown};
 use crate::sources::Sources;
 use crate::spec;
@@ -47,6 +47,9 @@ impl Stage<'_> {
         if code.is_some() || seconds.is_some() {
             let after = seconds.unwrap_or(0.0).max(0.0);
             return (Outcome::Exits { code: code.unwrap_or(0.0) as i32, after }, details);
+        }
+        if conversation(self.container, &argv).is_some() {
+            return (Outcome::Runs, details);
         }
         if argv.is_empty() {
             let ends = unknown(self.pod, self.container) == Unknown::Succeeds && !is_pause(self.container);

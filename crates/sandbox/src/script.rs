@@ -63,6 +63,38 @@ pub fn argv(container: &Value, variables: &BTreeMap<String, String>) -> Vec<Stri
     words.map(|word| environment::expand(&word, variables)).collect()
 }
 
+/// Images that start a shell where they are not told what to run.
+const SHELLS: [&str; 11] = [
+    "busybox",
+    "alpine",
+    "debian",
+    "ubuntu",
+    "bash",
+    "fedora",
+    "centos",
+    "rockylinux",
+    "almalinux",
+    "amazonlinux",
+    "archlinux",
+];
+
+/// The shell that the container's standard input goes to, if that is what it runs: its words.
+pub fn conversation(container: &Value, argv: &[String]) -> Option<Vec<String>> {
+    let image = container["image"].as_str().unwrap_or("");
+    let name = image.rsplit('/').next().unwrap_or("").split([':', '@']).next().unwrap_or("");
+    let starts_shell = argv.is_empty() && SHELLS.contains(&name);
+    let words = if starts_shell { vec!["sh".to_owned()] } else { argv.to_vec() };
+    (container["stdin"] == true && is_shell(&words)).then_some(words)
+}
+
+/// A bare shell: `sh`, `/bin/bash -l`, but not `sh -c …` or `sh script`.
+pub fn is_shell(argv: &[String]) -> bool {
+    let Some((program, args)) = argv.split_first() else { return false };
+    let program = program.rsplit('/').next().unwrap_or("");
+    matches!(program, "sh" | "bash" | "ash" | "dash")
+        && args.iter().all(|a| a.starts_with('-') && !a.ends_with('c'))
+}
+
 /// What a program does that is not simulated: servers serve, but what must end for others to go on is taken as done.
 pub fn unknown(pod: &Value, container: &Value) -> Unknown {
     // On a host the pods of virtual clusters have no owners; what they were made by, an annotation says.
@@ -172,6 +204,22 @@ mod tests {
 
     fn exits(code: i32, after: f64) -> Outcome {
         Outcome::Exits { code, after }
+    }
+
+    #[test]
+    fn shells_with_an_input_wait_for_it() {
+        let words = |argv: &[&str], image: &str, stdin: bool| {
+            let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+            conversation(&json!({"name": "c", "image": image, "stdin": stdin}), &argv)
+        };
+        assert_eq!(words(&[], "docker.io/library/busybox:1.37", true), Some(vec!["sh".into()]));
+        assert_eq!(words(&["/bin/bash", "-l"], "tool", true), Some(vec!["/bin/bash".into(), "-l".into()]));
+        assert_eq!(words(&["sh"], "busybox", false), None);
+        assert_eq!(words(&["sh", "-c", "date"], "busybox", true), None);
+        assert_eq!(words(&[], "nginx", true), None);
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [
+            {"name": "c", "image": "busybox", "command": ["sh"], "stdin": true}]}});
+        assert_eq!(prepared(&pod).containers["c"], Ok(Outcome::Runs));
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Shared {
                 }
             }
         };
+        self.cache.observe(&of.volumes, &volume);
         let bound = meta::name(&volume);
         self.client.patch(&of.claims, namespace, name, "", &Patch::Merge(storage::bind(bound))).await?;
         let status = Patch::Merge(json!({"status": {"phase": "Bound"}}));

@@ -3,7 +3,7 @@
 use super::kubelet::{Found, argv};
 use super::{Shared, logs};
 use crate::shell::{Files, Io, Shell, Stop, Stream, Unknown};
-use crate::spec;
+use crate::{script, spec};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -21,7 +21,7 @@ const CHUNK: usize = 16 << 10;
 /// Longest line that an interactive shell takes.
 const LINE: usize = 16 << 10;
 
-/// Runs a command in a container.
+/// Runs a command in a container; without one, talks to the shell that is its main process.
 pub(super) async fn exec(shared: Arc<Shared>, found: Found, options: ExecOptions, mut process: Process) {
     let mut terminal = Terminal::new(&mut process, options.streams.tty);
     let before = found.files.clone();
@@ -32,8 +32,11 @@ pub(super) async fn exec(shared: Arc<Shared>, found: Found, options: ExecOptions
         Unknown::NotFound,
         &mut terminal,
     );
-    let command = options.command.clone();
-    let interactive = is_shell(&command);
+    let command = match options.command.is_empty() {
+        true => script::conversation(&found.container, &argv(&found)).unwrap_or_default(),
+        false => options.command.clone(),
+    };
+    let interactive = script::is_shell(&command);
     let cancelled = shared.shutdown.clone();
     let work = async {
         match interactive {
@@ -49,7 +52,12 @@ pub(super) async fn exec(shared: Arc<Shared>, found: Found, options: ExecOptions
     keep(&shared, &found, &before, files);
     drop(terminal);
     match result {
-        Ok(code) => process.exit(code),
+        Ok(code) => {
+            if options.command.is_empty() {
+                shared.talked_out(&found, code);
+            }
+            process.exit(code);
+        }
         // `tail -f` and the like would hang for ever; the session stays until the client goes.
         Err(Stop::Forever(_)) => {
             tokio::select! {
@@ -64,8 +72,8 @@ pub(super) async fn exec(shared: Arc<Shared>, found: Found, options: ExecOptions
 
 /// Joins the container's main process: its log from now on, or a shell where that is what it runs.
 pub(super) async fn attach(shared: Arc<Shared>, found: Found, options: ExecOptions, process: Process) {
-    if options.streams.stdin && is_shell(&argv(&found)) {
-        let options = ExecOptions { command: argv(&found), ..options };
+    if options.streams.stdin && script::conversation(&found.container, &argv(&found)).is_some() {
+        let options = ExecOptions { command: vec![], ..options };
         return exec(shared, found, options, process).await;
     }
     let Process { stdout, .. } = &process;
@@ -100,14 +108,6 @@ pub(super) async fn attach(shared: Arc<Shared>, found: Found, options: ExecOptio
         .find(|s| s["name"] == *name)
         .and_then(|s| s["state"]["terminated"]["exitCode"].as_i64());
     process.exit(code.unwrap_or(0) as i32);
-}
-
-/// A bare shell: `sh`, `/bin/bash -l`, but not `sh -c …` or `sh script`.
-fn is_shell(argv: &[String]) -> bool {
-    let Some((program, args)) = argv.split_first() else { return false };
-    let program = program.rsplit('/').next().unwrap_or("");
-    matches!(program, "sh" | "bash" | "ash" | "dash")
-        && args.iter().all(|a| a.starts_with('-') && !a.ends_with('c'))
 }
 
 async fn converse(shell: &mut Shell<'_>) -> Result<i32, Stop> {

@@ -1,6 +1,7 @@
 //! The simulated nodes' side of logs, exec, attach, port-forward and proxying.
 
 use super::measured::Measured;
+use super::run::Key;
 use super::{Shared, interactive, logs};
 use crate::environment::{Place, environment};
 use crate::shell::Files;
@@ -28,6 +29,8 @@ pub(super) struct Found {
     pub status: Value,
     pub variables: BTreeMap<String, String>,
     pub files: Files,
+    /// Those of them that other containers left before its start.
+    pub begun: Files,
     pub sources: Sources,
     pub host_ip: String,
 }
@@ -81,17 +84,23 @@ impl Shared {
         let place = Place { host_ip: &host_ip, pod_ip: pod["status"]["podIP"].as_str().unwrap_or("") };
         let variables = environment(&pod, &container, &sources, &place).unwrap_or_default();
         let mut files = volumes::files(&pod, &container, &sources, &place);
-        if let Some(found) =
-            self.found.lock().get(meta::uid(&pod)).and_then(|f| f.get(spec::name(&container)))
-        {
-            files.extend(found.clone());
-        }
+        let begun =
+            self.found.lock().get(meta::uid(&pod)).and_then(|f| f.get(spec::name(&container))).cloned();
+        let begun = begun.unwrap_or_default();
+        files.extend(begun.clone());
         if let Some(written) =
             self.written.lock().get(meta::uid(&pod)).and_then(|w| w.get(spec::name(&container)))
         {
             files.extend(written.clone());
         }
-        Ok(Found { pod, container, status, variables, files, sources, host_ip })
+        Ok(Found { pod, container, status, variables, files, begun, sources, host_ip })
+    }
+
+    /// The shell that is a container's main process has ended, and with it the container.
+    pub(super) fn talked_out(&self, found: &Found, code: i32) {
+        let id = found.status["containerID"].as_str().unwrap_or("").to_owned();
+        self.talked.lock().entry(meta::uid(&found.pod).to_owned()).or_default().insert(id, code);
+        self.queue.push(Key::Pod(meta::namespace(&found.pod).into(), meta::name(&found.pod).into()));
     }
 
     async fn service_environment(&self, pod: &Value) -> BTreeMap<String, String> {

@@ -128,6 +128,7 @@ async fn write(found: &Found, log: &mut Log) -> std::result::Result<(), Stop> {
     let place = found.place();
     let mut shell =
         script::shell(&found.pod, &found.container, found.variables.clone(), &found.sources, &place, log);
+    shell.files.extend(found.begun.clone());
     match shell.command(&argv).await {
         Err(Stop::Forever(program)) => {
             let text = format!("sandbox: {program} (image {image}) is simulated: it counts as running\n");

@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub written: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
     /// Files that containers found in empty volumes when they started, by pod uid and container.
     pub found: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
+    /// How containers ended whose shell was talked to, by pod uid and the container's id.
+    pub talked: Mutex<HashMap<String, HashMap<String, i32>>>,
     /// Files in host paths.
     pub disks: Mutex<disks::Disks>,
     pub tasks: TaskTracker,
@@ -164,6 +166,7 @@ impl Sandbox {
             changes: watch::Sender::new(0),
             written: Mutex::default(),
             found: Mutex::default(),
+            talked: Mutex::default(),
             disks: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),

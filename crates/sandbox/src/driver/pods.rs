@@ -119,6 +119,7 @@ impl Pods {
             self.shared.addresses.lock().release(&uid);
             self.shared.written.lock().remove(&uid);
             self.shared.found.lock().remove(&uid);
+            self.shared.talked.lock().remove(&uid);
             self.retry();
         }
     }
@@ -417,6 +418,23 @@ impl Shared {
         }
     }
 
+    /// Containers whose shell was told to exit have ended.
+    fn judge_talks(&self, pod: &Value, memo: &mut Memo) {
+        let talked = self.talked.lock();
+        let (Some(ended), Some(prepared)) = (talked.get(meta::uid(pod)), &mut memo.prepared) else { return };
+        let lists = ["containerStatuses", "ephemeralContainerStatuses"];
+        for status in lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten()) {
+            let code = status["containerID"].as_str().and_then(|id| ended.get(id));
+            let started = spec::time(&status["state"]["running"]["startedAt"]);
+            if let (Some(code), Some(started)) = (code, started) {
+                let after = now().duration_since(started).as_secs_f64().floor().max(0.0);
+                prepared
+                    .containers
+                    .insert(spec::name(status).to_owned(), Ok(Outcome::Exits { code: *code, after }));
+            }
+        }
+    }
+
     fn pod_ip(&self, pod: &Value, index: u16) -> String {
         if spec::host_network(pod) {
             return self.options.node_ip(index).to_string();
@@ -448,6 +466,7 @@ impl Shared {
             memo.prepared = Some(prepared);
             memo.judge();
         }
+        self.judge_talks(pod, memo);
         Ok(())
     }
 

@@ -258,6 +258,7 @@ impl Driver {
                 })
             }
             Key::Volume(name) => {
+                self.pods.retry();
                 let name = name.clone();
                 shared.options.storage.then(|| -> BoxFuture<'static, Done> {
                     Box::pin(async move { done(owned, shared.volume(&name).await) })
