@@ -12,14 +12,14 @@ fn create_takes_files_fields_and_namespaces() {
     joey.host(&["create", "namespace", "theirs"]);
 
     // From a file; a name, a namespace and fields on the command line win over it.
-    let said = joey.joey(&["create", "-f", &file, "-n", "theirs", "--set", "sync.nodes=none", "--wait"]);
+    let said = joey.joey(&["create", "-f", &file, "-n", "theirs", "--set", "sync.nodes=false", "--wait"]);
     assert_eq!(said.code, 0, "{}", said.err);
     for part in ["virtual cluster filed made in namespace theirs", "ready on https://", "joey connect filed"] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let get = ["get", "virtualcluster", "filed", "-n", "theirs", "-o"];
     let spec = joey.host(&[&get[..], &["jsonpath={.spec.controllers} {.spec.sync.nodes} {.metadata.labels.team}"]].concat());
-    assert_eq!(spec, "none none a");
+    assert_eq!(spec, "none false a");
     let said = joey.joey(&["create", "other", "-f", &file, "--wait"]);
     assert!(said.out.contains("virtual cluster other made in namespace joey-other"), "{}{}", said.out, said.err);
     // From standard input.
@@ -52,12 +52,13 @@ fn mistakes_of_every_command() {
     );
     let before = joey.host(&["get", "virtualclusters,namespaces", "-A", "-o", "name"]);
     let config = fs::read(joey.kubeconfig()).expect("its kubeconfig");
-    let rows: [(&[&str], i32, &str); 24] = [
+    let rows: [(&[&str], i32, &str); 25] = [
         (&["create"], 2, "required"),
         (&["create", "-f", "/does/not/exist"], 1, "cannot read /does/not/exist: No such file"),
         (&["create", "-f", &torn], 1, "torn.yaml is not YAML of one object"),
         (&["create", "-f", &list], 1, "list.yaml holds no VirtualCluster of joey.dev/v1alpha1"),
         (&["create", "-f", &unknown], 1, "spec.controler"),
+        (&["create", "x", "--set", "controler=all"], 1, "spec.controler"),
         (&["create", "x", "--namespace", "No_namespace"], 1, "\"No_namespace\" cannot be a namespace"),
         (&["create", "x", "--wait", "--timeout", "soon"], 2, "invalid value 'soon'"),
         (&["create", "x", "--frobnicate"], 2, "unexpected argument '--frobnicate'"),
@@ -87,6 +88,8 @@ fn mistakes_of_every_command() {
             assert_eq!(said.err.lines().filter(|line| line.starts_with("joey: ")).count(), 1, "{}", said.err);
         }
     }
+    // A namespace that was made for one that was then refused goes again.
+    joey.host(&["wait", "--for=delete", "namespace/joey-x", "--timeout=60s"]);
     assert_eq!(joey.host(&["get", "virtualclusters,namespaces", "-A", "-o", "name"]), before);
     assert_eq!(fs::read(joey.kubeconfig()).expect("its kubeconfig"), config, "the kubeconfig was touched");
     let _ = fs::remove_dir_all("unused");

@@ -132,6 +132,13 @@ impl Client {
         parse(&self.call(Method::POST, &path, Some((JSON, encode(object)))).await?)
     }
 
+    /// As [`create`](Self::create), of what a person wrote: fields that the server does not know are refused, not dropped.
+    pub async fn create_strictly(&self, gvr: &GroupVersionResource, object: &Value) -> Result<Value> {
+        let mut query = Query::of(path(gvr, meta::namespace(object), "", ""));
+        query.text("fieldValidation", "Strict");
+        parse(&self.call(Method::POST, &query.finish(), Some((JSON, encode(object)))).await?)
+    }
+
     /// Posts `body` to a subresource (`binding`, `eviction`, `token`).
     pub async fn create_subresource(
         &self,

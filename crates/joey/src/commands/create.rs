@@ -1,9 +1,10 @@
 //! `joey create`: a VirtualCluster object, made.
 
-use super::host::HostArgs;
+use super::host::{Host, HostArgs};
 use crate::telling::Steps;
 use crate::telling::say;
 use clap::Args;
+use client::DeleteOptions;
 use deploy::gvr;
 use hub::Error;
 use object::{ApiError, GroupVersionResource, Map, Value, json, meta, names};
@@ -43,13 +44,17 @@ impl Create {
         let object = self.object()?;
         let (namespace, name) = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
         let host = self.host.open().await?;
-        ensure_namespace(&host, &namespace, &name).await?;
-        match host.client.create(&gvr(), &object).await {
-            Ok(_) => {}
-            Err(ApiError::AlreadyExists { .. }) => {
-                return Err(Error(format!("virtual cluster {name} already exists in namespace {namespace}")));
+        let made_here = ensure_namespace(&host, &namespace, &name).await?;
+        if let Err(error) = host.client.create_strictly(&gvr(), &object).await {
+            if made_here {
+                remove_namespace(&host, &namespace).await;
             }
-            Err(error) => return Err(host.explain(&error)),
+            return Err(match error {
+                ApiError::AlreadyExists { .. } => {
+                    Error(format!("virtual cluster {name} already exists in namespace {namespace}"))
+                }
+                error => host.explain(&error),
+            });
         }
         steps.done(&format!("virtual cluster {name} made in namespace {namespace}"));
         if self.wait {
@@ -131,15 +136,28 @@ fn assign(spec: &mut Value, assignment: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn ensure_namespace(host: &super::host::Host, namespace: &str, cluster: &str) -> Result<(), Error> {
-    let gvr = GroupVersionResource::new("", "v1", "namespaces");
+/// Makes the namespace where it is absent; whether it did.
+async fn ensure_namespace(host: &Host, namespace: &str, cluster: &str) -> Result<bool, Error> {
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {MADE_FOR: cluster}}});
-    match host.client.create(&gvr, &object).await {
-        Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
+    match host.client.create(&namespaces(), &object).await {
+        Ok(_) => Ok(true),
+        Err(ApiError::AlreadyExists { .. }) => Ok(false),
         // Who may not make namespaces may still use one that is there.
-        Err(error) if error.code() == 403 => Ok(()),
+        Err(error) if error.code() == 403 => Ok(false),
         Err(error) => Err(host.explain(&error)),
     }
+}
+
+/// Takes back a namespace made for a virtual cluster that was refused: nothing is left of the attempt.
+async fn remove_namespace(host: &Host, namespace: &str) {
+    let outcome = host.client.delete(&namespaces(), "", namespace, &DeleteOptions::default()).await;
+    if let Err(error) = outcome {
+        tracing::warn!(namespace, %error, "the namespace that was made is still there");
+    }
+}
+
+fn namespaces() -> GroupVersionResource {
+    GroupVersionResource::new("", "v1", "namespaces")
 }
 
 #[cfg(test)]
