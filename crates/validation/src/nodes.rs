@@ -66,8 +66,14 @@ fn amounts(e: &mut Errors, status: &Node<'_>) {
     }
 }
 
-/// An update of a Node; its status may come along.
+/// An update of a Node, which Kubernetes judges as a new one, too.
 pub fn node_update(e: &mut Errors, new: &Value, old: &Value) {
+    node(e, new);
+    node_status(e, new, old);
+}
+
+/// An update of a Node or of its status.
+pub fn node_status(e: &mut Errors, new: &Value, old: &Value) {
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (spec, was) = (root.get("spec"), old_root.get("spec"));
     amounts(e, &root.get("status"));

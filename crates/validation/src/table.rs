@@ -107,8 +107,8 @@ fn core(kind: &str) -> Option<Row> {
         "ConfigMap" => row(SUBDOMAIN, config::config_map, config::config_map_update, unchanged),
         "Secret" => row(SUBDOMAIN, config::secret, config::secret_update, unchanged),
         "ServiceAccount" => row(SUBDOMAIN, nothing, unchanged, unchanged),
-        "Namespace" => once(NAMESPACE_NAME, namespaces::namespace, unchanged, namespaces::status),
-        "Node" => once(CLUSTER, nodes::node, nodes::node_update, nodes::node_update),
+        "Namespace" => row(NAMESPACE_NAME, namespaces::namespace, unchanged, namespaces::status),
+        "Node" => row(CLUSTER, nodes::node, nodes::node_update, nodes::node_status),
         "Endpoints" => row(SUBDOMAIN, discovery::endpoints, discovery::endpoints_update, unchanged),
         "Event" => Row {
             name: ANY_SEGMENT,

@@ -148,6 +148,8 @@ fn source(spec: &Node<'_>) -> Map<String, Value> {
 
 /// An update of a PersistentVolume: its source stays.
 pub fn volume_update(e: &mut Errors, new: &Value, old: &Value) {
+    // Kubernetes does so, too; each cause counts.
+    volume(e, new);
     volume(e, new);
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (spec, was) = (root.get("spec"), old_root.get("spec"));

@@ -186,8 +186,9 @@ fn completion_mode(e: &mut Errors, spec: &Node<'_>) {
     }
 }
 
-/// An update of a Job: what it runs stays.
+/// An update of a Job, which Kubernetes judges as a new one, too: what it runs stays.
 pub fn job_update(e: &mut Errors, new: &Value, old: &Value) {
+    job(e, new);
     let (root, old_root) = (Node::root(new), Node::root(old));
     let (spec, was) = (root.get("spec"), old_root.get("spec"));
     spec_with_selector(e, &spec);
