@@ -40,6 +40,10 @@ pub fn service(cluster: &Cluster, service: &Value) -> Value {
             spec.remove(field);
         }
     }
+    // A service with external addresses may say how their traffic goes; they stay behind, and so does that.
+    if !matches!(spec.get("type").and_then(Value::as_str), Some("NodePort" | "LoadBalancer")) {
+        spec.remove("externalTrafficPolicy");
+    }
     if service["spec"]["clusterIP"] == "None" {
         spec.insert("clusterIP".into(), "None".into());
     }
@@ -99,6 +103,8 @@ mod tests {
                 .keys()
                 .all(|key| key.starts_with("joey.dev/"))
         );
+        let external = json!({"metadata": {"name": "s"}, "spec": {"type": "ClusterIP", "externalIPs": ["10.0.0.2"], "externalTrafficPolicy": "Cluster"}});
+        assert_eq!(service(&cluster, &external)["spec"], json!({"type": "ClusterIP"}));
         cluster.policy.load_balancer_classes = vec!["tailscale".into()];
         let host = service(&cluster, &own);
         assert_eq!(

@@ -42,23 +42,6 @@ spec:
     projected: {sources: [{serviceAccountToken: {path: sa-token, expirationSeconds: 7200, audience: oidc-discovery-test}}]}
 "#;
 
-pub(super) const ASKING: &str = r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: asking}
-spec:
-  restartPolicy: Never
-  containers:
-  - name: asking
-    image: registry.k8s.io/e2e-test-images/busybox:1.37.0-1
-    command:
-    - sh
-    - -c
-    - |
-      wget -q -O - --no-check-certificate --header "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)" \
-      "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods?fieldSelector=metadata.name=asking"
-"#;
-
 pub(super) const GREEDY: &str = r#"
 apiVersion: v1
 kind: Service
