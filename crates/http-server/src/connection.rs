@@ -1,7 +1,6 @@
 //! One connection: TLS, then HTTP/1.1 or HTTP/2, then request by request.
 
 use crate::body::{self, Failure};
-use crate::cork::cork;
 use crate::gzip;
 use crate::handler::{Handler, Peer};
 use crate::limits::Limits;
@@ -148,14 +147,13 @@ impl Shared {
             let (shared, client) = (shared.clone(), client.clone());
             async move { shared.answer(request, &client).await }
         });
-        let (io, cork) = cork(io);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {
-            result = cork.drive(connection.as_mut()) => result,
+            result = connection.as_mut() => result,
             () = self.shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                match tokio::time::timeout(self.limits.drain, cork.drive(connection)).await {
+                match tokio::time::timeout(self.limits.drain, connection).await {
                     Ok(result) => result,
                     Err(_) => return,
                 }

@@ -6,7 +6,6 @@
 
 mod body;
 mod connection;
-mod cork;
 mod gzip;
 mod handler;
 mod limits;
