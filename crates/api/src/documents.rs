@@ -20,7 +20,8 @@ impl Cache {
         let mut held = self.0.lock();
         match &*held {
             Some((known, with, documents))
-                if Arc::ptr_eq(known, &registry) && (Arc::ptr_eq(with, &others) || others.is_empty() && with.is_empty()) =>
+                if Arc::ptr_eq(known, &registry)
+                    && (Arc::ptr_eq(with, &others) || others.is_empty() && with.is_empty()) =>
             {
                 documents.clone()
             }
@@ -35,38 +36,91 @@ impl Cache {
 
 pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     let path = call.info.path.as_str();
-    let health = openapi::health(path, &call.query_text(), &[]);
-    let known = health.is_some() || matches!(path, "/" | "/version" | "/version/" | "/metrics");
-    if !matches!(call.method, http::Method::GET | http::Method::HEAD) {
-        return Err(if known || path.starts_with("/api") { not_allowed() } else { ApiError::NoSuchPath });
-    }
-    if let Some(health) = health {
+    if let Some(health) = openapi::health(path, &call.query_text(), &[]) {
         return Ok(send(health));
     }
     match path.trim_end_matches('/') {
-        "/version" => Ok(respond::bytes(200, "application/json", version().to_string())),
+        _ if is_restful(path) => restful(call).await,
         "/metrics" => Ok(respond::bytes(
             200,
             "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
             call.api.flow.text().await + &call.api.metrics.text(),
         )),
+        _ => document(call).await,
+    }
+}
+
+/// Paths that know methods and media types; the others answer whatever they are asked.
+fn is_restful(path: &str) -> bool {
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match words.as_slice() {
+        ["api", ..] | ["apis", _, _, ..] | ["version", ..] => true,
+        [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"] => true,
+        _ => false,
+    }
+}
+
+async fn restful(call: &Call) -> Result<Answer> {
+    let path = call.info.path.trim_end_matches('/');
+    let found = match path {
+        "/version" | "/openid/v1/jwks" | "/.well-known/openid-configuration" => None,
+        _ if path.starts_with("/version/") => return Err(ApiError::NoSuchPath),
+        _ => Some(document(call).await),
+    };
+    // What is not there has no methods; what is refused for its form is there.
+    if let Some(Err(ApiError::NoSuchPath)) = found {
+        return Err(ApiError::NoSuchPath);
+    }
+    if let Some(Ok(page)) = &found
+        && page.status() == 404
+    {
+        let core = path.starts_with("/api/");
+        return if core { Err(ApiError::NoSuchPath) } else { found.unwrap_or(Err(ApiError::NoSuchPath)) };
+    }
+    if call.method != http::Method::GET {
+        return Err(not_allowed());
+    }
+    let only = if found.is_none() { "application/json" } else { crate::negotiate::OBJECTS };
+    match found {
+        Some(found) => {
+            takes(call, only)?;
+            found
+        }
+        None if path == "/version" => {
+            takes(call, only)?;
+            Ok(respond::bytes(200, "application/json", version().to_string()))
+        }
+        None => keys_of(call, path).await,
+    }
+}
+
+/// One of the media types `names` has to be accepted by name.
+fn takes(call: &Call, names: &str) -> Result<()> {
+    let accept = call.header("accept");
+    let taken = |clause: &str| {
+        let name = clause.split(';').next().unwrap_or("").trim();
+        name == "*/*" || names.split(", ").any(|known| known == name)
+    };
+    if accept.is_empty() || accept.split(',').any(taken) {
+        return Ok(());
+    }
+    Err(crate::negotiate::no_representation(names))
+}
+
+/// How tokens are verified, for other programs.
+async fn keys_of(call: &Call, path: &str) -> Result<Answer> {
+    match path {
         "/openid/v1/jwks" => {
             let keys = tokens::jwks(&token_keys(call).await?);
             published(call, "application/jwk-set+json", keys.to_string())
         }
-        "/.well-known/openid-configuration" => {
-            published(call, "application/json", openid_configuration(call).await?.to_string())
-        }
-        _ => document(call).await,
+        _ => published(call, "application/json", openid_configuration(call).await?.to_string()),
     }
 }
 
 /// A document that others may keep for a while, in the one form it has.
 fn published(call: &Call, media: &str, text: String) -> Result<Answer> {
-    let accept = call.header("accept");
-    if !accept.is_empty() && !accept.contains(media) && !accept.contains("*/*") {
-        return Err(crate::negotiate::no_representation(media));
-    }
+    takes(call, media)?;
     let mut answer = respond::bytes(200, media, text);
     let public = http::HeaderValue::from_static("public, max-age=3600");
     answer.headers_mut().insert(http::header::CACHE_CONTROL, public);
@@ -104,7 +158,14 @@ async fn document(call: &Call) -> Result<Answer> {
 }
 
 fn send(document: openapi::Document) -> Answer {
-    let mut answer = respond::bytes(document.code, &document.content_type, document.body);
+    let mut body = document.body;
+    // Documents are kept as JSON.
+    if document.content_type.starts_with("application/yaml")
+        && let Ok(value) = serde_json::from_slice::<object::Value>(&body)
+    {
+        body = crate::yaml::to_string(&value).into();
+    }
+    let mut answer = respond::bytes(document.code, &document.content_type, body);
     if document.content_type.is_empty() {
         answer.headers_mut().remove(http::header::CONTENT_TYPE);
     }

@@ -13,7 +13,7 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             ),
             continue_token: None,
         },
-        StoreError::Future(current) => too_large(Revision(current.0 + 1), current, true),
+        StoreError::Future(current) => too_large(Revision(current.0 + 1), current),
         StoreError::Conflict(_) => ApiError::Internal("unexpected conflict".into()),
         StoreError::Full(_) => ApiError::Internal(error.to_string()),
         StoreError::Closed => ApiError::ServiceUnavailable("the server is shutting down".into()),
@@ -34,17 +34,14 @@ fn told(error: &StoreError) -> String {
     }
 }
 
-/// Refuses a resourceVersion that lies ahead of the store; whether the client is told when to try again.
-pub(crate) fn too_large(wanted: Revision, current: Revision, retry: bool) -> ApiError {
+/// Refuses a resourceVersion that lies ahead of the store.
+pub(crate) fn too_large(wanted: Revision, current: Revision) -> ApiError {
     let message = format!("Too large resource version: {}, current: {}", wanted.0, current.0);
     let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
-    let mut status: Value = json!({
+    let status: Value = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": format!("Timeout: {message}"),
-        "reason": "Timeout", "code": 504, "details": {"causes": [cause]},
+        "reason": "Timeout", "code": 504, "details": {"causes": [cause], "retryAfterSeconds": 1},
     });
-    if retry {
-        status["details"]["retryAfterSeconds"] = 1.into();
-    }
     ApiError::Status(Box::new(status))
 }
 

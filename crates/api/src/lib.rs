@@ -17,6 +17,7 @@ mod call;
 mod codec;
 mod conversion;
 mod definitions;
+mod delete_options;
 mod documents;
 mod expressions;
 mod failure;

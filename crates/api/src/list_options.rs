@@ -33,11 +33,11 @@ impl ListOptions {
     /// `BadRequest` for what cannot be read, `Invalid` for what does not go together.
     pub fn new(call: &Call, target: &Target) -> Result<(Self, Selection)> {
         let query = &call.query;
-        let timeout = query.int64("timeoutSeconds")?;
+        let timeout = query.pointer_int64("timeoutSeconds")?;
         let limit = query.int64("limit")?.unwrap_or(0).max(0) as usize;
         let selection = Selection::parse(call)?;
-        let options = Self {
-            watch: call.info.verb == "watch",
+        let mut options = Self {
+            watch: query.flag("watch") || call.info.verb == "watch",
             limit,
             token: query.get("continue").to_owned(),
             version: query.get("resourceVersion").to_owned(),
@@ -46,6 +46,12 @@ impl ListOptions {
             bookmarks: query.flag("allowWatchBookmarks"),
             timeout,
         };
+        // A watch from "any version" begins with what is there.
+        let legacy = matches!(options.version.as_str(), "" | "0");
+        if options.watch && legacy && options.initial_events.is_none() && options.matching.is_empty() {
+            options.initial_events = Some(true);
+            options.matching = "NotOlderThan".into();
+        }
         let errors = if options.watch { options.watch_errors() } else { options.list_errors() };
         if !errors.is_empty() {
             let kind = GroupKind { group: "meta.k8s.io".into(), kind: "ListOptions".into() };

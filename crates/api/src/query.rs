@@ -37,6 +37,19 @@ impl Query {
         }
     }
 
+    /// As [`Self::int64`], of an option that may be left out: empty is no number.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pointer_int64(&self, name: &str) -> Result<Option<i64>> {
+        match self.get(name) {
+            "" if self.has(name) => {
+                Err(ApiError::BadRequest("strconv.ParseInt: parsing \"\": invalid syntax".into()))
+            }
+            _ => self.int64(name),
+        }
+    }
+
     /// A whole number; absent or empty is `None`.
     ///
     /// # Errors
@@ -48,7 +61,10 @@ impl Query {
                 use std::num::IntErrorKind::{NegOverflow, PosOverflow};
                 let range = matches!(error.kind(), PosOverflow | NegOverflow);
                 let why = if range { "value out of range" } else { "invalid syntax" };
-                ApiError::BadRequest(format!("strconv.ParseInt: parsing {}: {why}", object::error::quote(text)))
+                ApiError::BadRequest(format!(
+                    "strconv.ParseInt: parsing {}: {why}",
+                    object::error::quote(text)
+                ))
             }),
         }
     }

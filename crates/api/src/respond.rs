@@ -244,7 +244,9 @@ pub(crate) fn deleted_status(target: &Target, object: &Value) -> Value {
 /// An error as its `Status`, in an encoding the client takes. Where the path was looked at, a client that takes none of its
 /// encodings is told so instead.
 pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError, routed: bool) -> Answer {
-    let first = Some(crate::negotiate::OBJECTS).filter(|_| routed && error.code() != 406);
+    // Not where there is no such path or method.
+    let found = !matches!(error, ApiError::NoSuchPath) && !matches!(error.code(), 405 | 406);
+    let first = Some(crate::negotiate::OBJECTS).filter(|_| routed && found);
     let offer = crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false, first };
     let refused;
     let (media, error) = match crate::negotiate::accept(headers, offer) {

@@ -214,6 +214,11 @@ fn versions(registry: &Registry, resource: &Resource) -> Vec<Arc<Resource>> {
 async fn answer(call: Call, mut target: Target) -> Result<Answer> {
     use kinds::Verb;
     let named = !target.at.name.is_empty();
+    // Kinds whose objects are never named have no path for one.
+    let of_one = [Verb::Get, Verb::Update, Verb::Patch, Verb::Delete];
+    if named && !of_one.iter().any(|verb| target.resource.verbs.contains(verb)) {
+        return documents::answer_unknown(&call).await;
+    }
     let verb = match (&call.method, named) {
         (&Method::GET, _) if !target.at.special.is_empty() => Verb::Watch,
         _ if !target.at.special.is_empty() => return Err(not_allowed()),
@@ -226,11 +231,6 @@ async fn answer(call: Call, mut target: Target) -> Result<Answer> {
         (&Method::DELETE, false) => Verb::DeleteCollection,
         _ => return Err(not_allowed()),
     };
-    // Kinds whose objects are never named have no path for one.
-    let of_one = [Verb::Get, Verb::Update, Verb::Patch, Verb::Delete];
-    if named && !of_one.iter().any(|verb| target.resource.verbs.contains(verb)) {
-        return documents::answer_unknown(&call).await;
-    }
     let everywhere = target.resource.namespaced() && !target.at.in_namespace;
     if !target.resource.verbs.contains(&verb) || (everywhere && !matches!(verb, Verb::List | Verb::Watch)) {
         return Err(not_allowed());

@@ -11,6 +11,8 @@ use kinds::{Group, Resource, Subresource, Verb, Version};
 use object::{ApiError, GroupVersionKind, Result, Value, json};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// The same document; whoever sends it turns it into YAML.
+const AGGREGATED_YAML: &str = "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 impl Documents {
@@ -18,7 +20,10 @@ impl Documents {
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
         let root = matches!(words.as_slice(), ["api" | "apis"]);
         let accept = header(headers, http::header::ACCEPT);
-        let Some(form) = clauses(&accept).iter().find_map(|clause| form(clause, root)) else {
+        let clauses = clauses(&accept);
+        // Who takes the whole in one document gets it, whatever is liked better.
+        let whole = clauses.iter().filter_map(|c| form(c, root)).find(|form| is_aggregated(form));
+        let Some(form) = whole.or_else(|| clauses.iter().find_map(|clause| form(clause, root))) else {
             let names = MEDIA.join(", ");
             return Err(ApiError::NotAcceptable(format!(
                 "only the following media types are accepted: {names}"
@@ -26,8 +31,8 @@ impl Documents {
         };
         let value = match words.as_slice() {
             [""] => self.paths(),
-            ["api" | "apis"] if form == AGGREGATED => {
-                return Ok(Some(self.aggregated(words[0] == "api", headers)));
+            ["api" | "apis"] if is_aggregated(form) => {
+                return Ok(Some(self.aggregated(words[0] == "api", form, headers)));
             }
             ["api"] => api_versions(),
             ["apis"] => self.groups(),
@@ -85,7 +90,7 @@ impl Documents {
         json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
     }
 
-    fn aggregated(&self, core: bool, headers: &HeaderMap) -> Document {
+    fn aggregated(&self, core: bool, form: &str, headers: &HeaderMap) -> Document {
         let (body, etag) = self.kept.aggregated[usize::from(core)].get_or_init(|| {
             let items: Vec<Value> = if core {
                 self.registry.group("").map(|group| group_discovery(group)).into_iter().collect()
@@ -100,9 +105,9 @@ impl Documents {
             (Packed::new(text.as_bytes()), etag)
         });
         let document = if not_modified(headers, etag) {
-            Document { code: 304, ..Document::new(AGGREGATED, Bytes::new()) }
+            Document { code: 304, ..Document::new(form, Bytes::new()) }
         } else {
-            Document::new(AGGREGATED, body.unpacked())
+            Document::new(form, body.unpacked())
         };
         document.with("etag", etag.as_str()).with("cache-control", "public").with("vary", "Accept")
     }
@@ -113,11 +118,17 @@ fn form(clause: &Clause<'_>, root: bool) -> Option<&'static str> {
     let media = MEDIA.iter().find(|media| clause.takes(media))?;
     match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
         ("", ..) => Some(media),
-        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") if root && *media == MEDIA[0] => {
-            Some(AGGREGATED)
-        }
+        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") if root => match *media {
+            "application/json" => Some(AGGREGATED),
+            "application/yaml" => Some(AGGREGATED_YAML),
+            _ => None,
+        },
         _ => None,
     }
+}
+
+fn is_aggregated(form: &str) -> bool {
+    form == AGGREGATED || form == AGGREGATED_YAML
 }
 
 fn encode(value: &Value, media: &str) -> Result<Document> {

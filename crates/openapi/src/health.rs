@@ -76,7 +76,7 @@ pub(crate) fn paths() -> impl Iterator<Item = String> {
 /// The answer at `/healthz`, `/livez`, `/readyz` or one of their checks; `None` at other paths. `failing` are the checks that do
 /// not hold now. In the query, `verbose` asks for all checks, `exclude=` passes one over.
 pub fn health(path: &str, query: &str, failing: &[&str]) -> Option<Document> {
-    let path = path.trim_matches('/');
+    let path = path.strip_prefix('/')?;
     let (endpoint, check) = path.split_once('/').map_or((path, None), |(e, c)| (e, Some(c)));
     if !ENDPOINTS.contains(&endpoint) {
         return None;

@@ -57,7 +57,7 @@ pub(super) fn node_update(_: &Call, subresource: &str, object: &mut Value, old: 
 }
 
 /// A job without a selector of its own gets one by its uid, and pods that carry it.
-pub(super) fn job_create(_: &Call, object: &mut Value) {
+pub(super) fn job_create(call: &Call, object: &mut Value) {
     if object["spec"]["manualSelector"] == true {
         return;
     }
@@ -76,8 +76,10 @@ pub(super) fn job_create(_: &Call, object: &mut Value) {
         }
     }
     object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.into();
-    // A job without labels has those of its pods; so it is defaulted when it is read back.
-    if meta::labels(object).next().is_none() {
+    // A job that is sent without labels has those of its pods, also the ones that pods get here.
+    let sent: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let unlabelled = sent.is_object() && meta::labels(&sent).next().is_none();
+    if unlabelled || meta::labels(object).next().is_none() {
         let labels = object["spec"]["template"]["metadata"]["labels"].clone();
         meta::set(object, "labels", labels);
     }

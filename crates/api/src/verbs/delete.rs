@@ -5,7 +5,7 @@ use crate::pipeline;
 use crate::respond::{self, Answer, ListMeta, Outgoing};
 use crate::strategy::Dependents;
 use crate::list_options::ListOptions;
-use crate::{codec, failure, stored, strategy};
+use crate::{delete_options, failure, stored, strategy};
 use object::{ApiError, Result, Value, json, meta};
 use store::{Entry, Expect, StoreError};
 
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn delete(call: &Call, target: &Target) -> Result<Answer> {
-    let options = codec::delete_options(call)?;
+    let options = delete_options::read(call)?;
     call.accept(target, false)?;
     let deleted = delete_object(call, target, &options).await?;
     // A kind with a status says what became of it; the others only that they are gone.
@@ -291,7 +291,7 @@ pub(crate) fn check_preconditions(target: &Target, options: &Options, object: &V
 pub(crate) async fn delete_collection(call: &Call, target: &Target) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
     let (asked, selection) = ListOptions::new(call, target)?;
-    let options = codec::delete_options(call)?;
+    let options = delete_options::read(call)?;
     let (entries, mut about) = super::list::select(call, target, &asked, &selection).await?;
     let objects = call.api.read_all(target, &entries).await?;
     for object in &objects {

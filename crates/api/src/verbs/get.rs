@@ -24,5 +24,5 @@ fn check_resource_version(call: &Call) -> Result<()> {
     }
     let wanted = parse_version(call.query.get("resourceVersion")).map_err(failure::plain)?;
     let current = call.api.store.revision();
-    if wanted > current.0 { Err(failure::too_large(Revision(wanted), current, true)) } else { Ok(()) }
+    if wanted > current.0 { Err(failure::too_large(Revision(wanted), current)) } else { Ok(()) }
 }

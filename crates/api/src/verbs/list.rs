@@ -141,7 +141,7 @@ impl Page {
         let exact = options.matching == "Exact" || (options.matching.is_empty() && limit > 0 && wanted > 0);
         let current = call.api.store.revision();
         if wanted > current.0 {
-            return Err(failure::too_large(Revision(wanted), current, options.matching != "Exact"));
+            return Err(failure::too_large(Revision(wanted), current));
         }
         // At "any version", pages are not asked for.
         let limit = if options.version == "0" && options.matching != "Exact" { 0 } else { limit };
@@ -160,7 +160,8 @@ impl Page {
         }
         // A negative version marks a token that goes on without consistency.
         let at = (revision > 0).then_some(Revision(revision as u64));
-        Ok(Self { limit: options.limit, after: Some(start), at })
+        let limit = if options.version == "0" { 0 } else { options.limit };
+        Ok(Self { limit, after: Some(start), at })
     }
 
     fn token(&self, revision: Revision, last: &str) -> String {

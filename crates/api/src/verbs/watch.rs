@@ -45,7 +45,7 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
         return Ok(frames(accepted, futures::stream::iter([Ok(error_frame(accepted, &error))])));
     }
     if required > store.revision() {
-        let error = failure::too_large(required, store.revision(), true);
+        let error = failure::too_large(required, store.revision());
         return Ok(frames(accepted, futures::stream::iter([Ok(error_frame(accepted, &error))])));
     }
     let mut pending = VecDeque::new();
@@ -153,8 +153,7 @@ impl Start {
         let wanted = parse_version(&options.version).map_err(failure::plain)?;
         let start = match (options.initial_events, wanted) {
             (Some(true), _) => return Ok((Self::Existing { marks_end: true }, Revision(wanted))),
-            (None, 0) => Self::Existing { marks_end: true },
-            (Some(false), 0) => Self::Now { marks_end: false },
+            (_, 0) => Self::Now { marks_end: false },
             (_, after) => Self::After(Revision(after)),
         };
         Ok((start, Revision(0)))

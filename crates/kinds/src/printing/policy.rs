@@ -2,7 +2,7 @@
 
 use super::cells::{age, int, int_or_string, len, list, row, text, text_or};
 use jiff::Timestamp;
-use object::{GroupVersion, Value, meta, time};
+use object::{Value, meta, time};
 
 pub(super) fn role_binding(binding: &Value, now: Timestamp) -> Vec<Value> {
     let role = format!("{}/{}", text(&binding["roleRef"]["kind"]), text(&binding["roleRef"]["name"]));
@@ -81,8 +81,7 @@ fn admission_policy(policy: &Value, rules: &str, now: Timestamp) -> Vec<Value> {
     let spec = &policy["spec"];
     let parameters = &spec["paramKind"];
     let kind = if parameters.is_object() {
-        let version = GroupVersion::parse(text(&parameters["apiVersion"]));
-        version.map_or_else(|| "<error>".into(), |v| v.kind(text(&parameters["kind"])).to_string())
+        format!("{}/{}", text(&parameters["apiVersion"]), text(&parameters["kind"]))
     } else {
         "<unset>".into()
     };

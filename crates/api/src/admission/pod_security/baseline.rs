@@ -57,7 +57,9 @@ pub(super) fn check(standard: &Standard, pod: &Value, found: &mut Vec<Violation>
         found.extend(proc_mount(pod, standard.since(35)));
     }
     found.extend(selinux(pod));
-    if !(stricter && standard.since(19)) {
+    if !standard.since(19) {
+        found.extend(seccomp_annotations(pod));
+    } else if !stricter {
         found.extend(seccomp(pod));
     }
     found.extend(sysctls(standard, pod));
@@ -85,20 +87,18 @@ fn app_armor(pod: &Value) -> Option<Violation> {
         })
         .map(|(key, value)| format!("{key}={}", object::error::quote(value)))
         .collect();
-    let mut details = Vec::new();
-    if !values.is_empty() {
-        let who = setters(by_pod.is_some(), &by_containers);
-        details.push(format!("{who} must not set AppArmor profile type to {}", quoted(&values)));
-    }
+    let mut annotations = annotations;
+    annotations.sort_unstable();
+    let mut who =
+        Vec::from_iter(Some(setters(by_pod.is_some(), &by_containers)).filter(|who| !who.is_empty()));
     if !annotations.is_empty() {
-        let word = plural("annotation", "annotations", annotations.len());
-        details.push(format!("{word} {}", quoted(&annotations)));
+        who.push(plural("annotation", "annotations", annotations.len()).to_owned());
     }
-    let count = values.len() + annotations.len();
-    (count > 0).then(|| {
+    let bad = [values, annotations].concat();
+    (!bad.is_empty()).then(|| {
         violation(
-            plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count),
-            details.join(", "),
+            plural("forbidden AppArmor profile", "forbidden AppArmor profiles", bad.len()),
+            format!("{} must not set AppArmor profile type to {}", who.join(" and "), quoted(&bad)),
         )
     })
 }
@@ -161,17 +161,22 @@ fn host_ports(pod: &Value) -> Option<Violation> {
 }
 
 fn probe_hosts(pod: &Value) -> Option<Violation> {
-    let names_host = |handler: &Value| {
-        ["httpGet", "tcpSocket"].iter().any(|k| handler[*k]["host"].as_str().is_some_and(|h| !h.is_empty()))
+    let hosts = |container: &Value| -> Vec<String> {
+        let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|p| &container[p]);
+        let hooks = ["postStart", "preStop"].map(|h| &container["lifecycle"][h]);
+        let handlers = probes.into_iter().chain(hooks);
+        let named = handlers.flat_map(|h| [&h["httpGet"]["host"], &h["tcpSocket"]["host"]]);
+        named.filter_map(|h| h.as_str()).filter(|h| !h.is_empty()).map(str::to_owned).collect()
     };
-    let names = named(pod, |c| {
-        ["livenessProbe", "readinessProbe", "startupProbe"].iter().any(|p| names_host(&c[*p]))
-            || ["postStart", "preStop"].iter().any(|h| names_host(&c["lifecycle"][*h]))
-    });
+    let mut names = named(pod, |c| !hosts(c).is_empty());
+    names.sort_unstable();
+    let hosts = set(containers(pod).flat_map(hosts));
     (!names.is_empty()).then(|| {
+        let verb = plural("uses", "use", names.len());
+        let what = plural("probe or lifecycle host", "probe or lifecycle hosts", hosts.len());
         violation(
             "probe or lifecycle host",
-            format!("{} must not set probe or lifecycle host", containers_named(&names)),
+            format!("{} {verb} {what} {}", containers_named(&names), quoted(&hosts)),
         )
     })
 }
@@ -231,6 +236,24 @@ fn selinux(pod: &Value) -> Option<Violation> {
         "seLinuxOptions",
         format!("{who} set forbidden securityContext.seLinuxOptions: {}", parts.join("; ")),
     ))
+}
+
+/// Before there was a field, annotations said it.
+fn seccomp_annotations(pod: &Value) -> Option<Violation> {
+    const OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    const OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+    let names: Vec<&str> = named(pod, |_| true);
+    let bad = meta::annotations(pod).filter(|(key, value)| {
+        let fine = matches!(*value, "runtime/default" | "docker/default") || value.starts_with("localhost/");
+        let known =
+            *key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(|name| names.contains(&name));
+        known && !fine
+    });
+    let bad = set(bad.map(|(key, value)| format!("{key}={}", object::error::quote(value))));
+    (!bad.is_empty()).then(|| {
+        let word = plural("annotation", "annotations", bad.len());
+        violation("seccompProfile", format!("forbidden {word} {}", bad.join(", ")))
+    })
 }
 
 /// Who unconfines what, as a refusal; shared with the restricted standard.

@@ -23,7 +23,9 @@ pub(super) fn check(standard: &Standard, pod: &Value, found: &mut Vec<Violation>
     // Pods with a user namespace of their own may be root in it.
     let relaxed = standard.since(35) && has_user_namespace(pod);
     if !windows {
-        found.extend(privilege_escalation(pod));
+        if standard.since(8) {
+            found.extend(privilege_escalation(pod));
+        }
         if standard.since(22) {
             found.extend(capabilities(pod));
         }

@@ -106,9 +106,12 @@ pub(super) async fn validate(write: &Write<'_>, operation: Operation, object: &V
         };
         let mut deny = |message: &str, reason: &str| {
             if denied.is_none() {
-                let text = format!(
-                    "ValidatingAdmissionPolicy '{policy}' with binding '{binding_name}' denied request: {message}"
-                );
+                // What is wrong with the policy itself is no binding's fault.
+                let bound = match message.starts_with("failed to configure policy") {
+                    true => String::new(),
+                    false => format!(" with binding '{binding_name}'"),
+                };
+                let text = format!("ValidatingAdmissionPolicy '{policy}'{bound} denied request: {message}");
                 denied = Some(denial(write, &shown, &text, reason));
             }
         };

@@ -102,7 +102,9 @@ fn decoded(write: &Write<'_>, object: &Value, changed: Value) -> Result<Value> {
 fn denial(write: &Write<'_>, object: &Value, failures: &[String]) -> ApiError {
     let mut status = refused(write, object, "admission request denied by policy").to_status();
     status["message"] = failures.first().map_or("", String::as_str).into();
-    status["reason"] = "Invalid".into();
+    // What could not be set up is refused as such, what failed is invalid.
+    let unset = failures.first().is_some_and(|f| f.contains("denied request: failed to configure "));
+    status["reason"] = if unset { "Forbidden" } else { "Invalid" }.into();
     let causes: Vec<Value> = failures.iter().map(|message| object::json!({"message": message})).collect();
     status["details"]["causes"] = causes.into();
     ApiError::Status(Box::new(status))

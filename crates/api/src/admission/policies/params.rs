@@ -55,7 +55,8 @@ pub(super) async fn of(write: &Write<'_>, policy: &Policy, binding: &Value) -> R
         return Ok(match reference["parameterNotFoundAction"].as_str() {
             Some("Deny") => failed(
                 policy,
-                "no params found for policy binding with `Deny` parameterNotFoundAction".into(),
+                "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
+                    .into(),
             ),
             _ => Params { found, problem: None },
         });
