@@ -1,4 +1,5 @@
-//! Measures a release build of joey: `cargo xtask bench first-light`, `cargo xtask bench api`, `cargo xtask bench controllers`.
+//! Measures a release build of joey: `cargo xtask bench first-light`, `cargo xtask bench api`, `cargo xtask bench controllers`,
+//! `cargo xtask bench definitions`.
 //!
 //! Figures that take a process as a whole are the median of ten processes. Those that wait (memory, idle processor time) are
 //! taken from ten processes that idle at the same time; each is measured by its own memory and its own processor time.
@@ -27,6 +28,8 @@ enum What {
     Api(api::Api),
     /// Many deployments at once: until all pods are ready, and what that costs.
     Controllers(controllers::Controllers),
+    /// Thousands of CustomResourceDefinitions: creation, discovery, OpenAPI and memory.
+    Definitions(api::definitions::Definitions),
     /// Start, create, memory, idle processor time, pod latencies and the program's size.
     FirstLight {
         /// How often each figure is taken.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().what {
         What::Api(api) => api.run().map(|()| true),
         What::Controllers(controllers) => controllers.run().map(|()| true),
+        What::Definitions(definitions) => definitions.run().map(|()| true),
         What::FirstLight { runs, clusters, pods } => first_light(runs, clusters, pods),
     };
     match outcome {

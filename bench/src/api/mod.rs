@@ -4,6 +4,7 @@
 //! each operation (from `/proc`), which says the same on a busy machine; wall-clock figures are printed beside it.
 
 mod connection;
+pub(crate) mod definitions;
 mod fairness;
 mod load;
 mod scenarios;

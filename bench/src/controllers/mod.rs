@@ -122,14 +122,25 @@ impl Controllers {
             own: processor_time(std::process::id())? - own,
             idle: 0.0,
         };
-        // What follows from the last changes is no idling yet.
-        tokio::time::sleep(IDLE / 4).await;
+        until_quiet(&side).await?;
         let before = side.processor()?;
         tokio::time::sleep(IDLE).await;
         let idle = (side.processor()? - before) / IDLE.as_secs_f64();
         eprintln!("{}: ready after {ready:.1} s", side.name);
         Ok(Taken { idle, ..taken })
     }
+}
+
+/// What follows from the last changes (events above all) is no idling yet.
+async fn until_quiet(side: &Side) -> Result<(), String> {
+    for _ in 0..30 {
+        let before = side.processor()?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        if side.processor()? - before < 0.05 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Every request that the server has answered, watches and those of its own controllers included.
