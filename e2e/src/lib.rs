@@ -68,6 +68,12 @@ impl Joey {
         Self::run(&["serve", "--listen", "127.0.0.1:0", "--sandbox-nodes", "2"], "kubectl --kubeconfig")
     }
 
+    /// Starts a cluster of its own with simulated nodes.
+    pub fn serve(nodes: u8) -> Option<Self> {
+        let nodes = nodes.to_string();
+        Self::run(&["serve", "--listen", "127.0.0.1:0", "--sandbox-nodes", &nodes], "kubectl --kubeconfig")
+    }
+
     /// Starts `joey up` with further arguments.
     pub fn up_with(arguments: &[&str]) -> Option<Self> {
         Self::run(&[&["up"], arguments].concat(), "Ctrl-C stops")
@@ -205,6 +211,27 @@ impl Joey {
         let said = self.finish(command);
         assert_eq!(said.code, 0, "helm {arguments:?}: {}{}\n{}", said.out, said.err, self.log());
         said.out
+    }
+
+    /// Runs a line of shell with `kubectl` in its path, with some input.
+    pub fn shell(&self, line: &str, input: &str) -> Said {
+        let folder = self.programs.kubectl.parent().expect("kubectl is in a folder");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)));
+        let mut command = Command::new("timeout");
+        command.args(["90", "sh", "-c", line]).env("PATH", path.expect("a path")).env("KUBECONFIG", self.kubeconfig());
+        command.env("HOME", self.path("home")).current_dir(self.folder.path());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell starts");
+        let mut stdin = child.stdin.take().expect("its input");
+        // Who does not read has gone.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("the shell ends").into()
     }
 
     /// Runs another `joey` command against this one's host.
