@@ -6,7 +6,7 @@
 
 use super::{LocalAddresses, held_keys};
 use crate::{failure, stored};
-use object::{Result, Value};
+use object::Result;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn orphans(store: &dyn Store) -> Result<Vec<Entry>> {
 fn is_ours(entry: &Entry) -> bool {
     let Some(object) = stored::decode(entry) else { return false };
     let label = &object["metadata"]["labels"]["ipaddress.kubernetes.io/managed-by"];
-    object["kind"] == "NodePort" || *label == Value::from("ipallocator.k8s.io")
+    object["kind"] == "NodePort" || *label == "ipallocator.k8s.io"
 }
 
 async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<Entry>> {
@@ -78,7 +78,7 @@ async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<Entry>> {
 mod tests {
     use super::*;
     use crate::{Cidr, ServiceAddresses};
-    use object::json;
+    use object::{Value, json};
     use store::memory::MemoryStore;
 
     async fn held(store: &dyn Store) -> usize {
