@@ -9,8 +9,9 @@ pub mod statefulset;
 
 use crate::node::{Errors, Node, check_immutable_struct, check_non_negative};
 use crate::pod;
+use crate::selectors::label_selector;
 use object::{FieldError, LabelSelector, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An absolute number or a percentage, not negative.
 pub fn int_or_percent(e: &mut Errors, node: &Node<'_>) {
@@ -64,17 +65,58 @@ pub fn always_restarted(e: &mut Errors, template: &Node<'_>, kind: &str) {
     }
 }
 
-/// A strategy as Go shows its struct.
-pub fn shown_strategy(kind: &str, rolling: &Node<'_>) -> String {
-    let rolling = match rolling.value {
+/// A strategy of a kind that nobody knows, shown as Go shows its struct.
+pub fn unknown_strategy(strategy: &Node<'_>, known: &[&str]) -> FieldError {
+    let rolling = match strategy.raw("rollingUpdate") {
         Value::Null => "null".to_owned(),
-        _ => {
-            let value =
-                |field: &str| rolling.value.get(field).map_or_else(|| "0".to_owned(), Value::to_string);
+        rolling => {
+            let value = |field: &str| rolling.get(field).map_or_else(|| "0".to_owned(), Value::to_string);
             format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", value("maxUnavailable"), value("maxSurge"))
         }
     };
-    format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", Value::from(kind))
+    let kind = Value::from(strategy.get("type").text());
+    let mut error = FieldError::not_supported(&strategy.path, &Value::Null, known);
+    let shown = format!("{{\"Type\":{kind},\"RollingUpdate\":{rolling}}}");
+    error.message = error.message.replacen("null", &shown, 1);
+    error
+}
+
+/// A selector that must be there and select something: what it selects by, where that can be told.
+pub fn own_selector(e: &mut Errors, selector: &Node<'_>, kind: &str) -> Option<LabelSelector> {
+    if selector.is_set() {
+        label_selector(e, selector);
+        selects_something(e, selector, kind);
+    } else {
+        e.push(selector.required(""));
+    }
+    LabelSelector::from_object(selector.value).ok()
+}
+
+/// An empty selector would select everything.
+pub fn selects_something(e: &mut Errors, selector: &Node<'_>, kind: &str) {
+    if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
+        let detail = format!("empty selector is invalid for {kind}");
+        e.push(FieldError::invalid(&selector.path, &json!({}), &detail));
+    }
+}
+
+/// The selector and the template of a Deployment or a ReplicaSet.
+pub fn selected_template(e: &mut Errors, spec: &Node<'_>) {
+    let (selector, template) = (spec.get("selector"), spec.get("template"));
+    match own_selector(e, &selector, "deployment") {
+        Some(parsed) => {
+            selector_matches(e, &parsed, &template);
+            lasting_template(e, &template, "ReplicaSet");
+        }
+        None => e.push(invalid_selector(&selector, "invalid label selector")),
+    }
+}
+
+/// No count of some of the replicas exceeds that of all: `chosen`, those ready, those available.
+pub fn parts_of_replicas(e: &mut Errors, status: &Node<'_>, chosen: &str) {
+    let parts = [chosen, "readyReplicas", "availableReplicas"];
+    not_above(e, status, &parts, "replicas", "cannot be greater than status.replicas");
+    not_above(e, status, &["availableReplicas"], "readyReplicas", "cannot be greater than readyReplicas");
 }
 
 /// A selector shown as JSON, as messages quote it.

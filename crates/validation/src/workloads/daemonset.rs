@@ -2,12 +2,12 @@
 
 use super::{
     at_most_all, check_selector_kept, collision_count, counters, int_or_percent, int_or_percent_value,
-    lasting_template, selector_matches,
+    lasting_template, selector_matches, selects_something, unknown_strategy,
 };
 use crate::node::{Errors, Node, check_non_negative};
 use crate::selectors::label_selector;
-use object::{FieldError, LabelSelector};
-use serde_json::{Value, json};
+use object::LabelSelector;
+use serde_json::Value;
 
 /// A DaemonSet.
 pub fn daemon_set(e: &mut Errors, object: &Value) {
@@ -17,8 +17,8 @@ pub fn daemon_set(e: &mut Errors, object: &Value) {
     if let Ok(parsed) = LabelSelector::from_object(selector.value) {
         selector_matches(e, &parsed, &spec.get("template"));
     }
-    if selector.is_set() && selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-        e.push(FieldError::invalid(&selector.path, &json!({}), "empty selector is invalid for daemonset"));
+    if selector.is_set() {
+        selects_something(e, &selector, "daemonset");
     }
     lasting_template(e, &spec.get("template"), "DaemonSet");
     check_non_negative(e, &spec.get("minReadySeconds"));
@@ -37,13 +37,7 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
                 e.push(rolling.required(""));
             }
         }
-        other => {
-            let shown = super::shown_strategy(other, &rolling);
-            let mut error =
-                FieldError::not_supported(&strategy.path, &Value::Null, &["RollingUpdate", "OnDelete"]);
-            error.message = error.message.replacen("null", &shown, 1);
-            e.push(error);
-        }
+        _ => e.push(unknown_strategy(strategy, &["RollingUpdate", "OnDelete"])),
     }
 }
 

@@ -2,37 +2,16 @@
 
 use super::{
     at_most_all, check_selector_kept, collision_count, counters, int_or_percent, int_or_percent_value,
-    invalid_selector, lasting_template, not_above, selector_matches,
+    parts_of_replicas, selected_template, unknown_strategy,
 };
 use crate::node::{Errors, Node, check_non_negative};
-use crate::selectors::label_selector;
-use object::{FieldError, LabelSelector};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A Deployment.
 pub fn deployment(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
     check_non_negative(e, &spec.get("replicas"));
-    let selector = spec.get("selector");
-    if !selector.is_set() {
-        e.push(selector.required(""));
-    } else {
-        label_selector(e, &selector);
-        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(
-                &selector.path,
-                &json!({}),
-                "empty selector is invalid for deployment",
-            ));
-        }
-    }
-    match LabelSelector::from_object(selector.value) {
-        Ok(parsed) => {
-            selector_matches(e, &parsed, &spec.get("template"));
-            lasting_template(e, &spec.get("template"), "ReplicaSet");
-        }
-        Err(_) => e.push(invalid_selector(&selector, "invalid label selector")),
-    }
+    selected_template(e, &spec);
     strategy(e, &spec.get("strategy"));
     for field in ["minReadySeconds", "revisionHistoryLimit"] {
         check_non_negative(e, &spec.get(field));
@@ -59,13 +38,7 @@ fn strategy(e: &mut Errors, strategy: &Node<'_>) {
                 e.push(rolling.required("this should be defaulted and never be nil"));
             }
         }
-        other => {
-            let shown = super::shown_strategy(other, &rolling);
-            let mut error =
-                FieldError::not_supported(&strategy.path, &Value::Null, &["Recreate", "RollingUpdate"]);
-            error.message = error.message.replacen("null", &shown, 1);
-            e.push(error);
-        }
+        _ => e.push(unknown_strategy(strategy, &["Recreate", "RollingUpdate"])),
     }
 }
 
@@ -82,8 +55,7 @@ fn rolling_update(e: &mut Errors, rolling: &Node<'_>) {
 /// An update of a Deployment: its selector stays.
 pub fn deployment_update(e: &mut Errors, new: &Value, old: &Value) {
     deployment(e, new);
-    let (root, old_root) = (Node::root(new), Node::root(old));
-    check_selector_kept(e, &root.get("spec"), &old_root.get("spec"));
+    check_selector_kept(e, &Node::root(new).get("spec"), &Node::root(old).get("spec"));
 }
 
 /// An update of a Deployment's status.
@@ -100,8 +72,6 @@ pub fn deployment_status(e: &mut Errors, new: &Value, old: &Value) {
         "collisionCount",
     ];
     counters(e, &status, &fields);
-    let replicas = ["updatedReplicas", "readyReplicas", "availableReplicas"];
-    not_above(e, &status, &replicas, "replicas", "cannot be greater than status.replicas");
-    not_above(e, &status, &["availableReplicas"], "readyReplicas", "cannot be greater than readyReplicas");
+    parts_of_replicas(e, &status, "updatedReplicas");
     collision_count(e, &status, old);
 }

@@ -1,43 +1,25 @@
 //! ReplicaSets, ReplicationControllers and ControllerRevisions.
 
-use super::{check_selector_kept, counters, invalid_selector, lasting_template, not_above, selector_matches};
+use super::{
+    check_selector_kept, counters, lasting_template, parts_of_replicas, selected_template, selector_matches,
+};
 use crate::node::{Errors, IMMUTABLE, Node, check_non_negative, same};
-use crate::selectors::label_selector;
-use object::{FieldError, LabelSelector};
-use serde_json::{Value, json};
+use object::LabelSelector;
+use serde_json::Value;
 
 /// A ReplicaSet.
 pub fn replica_set(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
     check_non_negative(e, &spec.get("replicas"));
     check_non_negative(e, &spec.get("minReadySeconds"));
-    let selector = spec.get("selector");
-    if !selector.is_set() {
-        e.push(selector.required(""));
-    } else {
-        label_selector(e, &selector);
-        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(
-                &selector.path,
-                &json!({}),
-                "empty selector is invalid for deployment",
-            ));
-        }
-    }
-    match LabelSelector::from_object(selector.value) {
-        Ok(parsed) => {
-            selector_matches(e, &parsed, &spec.get("template"));
-            lasting_template(e, &spec.get("template"), "ReplicaSet");
-        }
-        Err(_) => e.push(invalid_selector(&selector, "invalid label selector")),
-    }
+    // Upstream's message speaks of deployments here, too.
+    selected_template(e, &spec);
 }
 
 /// An update of a ReplicaSet: its selector stays.
 pub fn replica_set_update(e: &mut Errors, new: &Value, old: &Value) {
     replica_set(e, new);
-    let (root, old_root) = (Node::root(new), Node::root(old));
-    check_selector_kept(e, &root.get("spec"), &old_root.get("spec"));
+    check_selector_kept(e, &Node::root(new).get("spec"), &Node::root(old).get("spec"));
 }
 
 /// An update of the status of a ReplicaSet or a ReplicationController.
@@ -52,9 +34,7 @@ pub fn replica_status(e: &mut Errors, new: &Value, _old: &Value) {
         "observedGeneration",
     ];
     counters(e, &status, &fields);
-    let replicas = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-    not_above(e, &status, &replicas, "replicas", "cannot be greater than status.replicas");
-    not_above(e, &status, &["availableReplicas"], "readyReplicas", "cannot be greater than readyReplicas");
+    parts_of_replicas(e, &status, "fullyLabeledReplicas");
 }
 
 /// A ReplicationController.

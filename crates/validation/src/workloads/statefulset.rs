@@ -2,11 +2,10 @@
 
 use super::{
     always_restarted, at_most_all, collision_count, counters, int_or_percent, int_or_percent_value,
-    invalid_selector, not_above, selector_matches,
+    invalid_selector, not_above, own_selector, selector_matches,
 };
 use crate::node::{Errors, Node, check_non_negative, check_text, same};
-use crate::selectors::label_selector;
-use object::{FieldError, LabelSelector, names};
+use object::{FieldError, names};
 use serde_json::{Value, json};
 
 const CHANGED: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
@@ -48,27 +47,14 @@ fn validate(e: &mut Errors, object: &Value, is_new: bool) {
         check_text(e, &spec.get("serviceName"), names::dns1123_label);
     }
     let selector = spec.get("selector");
-    if !selector.is_set() {
-        e.push(selector.required(""));
-    } else {
-        label_selector(e, &selector);
-        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            e.push(FieldError::invalid(
-                &selector.path,
-                &json!({}),
-                "empty selector is invalid for statefulset",
-            ));
-        }
-    }
+    let parsed = own_selector(e, &selector, "statefulset");
     let template = spec.get("template");
-    match LabelSelector::from_object(selector.value) {
-        Ok(parsed) => {
+    match parsed {
+        Some(parsed) => {
             selector_matches(e, &parsed, &template);
             pod_template(e, &spec);
         }
-        Err(_) => {
-            e.push(invalid_selector(&selector, ""));
-        }
+        None => e.push(invalid_selector(&selector, "")),
     }
     always_restarted(e, &template, "StatefulSet");
 }
