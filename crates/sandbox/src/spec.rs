@@ -57,6 +57,9 @@ pub fn strings(value: &Value) -> Vec<String> {
 
 /// The pod's host name as its containers see it.
 pub fn hostname(pod: &Value) -> String {
+    if host_network(pod) {
+        return node_name(pod).to_owned();
+    }
     let name = pod["spec"]["hostname"].as_str().filter(|h| !h.is_empty()).unwrap_or(meta::name(pod));
     name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
 }
