@@ -41,11 +41,12 @@ impl Definitions {
         let (target, _) = joey.start().await?;
         let connection = Connection::open(&target.address).await?;
         println!(
-            "| definitions | created p50 ms | p99 ms | CPU ms each | served p50 ms | memory MB | /apis ms | group ms | OpenAPI v3 index ms | of a group ms | OpenAPI v2 ms | list of one ms |"
+            "| definitions | created p50 ms | p99 ms | CPU ms each | served p50 ms | memory MB | /apis ms | group ms | OpenAPI v3 index ms | of a group ms | OpenAPI v2 ms | list of one ms | memory then MB |"
         );
-        println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-        let first = asked(&connection, 0).await?;
-        println!("| 0 | | | | | {:.1} | {} |", target.memory()? / 1e6, first.join(" | "));
+        println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+        let memory = target.memory()? / 1e6;
+        let first = asked(&connection, 0).await?.join(" | ");
+        println!("| 0 | | | | | {memory:.1} | {first} | {:.1} |", target.memory()? / 1e6);
         let (mut made, step) = (0, self.count.div_ceil(self.parts));
         while made < self.count {
             let until = self.count.min(made + step);
@@ -78,14 +79,16 @@ impl Definitions {
             served.push(began.elapsed().as_secs_f64() * 1e3);
         }
         let each = (target.processor()? - before) * 1e3 / f64::from(until - from);
+        let memory = target.memory()? / 1e6;
         let waits = asked(connection, until - 1).await?;
         println!(
-            "| {until} | {:.2} | {:.2} | {each:.2} | {:.2} | {:.1} | {} |",
+            "| {until} | {:.2} | {:.2} | {each:.2} | {:.2} | {:.1} | {} | {:.1} |",
             median(&created),
             percentile(&created, 0.99),
             median(&served),
-            target.memory()? / 1e6,
-            waits.join(" | ")
+            memory,
+            waits.join(" | "),
+            target.memory()? / 1e6
         );
         Ok(())
     }
