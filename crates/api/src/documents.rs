@@ -39,7 +39,7 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
     if let Some(health) = openapi::health(path, &call.query_text(), &[]) {
         return Ok(send(health));
     }
-    match path.trim_end_matches('/') {
+    match path {
         _ if is_restful(path) => restful(call).await,
         "/metrics" => Ok(respond::bytes(
             200,
@@ -62,6 +62,19 @@ fn is_restful(path: &str) -> bool {
 
 async fn restful(call: &Call) -> Result<Answer> {
     let path = call.info.path.trim_end_matches('/');
+    let words: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let registry = call.api.registry().await?;
+    // A version that a group does not have is no path, whatever is asked of it.
+    let missing = match words.as_slice() {
+        ["api", version] => registry.version("", version).is_none(),
+        ["apis", group, version] => {
+            registry.group(group).is_some() && registry.version(group, version).is_none()
+        }
+        _ => false,
+    };
+    if missing {
+        return Err(ApiError::NoSuchPath);
+    }
     let found = match path {
         "/version" | "/openid/v1/jwks" | "/.well-known/openid-configuration" => None,
         _ if path.starts_with("/version/") => return Err(ApiError::NoSuchPath),

@@ -99,6 +99,19 @@ fn parse(table: &str) -> Builtin {
     out
 }
 
+/// The version whose hash discovery shows. Servers that may be set back to an older release keep writing its version.
+fn hashed_version(stored: &GroupVersion, plural: &str) -> GroupVersion {
+    let older = matches!(
+        (stored.group.as_str(), plural),
+        ("apiextensions.k8s.io", "customresourcedefinitions")
+            | (
+                "admissionregistration.k8s.io",
+                "mutatingadmissionpolicies" | "mutatingadmissionpolicybindings"
+            )
+    );
+    if older { GroupVersion::new(&stored.group, "v1beta1") } else { stored.clone() }
+}
+
 #[allow(clippy::too_many_arguments)] // the columns of one row
 fn resource(
     version: &GroupVersion,
@@ -114,7 +127,7 @@ fn resource(
     let (storage, storage_version) = storage(version, plural);
     let verbs = parse_verbs(verbs);
     let storage_version_hash = if verbs.contains(&Verb::Watch) {
-        storage_version_hash(&storage_version.kind(kind))
+        storage_version_hash(&hashed_version(&storage_version, plural).kind(kind))
     } else {
         String::new()
     };

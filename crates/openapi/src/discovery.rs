@@ -18,7 +18,15 @@ const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/v
 impl Documents {
     pub(crate) fn discovery(&self, path: &str, headers: &HeaderMap) -> Result<Option<Document>> {
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let root = matches!(words.as_slice(), ["api" | "apis"]);
+        // The root answers whatever is liked; what is not there is not negotiated about.
+        match words.as_slice() {
+            [""] if path == "/" => return encode(&self.paths(), MEDIA[0]).map(Some),
+            ["api" | "apis"] | ["apis", _, _] => {}
+            ["api", version] if self.registry.version("", version).is_some() => {}
+            ["apis", group] if self.ranked(Form::Plain, api_group).iter().any(|g| g.name == *group) => {}
+            _ => return Ok(None),
+        }
+        let root = words == ["api"] || path == "/apis";
         let accept = header(headers, http::header::ACCEPT);
         let clauses = clauses(&accept);
         // Who takes the whole in one document gets it, whatever is liked better.
@@ -30,7 +38,6 @@ impl Documents {
             )));
         };
         let value = match words.as_slice() {
-            [""] => self.paths(),
             ["api" | "apis"] if is_aggregated(form) => {
                 return Ok(Some(self.aggregated(words[0] == "api", form, headers)));
             }

@@ -110,9 +110,10 @@ impl Documents {
     /// a known group does not have.
     pub fn get(&self, path: &str, headers: &HeaderMap, query: &str) -> Result<Option<Document>> {
         if let Some(rest) = path.strip_prefix("/openapi/") {
-            return Ok(match rest.trim_end_matches('/') {
+            return Ok(match rest {
                 "v2" => Some(self.openapi_v2(headers)),
                 "v3" => Some(self.openapi_v3_index()),
+                "v3/" => None,
                 _ => rest.strip_prefix("v3/").map(|path| self.openapi_v3(path, headers, query)),
             });
         }
