@@ -126,7 +126,8 @@ async fn is_used_by(shell: &Shell, namespace: &str, consumer: &Value) -> Result<
 
 /// Makes a pod's claims, tells the pod their names, and reserves them for a pod that nobody scheduled.
 fn of_pod(cache: &Cache, pod: &Value) -> Plan {
-    if meta::deletion_timestamp(pod).is_some() {
+    // What will not run any more needs no claims: those it had are being taken away.
+    if is_done(pod) || meta::deletion_timestamp(pod).is_some() {
         return Plan::nothing();
     }
     let mut plan = Plan::nothing();
@@ -306,6 +307,7 @@ mod tests {
             (plan.error.is_some(), shown(plan, &cache))
         };
         assert_eq!(plan(vec![pod("Pending"), template()]).1, ["create resourceclaims a/p-gpu-"]);
+        assert!(plan(vec![pod("Succeeded"), template()]).1.is_empty());
         let (failed, lines) = plan(vec![pod("Pending")]);
         assert!(
             failed && lines[0].contains("resourceclaimtemplate.resource.k8s.io \"t\" not found"),
