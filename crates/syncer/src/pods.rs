@@ -128,8 +128,8 @@ async fn create(shared: &Shared, pod: &Value) -> Result<()> {
         Ok(host) => host,
         Err(refusal) => return refuse(shared, pod, "Refused", &refusal.0).await,
     };
-    config::ensure_references(shared, pod).await?;
-    tokens::ensure(shared, pod).await?;
+    // Neither needs the other, and the pod's containers wait for both.
+    futures::future::try_join(config::ensure_references(shared, pod), tokens::ensure(shared, pod)).await?;
     match shared.host.client.create(&PODS, &host).await {
         Ok(made) => {
             shared.watched.cache.observe(&PODS, &made);
