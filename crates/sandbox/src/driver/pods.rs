@@ -149,14 +149,13 @@ impl Pods {
         }
         let index = self.shared.node_index(&node)?;
         let fresh = pod["status"]["startTime"].is_null() && !spec::is_terminal(&pod);
-        if fresh && meta::deletion_timestamp(&pod).is_none() {
-            if let Some((reason, message)) = self.cluster.rejected(&pod, &node) {
-                self.cluster.remove_pod(&uid);
-                let (shared, key) = (self.shared.clone(), Key::Pod(key.0, key.1));
-                return Some(Box::pin(async move {
-                    done(key, shared.reject(&pod, &node, reason, message).await)
-                }));
-            }
+        let fresh = fresh && meta::deletion_timestamp(&pod).is_none();
+        if fresh && let Some((reason, message)) = self.cluster.rejected(&pod, &node) {
+            self.cluster.remove_pod(&uid);
+            let (shared, key) = (self.shared.clone(), Key::Pod(key.0, key.1));
+            return Some(Box::pin(
+                async move { done(key, shared.reject(&pod, &node, reason, message).await) },
+            ));
         }
         let memo = self.memos.remove(&key).unwrap_or(Memo {
             uid,
