@@ -240,8 +240,8 @@ mod tests {
         let written = to_string(&json!({"k": {"message": text.trim(), "quoted": format!("{text}: x")}}));
         expect![[r#"
             k:
-              message: word word word word word word word word word word word word word word
-                word word word word word word
+              message: word word word word word word word word word word word word word word word
+                word word word word word
               quoted: 'word word word word word word word word word word word word word word word
                 word word word word word : x'
         "#]]
