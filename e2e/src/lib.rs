@@ -219,7 +219,10 @@ impl Joey {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)));
         let mut command = Command::new("timeout");
-        command.args(["90", "sh", "-c", line]).env("PATH", path.expect("a path")).env("KUBECONFIG", self.kubeconfig());
+        command
+            .args(["90", "sh", "-c", line])
+            .env("PATH", path.expect("a path"))
+            .env("KUBECONFIG", self.kubeconfig());
         command.env("HOME", self.path("home")).current_dir(self.folder.path());
         let mut child = command
             .stdin(Stdio::piped())
@@ -321,7 +324,8 @@ impl Etcd {
             return None;
         };
         let port = free_port();
-        let (endpoint, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
+        let (endpoint, peers) =
+            (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
         let mut command = Command::new(program);
         command.arg("--data-dir").arg(folder).args(["--log-level", "error", "--unsafe-no-fsync"]);
         command.args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint]);

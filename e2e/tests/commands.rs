@@ -14,14 +14,22 @@ fn create_takes_files_fields_and_namespaces() {
     // From a file; a name, a namespace and fields on the command line win over it.
     let said = joey.joey(&["create", "-f", &file, "-n", "theirs", "--set", "sync.nodes=false", "--wait"]);
     assert_eq!(said.code, 0, "{}", said.err);
-    for part in ["virtual cluster filed made in namespace theirs", "ready on https://", "joey connect filed"] {
+    for part in ["virtual cluster filed made in namespace theirs", "ready on https://", "joey connect filed"]
+    {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let get = ["get", "virtualcluster", "filed", "-n", "theirs", "-o"];
-    let spec = joey.host(&[&get[..], &["jsonpath={.spec.controllers} {.spec.sync.nodes} {.metadata.labels.team}"]].concat());
+    let spec = joey.host(
+        &[&get[..], &["jsonpath={.spec.controllers} {.spec.sync.nodes} {.metadata.labels.team}"]].concat(),
+    );
     assert_eq!(spec, "none false a");
     let said = joey.joey(&["create", "other", "-f", &file, "--wait"]);
-    assert!(said.out.contains("virtual cluster other made in namespace joey-other"), "{}{}", said.out, said.err);
+    assert!(
+        said.out.contains("virtual cluster other made in namespace joey-other"),
+        "{}{}",
+        said.out,
+        said.err
+    );
     // From standard input.
     let program = joey.command().get_program().to_string_lossy().into_owned();
     let piped = format!("sed s/filed/piped/ {file} | {program} create -f -");
@@ -65,7 +73,11 @@ fn mistakes_of_every_command() {
         (&["list", "-o", "xml"], 2, "[possible values: wide, json, yaml, name]"),
         (&["list", "--context", "nope"], 1, "nope"),
         (&["describe", "nope"], 1, "there is no virtual cluster nope: see `joey list`"),
-        (&["describe", "demo", "-n", "elsewhere"], 1, "there is no virtual cluster demo in namespace elsewhere"),
+        (
+            &["describe", "demo", "-n", "elsewhere"],
+            1,
+            "there is no virtual cluster demo in namespace elsewhere",
+        ),
         (&["connect", "demo", "--print", "--", "true"], 2, "cannot be used with"),
         (&["connect", "demo", "--", "/does/not/exist"], 1, "cannot run /does/not/exist"),
         (&["disconnect", "--kubeconfig", "/does/not/exist"], 1, "/does/not/exist does not exist"),
@@ -83,7 +95,12 @@ fn mistakes_of_every_command() {
         let said = joey.joey(arguments);
         assert_eq!(said.code, code, "{arguments:?}: {}{}", said.out, said.err);
         assert!(said.err.contains(message), "{arguments:?}: {}", said.err);
-        assert!(!said.err.contains("panicked") && said.out.is_empty(), "{arguments:?}: {}{}", said.out, said.err);
+        assert!(
+            !said.err.contains("panicked") && said.out.is_empty(),
+            "{arguments:?}: {}{}",
+            said.out,
+            said.err
+        );
         if code == 1 {
             assert_eq!(said.err.lines().filter(|line| line.starts_with("joey: ")).count(), 1, "{}", said.err);
         }
@@ -135,7 +152,11 @@ fn one_name_in_several_namespaces() {
     }
     let said = joey.joey(&["describe", "twin"]);
     assert_eq!(said.code, 1);
-    assert!(said.err.contains("twin is in several namespaces (one, two): give one with --namespace"), "{}", said.err);
+    assert!(
+        said.err.contains("twin is in several namespaces (one, two): give one with --namespace"),
+        "{}",
+        said.err
+    );
     assert!(joey.joey(&["describe", "twin", "-n", "two"]).out.contains("Namespace:    two"));
     let rows = joey.joey(&["list", "-n", "one"]).out;
     assert_eq!(rows.lines().count(), 2, "{rows}");

@@ -38,12 +38,21 @@ impl Pair {
     fn serve(&mut self, number: usize) {
         let data = self.joey.path(&format!("data-{number}")).display().to_string();
         let listen = format!("127.0.0.1:{}", self.ports[number]);
-        let arguments = ["serve", "--store", "etcd", "--etcd-endpoints", &self.endpoint, "--etcd-prefix", "/test"];
+        let arguments =
+            ["serve", "--store", "etcd", "--etcd-endpoints", &self.endpoint, "--etcd-prefix", "/test"];
         let address = ADDRESSES[number];
         let further = [
-            "--data-dir", &data, "--listen", &listen, "--advertise-address", address, "--sandbox-nodes", "2",
+            "--data-dir",
+            &data,
+            "--listen",
+            &listen,
+            "--advertise-address",
+            address,
+            "--sandbox-nodes",
+            "2",
         ];
-        self.servers[number] = Some(self.joey.spawn(&[&arguments[..], &further[..]].concat(), "kubectl --kubeconfig"));
+        self.servers[number] =
+            Some(self.joey.spawn(&[&arguments[..], &further[..]].concat(), "kubectl --kubeconfig"));
     }
 
     /// Ends a server at once, as a crash would.
@@ -155,15 +164,15 @@ fn either_of_two_servers_may_die_and_nothing_acknowledged_is_lost() {
     let services = pair.kubectl(0, &["get", "services", "-o", "jsonpath={.items[*].spec.clusterIP}"]);
     let addresses: std::collections::BTreeSet<_> = services.split(' ').collect();
     assert_eq!(addresses.len(), 7, "each its own: {services}");
-    let leads = pair.kubectl(0, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].addresses[*].ip}"]);
+    let leads =
+        pair.kubectl(0, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].addresses[*].ip}"]);
     for address in ADDRESSES {
         assert!(leads.contains(address), "the kubernetes service leads to both: {leads}");
     }
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (one, two) = runtime.block_on(async {
-        (client(&pair.kubeconfig(0)).await, client(&pair.kubeconfig(1)).await)
-    });
+    let (one, two) =
+        runtime.block_on(async { (client(&pair.kubeconfig(0)).await, client(&pair.kubeconfig(1)).await) });
     let from = runtime.block_on(one.list(&config_maps(), "default", &Default::default())).expect("a list");
     let from = from.resource_version.parse().expect("a number");
     let stop = Arc::new(AtomicBool::new(false));
@@ -174,7 +183,8 @@ fn either_of_two_servers_may_die_and_nothing_acknowledged_is_lost() {
         .collect();
     for round in 0..4 {
         // Let there be some writes between.
-        let settle = pair.kubectl(round % 2, &["create", "configmap", &format!("round-{round}"), "-o", "name"]);
+        let settle =
+            pair.kubectl(round % 2, &["create", "configmap", &format!("round-{round}"), "-o", "name"]);
         assert!(settle.contains("round"));
         pair.kill(round % 2);
         pair.kubectl((round + 1) % 2, &["create", "configmap", &format!("alone-{round}")]);
@@ -186,7 +196,8 @@ fn either_of_two_servers_may_die_and_nothing_acknowledged_is_lost() {
         acknowledged.extend(runtime.block_on(writer).expect("a writer"));
     }
     pair.kubectl(0, &["create", "configmap", "the-last"]);
-    let held = runtime.block_on(one.list(&config_maps(), "default", &Default::default())).expect("a list").items;
+    let held =
+        runtime.block_on(one.list(&config_maps(), "default", &Default::default())).expect("a list").items;
     let held: BTreeMap<String, Value> = held.into_iter().map(|o| (meta::name(&o).to_owned(), o)).collect();
     ended.send(version(&held["the-last"])).expect("somebody follows");
     let seen = runtime.block_on(following).expect("the follower");
@@ -197,7 +208,10 @@ fn either_of_two_servers_may_die_and_nothing_acknowledged_is_lost() {
     }
     for object in held.values() {
         let shown = seen.get(&version(object)).map(|(name, _)| name.as_str());
-        assert!(shown == Some(meta::name(object)) || meta::name(object) == "kube-root-ca.crt", "{object} was not shown");
+        assert!(
+            shown == Some(meta::name(object)) || meta::name(object) == "kube-root-ca.crt",
+            "{object} was not shown"
+        );
     }
 }
 
@@ -207,7 +221,8 @@ fn when_the_leader_dies_the_other_finishes_its_rollout() {
     pair.kubectl(1, &["create", "deployment", "web", "--image=nginx", "--replicas=12"]);
     pair.kubectl(1, &["rollout", "status", "deployment/web", "--timeout=120s"]);
     let lease = ["get", "lease", "-n", "kube-system", "kube-controller-manager", "-o"];
-    let held = |pair: &Pair, path: &str| pair.kubectl(1, &[&lease[..], &[&format!("jsonpath={path}")]].concat());
+    let held =
+        |pair: &Pair, path: &str| pair.kubectl(1, &[&lease[..], &[&format!("jsonpath={path}")]].concat());
     let leader = held(&pair, "{.spec.holderIdentity}");
     assert_eq!(held(&pair, "{.spec.leaseTransitions}"), "0", "the first one leads");
     pair.kubectl(1, &["set", "image", "deployment/web", "nginx=nginx:2"]);
@@ -216,11 +231,11 @@ fn when_the_leader_dies_the_other_finishes_its_rollout() {
     let now = held(&pair, "{.spec.holderIdentity}");
     assert_ne!(now, leader);
     assert_eq!(held(&pair, "{.spec.leaseTransitions}"), "1");
-    let images = pair.kubectl(1, &[
-        "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[*].image}",
-    ]);
+    let images = pair
+        .kubectl(1, &["get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[*].image}"]);
     let images: Vec<_> = images.split(' ').filter(|image| *image == "nginx:2").collect();
     assert_eq!(images.len(), 12);
-    let events = pair.kubectl(1, &["get", "events", "-n", "kube-system", "-o", "jsonpath={.items[*].message}"]);
+    let events =
+        pair.kubectl(1, &["get", "events", "-n", "kube-system", "-o", "jsonpath={.items[*].message}"]);
     assert!(events.contains(&format!("{now} became leader")), "{events}");
 }

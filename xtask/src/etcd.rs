@@ -25,12 +25,17 @@ impl Etcd {
         let peers = format!("http://127.0.0.1:{peer}");
         let log = fs::File::create(folder.join("etcd.log")).map_err(|e| e.to_string())?;
         let mut command = Command::new(program);
-        command.arg("--data-dir").arg(folder.join("etcd")).args(["--log-level", "error", "--unsafe-no-fsync"]);
+        command.arg("--data-dir").arg(folder.join("etcd")).args([
+            "--log-level",
+            "error",
+            "--unsafe-no-fsync",
+        ]);
         command.args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
         command.args(["--initial-cluster", &format!("default={peers}")]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let etcd = Self { child: child.map_err(|e| format!("cannot run {}: {e}", shown(&command)))?, endpoint };
+        let etcd =
+            Self { child: child.map_err(|e| format!("cannot run {}: {e}", shown(&command)))?, endpoint };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", client)).is_err() {
             if began.elapsed() > PATIENCE {

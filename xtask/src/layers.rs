@@ -23,7 +23,10 @@ pub(crate) const LAYERS: [(&str, &[&str]); 8] = [
     ),
     ("engines", &["audit", "store", "client", "node"]),
     ("semantics", &["api"]),
-    ("edges", &["outbound", "http-server", "hostclient", "controllers", "syncer", "sandbox", "deploy", "dns"]),
+    (
+        "edges",
+        &["outbound", "http-server", "hostclient", "controllers", "syncer", "sandbox", "deploy", "dns"],
+    ),
     ("wiring", &["hub"]),
     ("top", &["joey"]),
     ("around", &["e2e", "bench", "fuzz", "xtask"]),

@@ -46,7 +46,12 @@ pub(crate) fn build() -> Result<PathBuf, String> {
 
 fn e2e_command(tools: &Tools, joey: &PathBuf, filter: &[String]) -> Command {
     let mut command = cargo(&["test", "--package", "e2e"]);
-    command.args(filter).env("JOEY", joey).env("ETCD", &tools.etcd).env("KUBECTL", &tools.kubectl).env("HELM", &tools.helm);
+    command
+        .args(filter)
+        .env("JOEY", joey)
+        .env("ETCD", &tools.etcd)
+        .env("KUBECTL", &tools.kubectl)
+        .env("HELM", &tools.helm);
     command
 }
 

@@ -53,11 +53,14 @@ pub(crate) async fn answer(call: &Call) -> Result<Answer> {
 /// Paths that know methods and media types; the others answer whatever they are asked.
 fn is_restful(path: &str) -> bool {
     let words: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match words.as_slice() {
-        ["api", ..] | ["apis", _, _, ..] | ["version", ..] => true,
-        [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"] => true,
-        _ => false,
-    }
+    matches!(
+        words.as_slice(),
+        ["api", ..]
+            | ["apis", _, _, ..]
+            | ["version", ..]
+            | [".well-known", "openid-configuration"]
+            | ["openid", "v1", "jwks"]
+    )
 }
 
 async fn restful(call: &Call) -> Result<Answer> {

@@ -136,11 +136,7 @@ impl Api {
                 "/admissionregistration.k8s.io/",
                 admission::Policies::default(),
             ),
-            remotes: Followed::new(
-                store.clone(),
-                api_services::PREFIX,
-                aggregation::Remotes::default(),
-            ),
+            remotes: Followed::new(store.clone(), api_services::PREFIX, aggregation::Remotes::default()),
             findings: aggregation::Findings::default(),
             watching: aggregation::Watching::default(),
             identity: aggregation::Identity::default(),

@@ -131,7 +131,7 @@ async fn measured(call: &Call, metrics: &dyn Metrics, at: &ResourcePath) -> Resu
                 "" => at.name.clone(),
                 namespace => format!("{namespace}/{}", at.name),
             };
-            ApiError::NotFound { resource: GroupResource::new(GROUP, &kind.to_ascii_lowercase()), name }
+            ApiError::NotFound { resource: GroupResource::new(GROUP, kind.to_ascii_lowercase()), name }
         })?,
     };
     let text = match accepted.media {

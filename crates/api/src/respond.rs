@@ -247,7 +247,8 @@ pub(crate) fn error(headers: &http::HeaderMap, error: &ApiError, routed: bool) -
     // Not where there is no such path or method.
     let found = !matches!(error, ApiError::NoSuchPath) && !matches!(error.code(), 405 | 406);
     let first = Some(crate::negotiate::OBJECTS).filter(|_| routed && found);
-    let offer = crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false, first };
+    let offer =
+        crate::negotiate::Offer { protobuf: true, shapes: false, tables: false, stream: false, first };
     let refused;
     let (media, error) = match crate::negotiate::accept(headers, offer) {
         Ok(accepted) => (accepted.media, error),

@@ -5,7 +5,10 @@ use crate::metrics::About;
 use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
-use crate::{Api, access_control, aggregation, auditing, authenticate, documents, flow, resource_metrics, subresources, verbs};
+use crate::{
+    Api, access_control, aggregation, auditing, authenticate, documents, flow, resource_metrics,
+    subresources, verbs,
+};
 use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
@@ -98,12 +101,7 @@ impl Api {
         answer
     }
 
-    async fn authorized(
-        &self,
-        call: &mut Call,
-        peer: &Peer,
-        admission: &mut flow::Admission,
-    ) -> Result<()> {
+    async fn authorized(&self, call: &mut Call, peer: &Peer, admission: &mut flow::Admission) -> Result<()> {
         check_timeout(call)?;
         let known = authenticate::user(self, call, peer).await;
         call.user = known.inspect_err(|_| auditing::refused(self, call, peer))?;
@@ -122,8 +120,7 @@ fn check_timeout(call: &Call) -> Result<()> {
     if timeout.is_empty() || matches!(call.info.verb, "watch" | "proxy") || LASTING.contains(&subresource) {
         return Ok(());
     }
-    let refused =
-        |why| ApiError::BadRequest(format!("invalid timeout specified in the request URL - {why}"));
+    let refused = |why| ApiError::BadRequest(format!("invalid timeout specified in the request URL - {why}"));
     object::time::duration::parse(timeout).map_err(refused).map(|_| ())
 }
 
@@ -156,7 +153,11 @@ async fn route(call: Call) -> Result<Answer> {
     if !target.at.subresource.is_empty() {
         return subresources::answer(call, target).await;
     }
-    if takes_several_writes(&call, &target) { to_the_end(call, target).await } else { answer(call, target).await }
+    if takes_several_writes(&call, &target) {
+        to_the_end(call, target).await
+    } else {
+        answer(call, target).await
+    }
 }
 
 /// A deletion may mark before it removes; services take and give back addresses.
@@ -187,9 +188,11 @@ async fn find(call: &Call, at: ResourcePath) -> Result<Option<Target>> {
     } else {
         !at.in_namespace || at.resource == "namespaces"
     };
-    let watched = !resource.custom && resource.verbs.contains(&kinds::Verb::Watch) && at.subresource.is_empty();
+    let watched =
+        !resource.custom && resource.verbs.contains(&kinds::Verb::Watch) && at.subresource.is_empty();
     let fits = fits && (at.special.is_empty() || (at.special == "watch" && watched));
-    let known = (at.subresource.is_empty() && at.rest.is_empty()) || resource.subresource(&at.subresource).is_some();
+    let known =
+        (at.subresource.is_empty() && at.rest.is_empty()) || resource.subresource(&at.subresource).is_some();
     if resource.custom && fits && !known {
         return Err(ApiError::NotFound { resource: resource.group_resource(), name: at.name });
     }

@@ -23,7 +23,7 @@ pub enum Storage {
     /// Under a prefix of an etcd. Any number of joeys may serve it at a time.
     Etcd {
         /// Which etcd.
-        options: etcd::Options,
+        options: Box<etcd::Options>,
         /// A folder with the keys; `None`: they are in the etcd too, and made by whoever comes first.
         keys: Option<PathBuf>,
     },
@@ -44,7 +44,12 @@ impl Storage {
         matches!(self, Self::Etcd { .. })
     }
 
-    pub(crate) async fn open(&self, folder: &Path, issuer: &str, stores: &Arc<Stores>) -> Result<Opened, Error> {
+    pub(crate) async fn open(
+        &self,
+        folder: &Path,
+        issuer: &str,
+        stores: &Arc<Stores>,
+    ) -> Result<Opened, Error> {
         match self {
             Self::Embedded { cache_bytes, most_bytes } => {
                 let identity = Identity::load_or_create(folder)?;
@@ -62,7 +67,7 @@ impl Storage {
             }
             Self::Etcd { options, keys } => {
                 let store: Arc<dyn Store> =
-                    EtcdStore::connect(options.clone()).await.map_err(|e| Error(e.to_string()))?;
+                    EtcdStore::connect((**options).clone()).await.map_err(|e| Error(e.to_string()))?;
                 let keys = match keys {
                     Some(folder) => SharedKeys::read(folder)?,
                     None => SharedKeys::of(&*store).await?,

@@ -100,7 +100,7 @@ impl Documents {
     fn aggregated(&self, core: bool, form: &str, headers: &HeaderMap) -> Document {
         let (body, etag) = self.kept.aggregated[usize::from(core)].get_or_init(|| {
             let items: Vec<Value> = if core {
-                self.registry.group("").map(|group| group_discovery(group)).into_iter().collect()
+                self.registry.group("").map(group_discovery).into_iter().collect()
             } else {
                 self.ranked(Form::Aggregated, group_discovery).into_iter().map(|g| g.value).collect()
             };

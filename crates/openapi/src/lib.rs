@@ -94,7 +94,8 @@ impl Documents {
     fn ranked(&self, form: Form, show: impl Fn(&Group) -> Value) -> Vec<Ranked> {
         let groups = self.registry.groups();
         let named = groups.iter().filter(|g| !g.name.is_empty());
-        let ranked = |g: &&Group| Ranked { priority: g.priority.into(), name: g.name.to_string(), value: show(g) };
+        let ranked =
+            |g: &&Group| Ranked { priority: g.priority.into(), name: g.name.to_string(), value: show(g) };
         let mut all: Vec<Ranked> = named.map(|g| ranked(&&**g)).collect();
         let here = |group: &str, version: &str| {
             self.registry.version(group, version).map_or(i64::MAX, |v| v.priority.into())

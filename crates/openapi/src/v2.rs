@@ -40,7 +40,11 @@ impl Documents {
     fn v2_hash(&self) -> String {
         let builtin = facts::v3_hash("api/v1").unwrap_or("").as_bytes().to_vec();
         let others = self.others.iter().filter_map(|o| Some(o.openapi_v2.as_ref()?.to_string().into_bytes()));
-        hash(std::iter::once(builtin).chain(self.registry.custom().map(|r| v3::resource_digest(r))).chain(others))
+        hash(
+            std::iter::once(builtin)
+                .chain(self.registry.custom().map(|r| v3::resource_digest(r)))
+                .chain(others),
+        )
     }
 
     fn v2_document(&self) -> Value {

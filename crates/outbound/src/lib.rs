@@ -133,7 +133,9 @@ async fn dial(host: &str, port: u16, reach: Reach<'_>) -> Result<TcpStream, Stri
     let mut first = None;
     for address in addresses {
         if !reach(address.ip()) {
-            first.get_or_insert_with(|| format!("dial tcp {address}: this virtual cluster may not call this address"));
+            first.get_or_insert_with(|| {
+                format!("dial tcp {address}: this virtual cluster may not call this address")
+            });
             continue;
         }
         match TcpStream::connect(address).await {

@@ -47,7 +47,7 @@ impl Remote {
         let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
         Some(Self {
             name: meta::name(object).to_owned(),
-            group_version: GroupVersion::new(&text(&spec["group"]), &text(&spec["version"])),
+            group_version: GroupVersion::new(text(&spec["group"]), text(&spec["version"])),
             namespace: text(&service["namespace"]),
             service: text(&service["name"]),
             port: service["port"].as_u64().unwrap_or(443),

@@ -70,7 +70,8 @@ impl Configuration {
 
     fn levels_text(&self, out: &mut String) {
         let levels = || self.levels.values().take(SHOWN);
-        let gauges: [(&str, fn((u32, u32, usize)) -> u64); 4] = [
+        type Gauge = fn((u32, u32, usize)) -> u64;
+        let gauges: [(&str, Gauge); 4] = [
             ("nominal_limit_seats", |(limit, _, _)| limit.into()),
             ("current_limit_seats", |(limit, _, _)| limit.into()),
             ("current_executing_seats", |(_, taken, _)| taken.into()),

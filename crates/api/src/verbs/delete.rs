@@ -1,10 +1,10 @@
 //! DELETE of an object and of a collection: preconditions, grace, finalizers, propagation.
 
 use crate::call::{Call, Target};
+use crate::list_options::ListOptions;
 use crate::pipeline;
 use crate::respond::{self, Answer, ListMeta, Outgoing};
 use crate::strategy::Dependents;
-use crate::list_options::ListOptions;
 use crate::{delete_options, failure, stored, strategy};
 use object::{ApiError, Result, Value, json, meta};
 use store::{Entry, Expect, StoreError};

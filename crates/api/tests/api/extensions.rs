@@ -159,5 +159,9 @@ async fn connections_are_judged() {
     let refused = cluster.get(&format!("{exec}sh")).await;
     let message = "pods \"none\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no shells";
     assert_eq!(refused.body["message"], message);
-    assert_eq!(cluster.get(&format!("{exec}date")).await.code, 404, "admission comes before the pod is looked for");
+    assert_eq!(
+        cluster.get(&format!("{exec}date")).await.code,
+        404,
+        "admission comes before the pod is looked for"
+    );
 }

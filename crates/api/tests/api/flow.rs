@@ -174,7 +174,7 @@ async fn a_flood_does_not_hold_up_others() {
 }
 
 async fn metrics(cluster: &Cluster) -> String {
-    text(cluster.api.serve(Request::get("/metrics").body(Bytes::new()).unwrap(), admin()).await)
+    text(cluster.api.serve(Request::get("/metrics").body(Bytes::new()).expect("a request"), admin()).await)
 }
 
 #[tokio::test]

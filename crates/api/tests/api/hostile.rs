@@ -159,7 +159,9 @@ async fn queries_that_mean_nothing() {
         ("limit=%zz", expect!["200 "]),
         (
             "continue=eyJ2Ijo",
-            expect!["400 invalid continue token: continue key is not valid: EOF while parsing a value at line 1 column 5"],
+            expect![
+                "400 invalid continue token: continue key is not valid: EOF while parsing a value at line 1 column 5"
+            ],
         ),
         (
             "resourceVersion=-1",

@@ -160,7 +160,10 @@ mod tests {
     fn transitions_are_counted_and_renewals_are_not() {
         let (one, two) = (Rules::new("one"), Rules::new("two"));
         let lease = held(&one, &first(&one, at(0)), at(2));
-        assert_eq!((&lease["spec"]["leaseTransitions"], &lease["spec"]["leaseDurationSeconds"]), (&json!(0), &json!(15)));
+        assert_eq!(
+            (&lease["spec"]["leaseTransitions"], &lease["spec"]["leaseDurationSeconds"]),
+            (&json!(0), &json!(15))
+        );
         assert_eq!(lease["spec"]["acquireTime"], "2023-11-14T22:13:20.000000Z");
         assert_eq!(lease["spec"]["renewTime"], "2023-11-14T22:13:22.000000Z");
         let lease = held(&two, &lease, at(20));

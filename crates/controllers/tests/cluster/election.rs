@@ -56,7 +56,10 @@ async fn one_leads_and_another_follows_when_it_is_gone() {
     let after = died.elapsed();
     assert!(after > Duration::from_secs(12) && after < Duration::from_secs(21), "{after:?}");
     let held = lease(&cluster).await;
-    assert_eq!((&held["spec"]["holderIdentity"], &held["spec"]["leaseTransitions"]), (&"two".into(), &1.into()));
+    assert_eq!(
+        (&held["spec"]["holderIdentity"], &held["spec"]["leaseTransitions"]),
+        (&"two".into(), &1.into())
+    );
 
     // One that is stopped lets the next begin at once.
     let three = stand(&cluster, "three", &told);
@@ -75,9 +78,16 @@ async fn one_leads_and_another_follows_when_it_is_gone() {
     assert_eq!(next(&mut said).await, ("three", "ends"));
     assert_eq!(lease(&cluster).await["spec"]["holderIdentity"], "somebody", "it is not given up for others");
 
-    let events = cluster.client.list_all(&resource("", "v1", "events"), "", &Default::default()).await.unwrap();
-    let told: Vec<_> = events.items.iter().filter(|e| e["reason"] == "LeaderElection").map(|e| e["message"].clone()).collect();
-    for message in ["one became leader", "two became leader", "two stopped leading", "three stopped leading"] {
+    let events =
+        cluster.client.list_all(&resource("", "v1", "events"), "", &Default::default()).await.unwrap();
+    let told: Vec<_> = events
+        .items
+        .iter()
+        .filter(|e| e["reason"] == "LeaderElection")
+        .map(|e| e["message"].clone())
+        .collect();
+    for message in ["one became leader", "two became leader", "two stopped leading", "three stopped leading"]
+    {
         assert!(told.iter().any(|m| m == message), "{told:?}");
     }
     three.stop().await;

@@ -38,7 +38,10 @@ impl Archive {
         let (root, to) = (root.to_owned(), to.to_owned());
         let mut archive = Self { root, to, partial, builder: tar::Builder::new(file), bytes: 0 };
         let made = object::time::format(object::time::now());
-        archive.text(FIRST, &json!({"version": VERSION, "made": made, "joey": env!("CARGO_PKG_VERSION")}).to_string())?;
+        archive.text(
+            FIRST,
+            &json!({"version": VERSION, "made": made, "joey": env!("CARGO_PKG_VERSION")}).to_string(),
+        )?;
         Ok(archive)
     }
 

@@ -131,7 +131,8 @@ fn files(from: &Path, alone: bool) -> Result<Vec<PathBuf>, Error> {
     let mut folders = vec![(from.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
         let failed = |e: std::io::Error| Error::file("read", &folder, &e);
-        let mut entries = fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let mut entries =
+            fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let (kind, path) = (entry.file_type().map_err(failed)?, entry.path());
@@ -152,8 +153,9 @@ fn files(from: &Path, alone: bool) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn belongs(name: &str, alone: bool) -> bool {
-    let passing = ["lock", "audit.log"].contains(&name) || name.ends_with(".unfinished") || name.ends_with(".partial");
-    !passing && !(alone && name == crate::tenant::UID_FILE)
+    let passing =
+        ["lock", "audit.log"].contains(&name) || name.ends_with(".unfinished") || name.ends_with(".partial");
+    !(passing || alone && name == crate::tenant::UID_FILE)
 }
 
 #[cfg(test)]
@@ -204,17 +206,31 @@ mod tests {
         let last = opened[0].revision();
         let refused = backup(&root, None, &file).await.unwrap_err().0;
         assert!(refused.contains("exists already"), "{refused}");
-        assert!(!fs::read_dir(scratch.path()).unwrap().flatten().any(|e| e.path().to_string_lossy().contains("partial")));
+        assert!(
+            !fs::read_dir(scratch.path())
+                .unwrap()
+                .flatten()
+                .any(|e| e.path().to_string_lossy().contains("partial"))
+        );
 
         let restored = scratch.path().join("restored");
         assert_eq!(restore(&file, &restored).unwrap(), summary);
         assert_eq!(fs::read_to_string(restored.join("host/ca.key")).unwrap(), "host");
-        let store = EmbeddedStore::open(restored.join("host").join(STORE), embedded::Options::default()).unwrap();
+        let store =
+            EmbeddedStore::open(restored.join("host").join(STORE), embedded::Options::default()).unwrap();
         let count = |prefix: &'static str| store.count(prefix);
         assert_eq!(count("/before/").await, Ok(100));
-        let during = store.list(ListRequest { prefix: "/during/".into(), ..Default::default() }).await.unwrap().entries;
+        let during = store
+            .list(ListRequest { prefix: "/during/".into(), ..Default::default() })
+            .await
+            .unwrap()
+            .entries;
         let expected: Vec<_> = (0..during.len()).map(|number| format!("/during/{number:03}")).collect();
-        assert_eq!(during.iter().map(|e| e.key.to_string()).collect::<Vec<_>>(), expected, "as of one moment");
+        assert_eq!(
+            during.iter().map(|e| e.key.to_string()).collect::<Vec<_>>(),
+            expected,
+            "as of one moment"
+        );
         assert!(store.revision() > last, "revisions do not go back");
         let refused = restore(&file, &restored).unwrap_err().0;
         assert!(refused.contains("data already"), "{refused}");
@@ -236,7 +252,10 @@ mod tests {
         restore(&file, &other).unwrap();
         let store = EmbeddedStore::open(other.join(&part).join(STORE), embedded::Options::default()).unwrap();
         assert_eq!(store.count("/a").await, Ok(1));
-        assert!(!other.join(&part).join(crate::tenant::UID_FILE).exists(), "whichever object asks for it gets it");
+        assert!(
+            !other.join(&part).join(crate::tenant::UID_FILE).exists(),
+            "whichever object asks for it gets it"
+        );
         assert_eq!(fs::read_to_string(other.join("kubeconfig")).unwrap(), "theirs");
         let refused = restore(&file, &other).unwrap_err().0;
         assert!(refused.contains("exists already"), "{refused}");
@@ -270,7 +289,9 @@ mod tests {
         assert!(restore(&file, &to).unwrap_err().0.contains("newer joey"));
         let nothing = scratch.path().join("nothing");
         fs::create_dir(&nothing).unwrap();
-        assert!(backup(&nothing, None, &scratch.path().join("x")).await.unwrap_err().0.contains("holds no data"));
+        assert!(
+            backup(&nothing, None, &scratch.path().join("x")).await.unwrap_err().0.contains("holds no data")
+        );
         assert!(!scratch.path().join("x").exists());
     }
 }

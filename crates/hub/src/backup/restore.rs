@@ -19,10 +19,9 @@ const SHORT: u64 = 64 << 10;
 /// # Errors
 /// When the archive cannot be read or is not whole, or there is something in its place already.
 pub fn restore(from: &Path, root: &Path) -> Result<Summary, Error> {
-    let unpacked = Unpacked(root.with_file_name(format!(
-        ".{}.restoring",
-        root.file_name().unwrap_or_default().to_string_lossy()
-    )));
+    let unpacked = Unpacked(
+        root.with_file_name(format!(".{}.restoring", root.file_name().unwrap_or_default().to_string_lossy())),
+    );
     let _ = fs::remove_dir_all(&unpacked.0);
     fs::create_dir_all(&unpacked.0).map_err(|e| Error::file("make", &unpacked.0, &e))?;
     let summary = unpack(from, &unpacked.0)?;

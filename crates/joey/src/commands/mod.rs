@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Follow the VirtualClusters of a host and run them, from outside of it.
     Operator(operator::Operate),
     /// Serve one control plane with no host: an API server and controllers, no nodes.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Write all data of a data folder to a file, also while a joey runs on it.
     Backup(backup::Backup),
     /// Make a data folder of a backup.

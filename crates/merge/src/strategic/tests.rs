@@ -13,7 +13,8 @@ fn types() -> Types {
         NodeId(types.nodes.len() as u32 - 1)
     };
     let shape = |shape| Node { shape, ..Node::default() };
-    let field = |name: &str, node| Field { name: name.into(), node, omit_empty: true, pointer: false };
+    let field =
+        |name: &str, node| Field { name: name.into(), node, order: 0, omit_empty: true, pointer: false };
     let object = |fields| Shape::Object { fields, preserve_unknown: false, embedded_resource: false };
     let string = add(shape(Shape::Scalar(Scalar::String)));
     let map = add(shape(Shape::Map(string)));

@@ -1,5 +1,7 @@
 //! Webhooks that answer over TLS, asked by an API server: the whole loop from a write to what becomes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod world;
 
 use object::{Value, json};

@@ -47,7 +47,9 @@ impl Served {
         let api = world.api.clone();
         let handler = move |request, peer: http_server::Peer| {
             let api = api.clone();
-            async move { api.serve(request, api::Peer { certificate: peer.certificate, ..Default::default() }).await }
+            async move {
+                api.serve(request, api::Peer { certificate: peer.certificate, ..Default::default() }).await
+            }
         };
         let server =
             Server { listener, tls: Some(tls), handler: Arc::new(handler), limits: Limits::default() };

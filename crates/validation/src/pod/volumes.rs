@@ -170,7 +170,10 @@ fn trust_bundle<'a>(e: &mut Errors, bundle: &Node<'a>, projected: &Node<'_>, pat
                 e.push(name.invalid_text(&format!("not a valid clustertrustbundlename: {message}")));
             }
             if selector.is_set() {
-                e.push(selector.invalid_struct("*LabelSelector", "labelSelector must be unset if name is specified"));
+                e.push(
+                    selector
+                        .invalid_struct("*LabelSelector", "labelSelector must be unset if name is specified"),
+                );
             }
         }
         (false, true) => {

@@ -9,7 +9,7 @@ use api::{AccessOptions, AuthorizationMode, OidcProvider, TrustedProxies};
 use clap::builder::ArgAction;
 use clap::{Args, ValueEnum};
 use hub::{Error, Security};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(next_help_heading = "Authentication and authorization, as for kube-apiserver")]
@@ -179,7 +179,7 @@ impl Authentication {
             jwks_uri: accounts.service_account_jwks_uri.clone().unwrap_or_default(),
             ..AccessOptions::default()
         };
-        let client_ca = self.client_ca_file.as_ref().map(authorities).transpose()?.unwrap_or_default();
+        let client_ca = self.client_ca_file.as_deref().map(authorities).transpose()?.unwrap_or_default();
         Ok(Security {
             access,
             client_ca,
@@ -258,7 +258,7 @@ impl Oidc {
                 .ok_or_else(|| Error(format!("--oidc-required-claim {pair}: give it as CLAIM=VALUE")))?;
             config.required_claims.insert(claim.to_owned(), value.to_owned());
         }
-        let ca_bundle = self.oidc_ca_file.as_ref().map(authorities).transpose()?.map(String::into_bytes);
+        let ca_bundle = self.oidc_ca_file.as_deref().map(authorities).transpose()?.map(String::into_bytes);
         Ok(Some(OidcProvider { config, ca_bundle }))
     }
 
@@ -321,7 +321,7 @@ impl NotHere {
 }
 
 /// PEM of certificates, each on its own line ends.
-fn authorities(path: &PathBuf) -> Result<String, Error> {
+fn authorities(path: &Path) -> Result<String, Error> {
     let text = read_all(path)?;
     hub::certificates(&text).map_err(|e| Error(format!("{}: {e}", path.display())))?;
     Ok(text)

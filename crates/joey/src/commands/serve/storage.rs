@@ -23,7 +23,13 @@ pub(super) struct Flags {
     #[arg(long, value_enum, default_value = "embedded")]
     store: Kind,
     /// Members of the etcd, such as https://10.0.0.5:2379.
-    #[arg(long, value_name = "URL", alias = "etcd-servers", value_delimiter = ',', required_if_eq("store", "etcd"))]
+    #[arg(
+        long,
+        value_name = "URL",
+        alias = "etcd-servers",
+        value_delimiter = ',',
+        required_if_eq("store", "etcd")
+    )]
     etcd_endpoints: Vec<String>,
     /// Certificates (PEM) that sign the members'.
     #[arg(long, value_name = "FILE")]
@@ -54,7 +60,8 @@ impl Flags {
     /// What the flags ask for.
     pub(super) fn storage(&self) -> Result<Storage, Error> {
         if self.store == Kind::Embedded {
-            let stray = !self.etcd_endpoints.is_empty() || self.etcd_cafile.is_some() || self.shared_keys.is_some();
+            let stray =
+                !self.etcd_endpoints.is_empty() || self.etcd_cafile.is_some() || self.shared_keys.is_some();
             return match stray {
                 true => Err(Error("flags for etcd are given, but not --store etcd".into())),
                 false => Ok(Storage::Embedded { cache_bytes: Some(CACHE_BYTES), most_bytes: None }),
@@ -68,7 +75,7 @@ impl Flags {
         if options.ca.is_none() && self.etcd_endpoints.iter().any(|url| url.starts_with("https:")) {
             return Err(Error("--etcd-cafile is needed for https: no other authority is trusted".into()));
         }
-        Ok(Storage::Etcd { options, keys: self.shared_keys.clone() })
+        Ok(Storage::Etcd { options: Box::new(options), keys: self.shared_keys.clone() })
     }
 }
 

@@ -14,7 +14,8 @@ fn types(first: &str) -> Types {
         types.nodes.push(Node { shape, list_type, atomic, ..Node::default() });
         NodeId(types.nodes.len() as u32 - 1)
     };
-    let field = |name: &str, node| Field { name: name.into(), node, omit_empty: true, pointer: true };
+    let field =
+        |name: &str, node| Field { name: name.into(), node, order: 0, omit_empty: true, pointer: true };
     let object = |mut fields: Vec<Field>| {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Shape::Object { fields, preserve_unknown: false, embedded_resource: false }
