@@ -9,7 +9,7 @@ use crate::strategy::DEFINITION_FINALIZER;
 use crate::{Api, failure, keys, managed, stored};
 use kinds::{Registry, Resource};
 use object::{Result, Value, json, meta};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::{Expect, ListRequest, StoreError, Write};
 
@@ -20,11 +20,18 @@ pub(crate) struct Served {
     added: BTreeMap<String, Vec<Arc<Resource>>>,
     /// The accepted names of each definition, by group and its name.
     names: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Definitions that are not established, or on their way out.
+    unsettled: BTreeSet<String>,
 }
 
 impl Default for Served {
     fn default() -> Self {
-        Self { registry: Arc::new(Registry::builtin()), added: BTreeMap::new(), names: BTreeMap::new() }
+        Self {
+            registry: Arc::new(Registry::builtin()),
+            added: BTreeMap::new(),
+            names: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+        }
     }
 }
 
@@ -32,6 +39,11 @@ impl State for Served {
     fn apply(&mut self, key: &str, object: Option<Value>) {
         let name = key.rsplit('/').next().unwrap_or("").to_owned();
         self.remember_names(&name, object.as_ref());
+        let settled = |d: &Value| is_true(d, "Established") && meta::deletion_timestamp(d).is_none();
+        match object.as_ref().is_none_or(settled) {
+            true => drop(self.unsettled.remove(&name)),
+            false => drop(self.unsettled.insert(name.clone())),
+        }
         let wanted = object
             .as_ref()
             .filter(|d| is_true(d, "Established"))
@@ -124,6 +136,16 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
             Err(StoreError::Conflict(_)) => {}
             Err(error) => return Err(failure::store(error)),
         }
+    }
+    Ok(())
+}
+
+/// Settles what a server did not come to that was killed right after it took a definition or its deletion.
+pub(crate) async fn resume(api: &Arc<Api>) -> Result<()> {
+    let unsettled = api.definitions.read().await?.state.unsettled.clone();
+    let call = Call::of_server(api.clone());
+    for name in unsettled {
+        settle(&call, &name).await?;
     }
     Ok(())
 }

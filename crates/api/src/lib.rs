@@ -152,6 +152,7 @@ impl Api {
             this: this.clone(),
         });
         bootstrap::run(&api).await?;
+        definitions::resume(&api).await?;
         api.config.addresses.repair().await?;
         Ok(api)
     }

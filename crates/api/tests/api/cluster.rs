@@ -7,6 +7,7 @@ use futures::StreamExt;
 use http::{Method, Request};
 use object::{Value, json};
 use std::sync::Arc;
+use store::Store;
 use store::feed::Limits;
 use store::memory::MemoryStore as Memory;
 
@@ -35,7 +36,18 @@ impl Cluster {
 
     /// A cluster with other doors.
     pub async fn open(limits: Limits, access: AccessOptions) -> Self {
-        let store = Memory::with_recent(limits);
+        let cluster = Self::on(Memory::with_recent(limits), access).await;
+        let account = json!({"metadata": {"name": "default"}});
+        cluster.create("/api/v1/namespaces/default/serviceaccounts", account).await;
+        cluster
+    }
+
+    /// Another server on the same data, as after a kill.
+    pub async fn restarted(&self) -> Self {
+        Self::on(self.api.store().clone(), AccessOptions::default()).await
+    }
+
+    async fn on(store: Arc<dyn Store>, access: AccessOptions) -> Self {
         let key = PrivateKey::generate().expect("a key");
         let issuer = "https://kubernetes.default.svc".to_owned();
         let authority =
@@ -58,10 +70,7 @@ impl Cluster {
             kubelet: None,
         };
         let api = Api::open(store, config).await.expect("opens");
-        let cluster = Self { api, user: UserInfo::new("admin", &["system:masters", "system:authenticated"]) };
-        let account = json!({"metadata": {"name": "default"}});
-        cluster.create("/api/v1/namespaces/default/serviceaccounts", account).await;
-        cluster
+        Self { api, user: UserInfo::new("admin", &["system:masters", "system:authenticated"]) }
     }
 
     /// The same server, asked by somebody else.

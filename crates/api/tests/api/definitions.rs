@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use object::{Value, json};
+use store::{Expect, Write};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
@@ -22,6 +23,25 @@ fn definition() -> Value {
             }],
         },
     })
+}
+
+#[tokio::test]
+async fn definitions_of_a_killed_server_are_settled_by_the_next() {
+    let cluster = Cluster::new().await;
+    cluster.create(DEFINITIONS, definition()).await;
+    // As it was the moment it was taken.
+    let key = "/apiextensions.k8s.io/customresourcedefinitions/widgets.example.com";
+    let store = cluster.api.store();
+    let entry = store.get(key).await.expect("reads").0.expect("is there");
+    let text = String::from_utf8(entry.value.to_vec()).expect("text");
+    let (kind, json) = text.split_once('\n').expect("a kind and an object");
+    let mut taken: Value = serde_json::from_str(json).expect("JSON");
+    taken.as_object_mut().expect("an object").remove("status");
+    let value = Some(format!("{kind}\n{taken}").into());
+    let write = Write { key: key.into(), expect: Expect::At(entry.mod_revision), value, ttl: None };
+    store.write(write).await.expect("writes");
+    assert_eq!(cluster.get(WIDGETS).await.code, 404);
+    assert_eq!(cluster.restarted().await.get(WIDGETS).await.code, 200);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn a_stateful_set_comes_up_in_order_and_is_updated() {
     );
     let created: Vec<_> =
         cluster.events("StatefulSet").await.into_iter().map(|(_, message)| message).collect();
-    assert!(created.contains(&"create Pod db-0 in StatefulSet db successful".to_owned()), "{created:?}");
+    assert!(created.contains(&"Create Pod db-0 in StatefulSet db successful".to_owned()), "{created:?}");
     let patch = Patch::Strategic(
         json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "two"}]}}}}),
     );

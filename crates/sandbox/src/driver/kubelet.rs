@@ -53,20 +53,20 @@ impl SandboxKubelet {
 }
 
 impl Shared {
-    /// The pod, if it is on one of our nodes.
-    fn local_pod(&self, namespace: &str, name: &str) -> Result<Arc<Value>> {
+    /// The pod, if it is on one of our nodes, with the status that whoever asks may have seen: the cache may be behind.
+    async fn local_pod(&self, namespace: &str, name: &str) -> Result<Arc<Value>> {
         let missing =
             || ApiError::NotFound { resource: GroupResource::new("", "pods"), name: name.to_owned() };
-        let pod = self.cache.get(&self.resources.pods, namespace, name).ok_or_else(missing)?;
+        let pod = self.client.find(&self.resources.pods, namespace, name).await?.ok_or_else(missing)?;
         match self.node_index(spec::node_name(&pod)) {
-            Some(_) => Ok(pod),
+            Some(_) => Ok(Arc::new(pod)),
             None => Err(ApiError::Internal(format!("the node of pod {name} cannot be reached"))),
         }
     }
 
     /// A container with its environment and files.
     pub(super) async fn find(&self, namespace: &str, name: &str, container: &str) -> Result<Found> {
-        let pod = self.local_pod(namespace, name)?;
+        let pod = self.local_pod(namespace, name).await?;
         let wrong = || ApiError::BadRequest(format!("container {container} is not valid for pod {name}"));
         let container = spec::containers(&pod).find(|c| c["name"] == container).cloned().ok_or_else(wrong)?;
         let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
@@ -180,9 +180,10 @@ impl Kubelet for SandboxKubelet {
     }
 
     fn port_forward(&self, namespace: &str, pod: &str) -> BoxFuture<'_, Result<Box<dyn PortForward>>> {
-        let found = self.shared().and_then(|shared| Ok((shared.local_pod(namespace, pod)?, shared)));
+        let (namespace, pod) = (namespace.to_owned(), pod.to_owned());
         Box::pin(async move {
-            let (pod, shared) = found?;
+            let shared = self.shared()?;
+            let pod = shared.local_pod(&namespace, &pod).await?;
             if pod["status"]["phase"] != "Running" {
                 let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
                 return Err(ApiError::BadRequest(format!(
@@ -200,9 +201,9 @@ impl Kubelet for SandboxKubelet {
         port: u16,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<Body>>> {
-        let found = self.shared().and_then(|shared| shared.local_pod(namespace, pod));
+        let (namespace, pod) = (namespace.to_owned(), pod.to_owned());
         Box::pin(async move {
-            let pod = found?;
+            let pod = self.shared()?.local_pod(&namespace, &pod).await?;
             if !listens(&pod, port) {
                 let ip = pod["status"]["podIP"].as_str().unwrap_or("");
                 let message = format!(
