@@ -43,6 +43,10 @@ pub struct Spec {
     pub priority_classes: Vec<String>,
     /// `policy.loadBalancerClasses`: the host's that services may name.
     pub load_balancer_classes: Vec<String>,
+    /// `policy.ingressClasses`: the host's ingress controllers that get its ingresses.
+    pub ingress_classes: Vec<String>,
+    /// `policy.ingressHosts`: the names that those may be for.
+    pub ingress_hosts: Vec<String>,
     /// `policy.storageClasses`: the host's that claims may name; all when absent.
     pub storage_classes: Option<Vec<String>>,
     /// `policy.annotations`: which come along.
@@ -53,6 +57,8 @@ pub struct Spec {
     pub private_networks: bool,
     /// `sync.nodes`: tenants see the host's nodes.
     pub nodes: bool,
+    /// `sync.networkPolicies`: its NetworkPolicies are carried to the host.
+    pub network_policies: bool,
     /// `sync.weight`: its share of the host while others want theirs.
     pub weight: u32,
     /// `controllers`
@@ -87,11 +93,14 @@ impl Spec {
             runtime_classes: texts(&policy["runtimeClasses"]),
             priority_classes: texts(&policy["priorityClasses"]),
             load_balancer_classes: texts(&policy["loadBalancerClasses"]),
+            ingress_classes: texts(&policy["ingressClasses"]),
+            ingress_hosts: texts(&policy["ingressHosts"]),
             storage_classes: policy["storageClasses"].is_array().then(|| texts(&policy["storageClasses"])),
             annotations: texts(&policy["annotations"]),
             node_selector: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
             private_networks: flag(&policy["privateNetworks"], false),
             nodes: flag(&spec["sync"]["nodes"], true),
+            network_policies: flag(&spec["sync"]["networkPolicies"], true),
             weight: spec["sync"]["weight"].as_u64().and_then(|w| u32::try_from(w).ok()).unwrap_or(1),
             controllers: spec["controllers"].as_str().unwrap_or("all").to_owned(),
             quota: spec["isolation"]["quota"].clone(),
@@ -137,9 +146,10 @@ pub fn definition() -> Value {
                         "spec": {"type": "object", "default": {}, "properties": {
                             "policy": policy_schema(),
                             "sync": {
-                                "type": "object", "description": "What of the host shows in the virtual cluster.", "default": {},
+                                "type": "object", "description": "What shows on the other side.", "default": {},
                                 "properties": {
                                     "nodes": flag("Its nodes, read-only.", true),
+                                    "networkPolicies": flag("Whether its NetworkPolicies hold for its pods on the host.", true),
                                     "weight": {
                                         "type": "integer", "format": "int32", "minimum": 1, "maximum": 100, "default": 1,
                                         "description": "Its share of joey's work on the host while other virtual clusters want theirs.",
@@ -185,6 +195,8 @@ fn policy_schema() -> Value {
             "runtimeClasses": names("RuntimeClasses of the host that pods may name."),
             "priorityClasses": names("PriorityClasses of the host that come along when pods name them."),
             "loadBalancerClasses": names("Load balancers of the host that services may name."),
+            "ingressClasses": names("Ingress controllers of the host, by class, that get its ingresses. Those of other classes stay in it."),
+            "ingressHosts": names("Host names that those ingresses may be for; `*.DOMAIN` stands for any below, `*` for all."),
             "storageClasses": names("StorageClasses of the host that claims may name, and tenants see; all when absent."),
             "annotations": names("Annotations that come along to the host; `*` at the end stands for any rest."),
             "nodeSelector": {

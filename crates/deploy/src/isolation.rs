@@ -4,37 +4,28 @@
 use crate::definition::Spec;
 use crate::host_objects::metadata;
 use object::{GroupVersionResource, Value, json, meta};
-use std::net::IpAddr;
-
-/// Networks that a fenced pod does not reach outside of its virtual cluster: private ones, and those of the link, where clouds
-/// keep their metadata.
-const FENCED: [&str; 5] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
-
-/// Ports that pods use to reach what belongs to their virtual cluster but runs outside of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Ways {
-    /// Where joey listens.
-    pub ip: IpAddr,
-    /// The API server's port.
-    pub api: u16,
-    /// The DNS server's ports: datagrams, streams.
-    pub dns: (u16, u16),
-}
+use translate::network_policy::{DIRECTIONS, EGRESS, INGRESS};
+use translate::{Ways, fence, marks};
 
 /// The objects that fence a virtual cluster in: resource, and the object or `None` if there should be none.
 pub fn isolation(
     owner: &Value,
     spec: &Spec,
     ways: &Ways,
-) -> [(GroupVersionResource, String, Option<Value>); 3] {
+) -> [(GroupVersionResource, String, Option<Value>); 5] {
     let name = format!("{}-isolation", meta::name(owner));
     let core = |resource: &str| GroupVersionResource::new("", "v1", resource);
-    let policies = GroupVersionResource::new("networking.k8s.io", "v1", "networkpolicies");
+    let policy = |suffix: &str, spec_of: &dyn Fn() -> Value| {
+        let name = format!("{name}{suffix}");
+        let object = spec.network_policy.then(|| network_policy(owner, &name, spec_of()));
+        (GroupVersionResource::new("networking.k8s.io", "v1", "networkpolicies"), name, object)
+    };
     [
         (core("resourcequotas"), name.clone(), quota(owner, &name, &spec.quota)),
         (core("limitranges"), name.clone(), limits(owner, &name, &spec.container_defaults)),
-        (policies, name.clone(), spec.network_policy.then(|| network_policy(owner, &name, ways))),
+        policy("", &|| nothing(owner)),
+        policy("-ingress", &|| ingress(owner)),
+        policy("-egress", &|| egress(owner, ways)),
     ]
 }
 
@@ -62,24 +53,42 @@ fn limits(owner: &Value, name: &str, defaults: &Value) -> Option<Value> {
     )
 }
 
-/// Pods hear from pods of their own virtual cluster, and speak to those, to their API and DNS servers, and to public addresses.
-fn network_policy(owner: &Value, name: &str, ways: &Ways) -> Value {
-    let own = json!({"podSelector": {"matchLabels": {"joey.dev/cluster": meta::name(owner)}}});
-    let block =
-        |ip: IpAddr| json!({"ipBlock": {"cidr": format!("{ip}/{}", if ip.is_ipv6() { 128 } else { 32 })}});
-    let port = |protocol: &str, port: u16| json!({"protocol": protocol, "port": port});
-    let servers = [port("TCP", ways.api), port("UDP", ways.dns.0), port("TCP", ways.dns.1)];
+fn network_policy(owner: &Value, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(owner, name), "spec": spec})
+}
+
+/// What no other policy allows, to or from any pod of the virtual cluster, does not happen.
+fn nothing(owner: &Value) -> Value {
+    let mut spec = fence::own_pods(meta::name(owner));
+    spec["policyTypes"] = json!(["Ingress", "Egress"]);
+    spec
+}
+
+/// Pods that no policy of their tenant's judges in this direction.
+fn unjudged(owner: &Value, directions: [&str; 2]) -> Value {
     json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(owner, name),
-        "spec": {
-            "podSelector": own["podSelector"], "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [own]}],
-            "egress": [
-                {"to": [own]},
-                {"to": [block(ways.ip)], "ports": servers},
-                {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": FENCED}}, {"ipBlock": {"cidr": "::/0", "except": ["fc00::/7", "fe80::/10"]}}]},
-            ],
-        },
+        "matchLabels": {marks::CLUSTER: meta::name(owner)},
+        "matchExpressions": [{"key": DIRECTIONS, "operator": "NotIn", "values": directions}],
+    })
+}
+
+/// Pods hear from pods of their own virtual cluster.
+fn ingress(owner: &Value) -> Value {
+    json!({
+        "podSelector": unjudged(owner, INGRESS), "policyTypes": ["Ingress"],
+        "ingress": [{"from": [fence::own_pods(meta::name(owner))]}],
+    })
+}
+
+/// Pods speak to pods of their own virtual cluster, to their API and DNS servers, and to public addresses.
+fn egress(owner: &Value, ways: &Ways) -> Value {
+    json!({
+        "podSelector": unjudged(owner, EGRESS), "policyTypes": ["Egress"],
+        "egress": [
+            {"to": [fence::own_pods(meta::name(owner))]},
+            {"to": [ways.peer()], "ports": ways.ports()},
+            {"to": fence::public()},
+        ],
     })
 }
 
@@ -100,10 +109,9 @@ mod tests {
         let spec = |i: usize| all[i].2.as_ref().unwrap()["spec"].to_string();
         expect![[r#"{"hard":{"pods":"20"}}"#]].assert_eq(&spec(0));
         expect![[r#"{"limits":[{"defaultRequest":{"cpu":"50m"},"type":"Container"}]}"#]].assert_eq(&spec(1));
-        let policy = all[2].2.as_ref().unwrap();
-        expect![[r#"{"ports":[{"port":6443,"protocol":"TCP"},{"port":5353,"protocol":"UDP"},{"port":5354,"protocol":"TCP"}],"to":[{"ipBlock":{"cidr":"10.244.0.1/32"}}]}"#]]
-            .assert_eq(&policy["spec"]["egress"][1].to_string());
-        expect![[r#"{"matchLabels":{"joey.dev/cluster":"demo"}}"#]]
-            .assert_eq(&policy["spec"]["podSelector"].to_string());
+        expect![[r#"{"podSelector":{"matchLabels":{"joey.dev/cluster":"demo"}},"policyTypes":["Ingress","Egress"]}"#]]
+            .assert_eq(&spec(2));
+        expect![[r#"{"ingress":[{"from":[{"podSelector":{"matchLabels":{"joey.dev/cluster":"demo"}}}]}],"podSelector":{"matchExpressions":[{"key":"joey.dev/policies","operator":"NotIn","values":["ingress","ingress-egress"]}],"matchLabels":{"joey.dev/cluster":"demo"}},"policyTypes":["Ingress"]}"#]].assert_eq(&spec(3));
+        expect![[r#"{"egress":[{"to":[{"podSelector":{"matchLabels":{"joey.dev/cluster":"demo"}}}]},{"ports":[{"port":5353,"protocol":"UDP"},{"port":5354,"protocol":"TCP"},{"port":6443,"protocol":"TCP"}],"to":[{"ipBlock":{"cidr":"10.244.0.1/32"}}]},{"to":[{"ipBlock":{"cidr":"0.0.0.0/0","except":["10.0.0.0/8","172.16.0.0/12","192.168.0.0/16","100.64.0.0/10","169.254.0.0/16"]}},{"ipBlock":{"cidr":"::/0","except":["fc00::/7","fe80::/10"]}}]}],"podSelector":{"matchExpressions":[{"key":"joey.dev/policies","operator":"NotIn","values":["egress","ingress-egress"]}],"matchLabels":{"joey.dev/cluster":"demo"}},"policyTypes":["Egress"]}"#]].assert_eq(&spec(4));
     }
 }

@@ -8,6 +8,6 @@ mod name_server;
 
 pub use definition::{FINALIZER, GROUP, KIND, RESOURCE, Spec, VERSION, definition, gvr, virtual_cluster};
 pub use host_objects::{api_endpoints, api_service, kubeconfig_secret, kubeconfig_secret_name};
-pub use isolation::{Ways, isolation};
+pub use isolation::isolation;
 pub use manifests::{Installation, manifests, namespace_rules};
 pub use name_server::{dns_endpoints, dns_service, virtual_dns_endpoints, virtual_dns_service};

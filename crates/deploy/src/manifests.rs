@@ -55,7 +55,7 @@ pub fn namespace_rules() -> Value {
         core(&["events"], &["list", "watch"]),
         json!({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "create", "update", "delete"]}),
         core(&["resourcequotas", "limitranges"], &["get", "create", "update", "delete"]),
-        json!({"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "create", "update", "delete"]}),
+        json!({"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "ingresses"], "verbs": ["get", "list", "watch", "create", "update", "delete"]}),
         json!({"apiGroups": [GROUP], "resources": [RESOURCE], "verbs": ["list", "watch", "patch"]}),
         json!({"apiGroups": [GROUP], "resources": [format!("{RESOURCE}/status")], "verbs": ["patch"]}),
     ])

@@ -70,9 +70,9 @@ impl NameServer {
     }
 
     /// Where pods go to reach it and the API server at port `api`.
-    pub fn ways(&self, api: u16) -> deploy::Ways {
+    pub fn ways(&self, api: u16) -> translate::Ways {
         let Endpoint { ip, datagrams, streams } = self.endpoint;
-        deploy::Ways { ip, api, dns: (datagrams, streams) }
+        translate::Ways { ip, api, dns: (datagrams, streams) }
     }
 
     /// Serves the names of `plane` for as long as it runs.
@@ -118,6 +118,7 @@ fn names_only(owner: &Value) -> Cluster {
         policy: translate::Policy::default(),
         dns: None,
         domain: String::new(),
+        network: translate::Network::default(),
     }
 }
 

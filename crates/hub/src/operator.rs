@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use syncer::Host;
-use syncer::resources::{CLAIMS, CONFIG_MAPS, PODS, SECRETS, SERVICES};
+use syncer::resources::{CLAIMS, CONFIG_MAPS, INGRESSES, NETWORK_POLICIES, PODS, SECRETS, SERVICES};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -408,7 +408,12 @@ async fn remove_all(
 ) -> Result<(), Error> {
     let list = ListOptions::labels(format!("{}={name}", marks::CLUSTER));
     // One by one: not every host lets services be deleted as a collection.
-    let found = client.list_all(resource, namespace, &list).await.map_err(|e| Error(e.to_string()))?;
+    let found = match client.list_all(resource, namespace, &list).await {
+        Ok(found) => found,
+        // Rights to these may be left out: then none was ever made.
+        Err(error) if error.code() == 403 && resource.group == NETWORK_POLICIES.group => return Ok(()),
+        Err(error) => return Err(Error(error.to_string())),
+    };
     for held in found.items.iter().filter(|o| !is_going(o)) {
         let outcome = client.delete(resource, namespace, meta::name(held), &farewell(held)).await;
         if let Err(error) = outcome
@@ -422,7 +427,8 @@ async fn remove_all(
 
 /// Deletes everything labelled as the virtual cluster's, and waits until the last pod has ended.
 async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Result<(), Error> {
-    for resource in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
+    // What leads to pods goes first, and what fences them in goes last.
+    for resource in [&INGRESSES, &PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS] {
         remove_all(client, resource, namespace, name).await?;
     }
     let failed = |e: ApiError| Error(e.to_string());
@@ -430,7 +436,7 @@ async fn remove_host_objects(client: &Client, namespace: &str, name: &str) -> Re
     loop {
         let left = client.list(&PODS, namespace, &list).await.map_err(failed)?;
         if left.items.is_empty() {
-            return Ok(());
+            return remove_all(client, &NETWORK_POLICIES, namespace, name).await;
         }
         let options = WatchOptions {
             resource_version: left.resource_version,

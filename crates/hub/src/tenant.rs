@@ -15,7 +15,7 @@ use std::sync::Arc;
 use syncer::resources::{SECRETS, SERVICES};
 use syncer::{Host, HostKubelet, Syncer};
 use tokio::net::TcpListener;
-use translate::{Cluster, Policy};
+use translate::{Cluster, Network, Policy, Ways};
 
 /// How virtual clusters are reached and where they keep their data.
 #[derive(Clone)]
@@ -71,15 +71,15 @@ impl Tenant {
             NameServer::prepare(host.client(), owner, place, &folder)
         );
         let (service_ip, name_server) = (service_ip.map_err(|e| refused(owner, &e))?, name_server?);
-        fence(host.client(), owner, &spec, &name_server.ways(address.port()))
-            .await
-            .map_err(|e| refused(owner, &e))?;
+        let ways = name_server.ways(address.port());
+        fence(host.client(), owner, &spec, &ways).await.map_err(|e| refused(owner, &e))?;
         let cluster = Cluster {
             name: name.to_owned(),
             host_namespace: namespace.to_owned(),
             policy: policy(&spec),
             dns: Some(name_server.address),
             domain: "cluster.local".into(),
+            network: Network { ways: Some(ways), fenced: spec.network_policy },
         };
         let addresses = Arc::new(HostAddresses { host: host.clone(), cluster: cluster.clone() });
         let plane = ControlPlane::start(ControlPlaneOptions {
@@ -116,6 +116,7 @@ impl Tenant {
             client: plane.client("joey-syncer"),
             host: host.clone(),
             nodes: spec.nodes,
+            network_policies: spec.network_policies,
             weight: spec.weight,
             observe: Box::new(move |kind, done| api.metrics().synced(kind, done)),
         });
@@ -151,6 +152,8 @@ fn policy(spec: &Spec) -> Policy {
         runtime_classes: spec.runtime_classes,
         priority_classes: spec.priority_classes,
         load_balancer_classes: spec.load_balancer_classes,
+        ingress_classes: spec.ingress_classes,
+        ingress_hosts: spec.ingress_hosts,
         storage_classes: spec.storage_classes,
         annotations: spec.annotations,
         node_selector: spec.node_selector,
@@ -244,7 +247,7 @@ async fn lead_to(client: &Client, owner: &Value, address: SocketAddr) -> Result<
 const SIMULATED_ROUTE: &str = "sandbox.joey.dev/address";
 
 /// Puts the fences up that the spec asks for, and takes down those that it no longer does.
-async fn fence(client: &Client, owner: &Value, spec: &Spec, ways: &deploy::Ways) -> Result<(), ApiError> {
+async fn fence(client: &Client, owner: &Value, spec: &Spec, ways: &Ways) -> Result<(), ApiError> {
     let fences = deploy::isolation(owner, spec, ways).map(|(gvr, name, wanted)| async move {
         let Some(wanted) = wanted else {
             // Where there may be none, there is none to remove.

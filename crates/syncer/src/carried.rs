@@ -1,9 +1,10 @@
-//! Which ConfigMaps, Secrets and EndpointSlices of a virtual cluster are on its host. Nobody else changes them there, so they
-//! are listed once, by their metadata, and not watched: joey needs no right to read a host's Secrets for it.
+//! Which ConfigMaps, Secrets, EndpointSlices and network objects of a virtual cluster are on its host. Nobody else changes them
+//! there, so they are listed once, by their metadata: joey needs no right to read a host's Secrets for it.
 
 use crate::queue::{Key, Kind};
-use crate::resources::{CONFIG_MAPS, ENDPOINT_SLICES, SECRETS};
+use crate::resources::{CONFIG_MAPS, ENDPOINT_SLICES, INGRESSES, NETWORK_POLICIES, SECRETS};
 use client::Client;
+use futures::future;
 use object::{ApiError, GroupVersionResource, Result, Value};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -31,14 +32,17 @@ impl Carried {
     /// # Errors
     /// When the host refuses.
     pub async fn load(&self, cluster: &Cluster, host: &Client) -> Result<Vec<Key>> {
-        let kinds: [(&GroupVersionResource, Kind); 3] = [
+        let kinds: [(&GroupVersionResource, Kind); 5] = [
             (&CONFIG_MAPS, Kind::ConfigMap),
             (&SECRETS, Kind::Secret),
             (&ENDPOINT_SLICES, Kind::EndpointSlice),
+            (&NETWORK_POLICIES, Kind::NetworkPolicy),
+            (&INGRESSES, Kind::Ingress),
         ];
+        let lists = kinds.map(|(gvr, _)| metadata(cluster, host, gvr));
         let mut found = Vec::new();
-        for (gvr, kind) in kinds {
-            for object in metadata(cluster, host, gvr).await? {
+        for ((_, kind), list) in kinds.into_iter().zip(future::try_join_all(lists).await?) {
+            for object in list {
                 if let Some(origin) = marks::origin(cluster, &object) {
                     found.push(Key::new(kind, &origin.namespace, &origin.name));
                 }
@@ -60,7 +64,12 @@ async fn metadata(cluster: &Cluster, host: &Client, gvr: &GroupVersionResource) 
         cluster.name
     );
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-    let bytes = host.raw(&path, accept).await?;
+    let bytes = match host.raw(&path, accept).await {
+        Ok(bytes) => bytes,
+        // Rights to these may be left out: then none was ever made.
+        Err(error) if error.code() == 403 && gvr.group == NETWORK_POLICIES.group => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let mut list: Value = serde_json::from_slice(&bytes).map_err(|e| ApiError::Internal(e.to_string()))?;
     Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }

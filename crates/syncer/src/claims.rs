@@ -7,6 +7,9 @@ use client::DeleteOptions;
 use object::{ApiError, Result, Value, json, meta};
 use translate::marks;
 
+/// Why a claim has no volume.
+const REFUSED: &str = "ProvisioningFailed";
+
 pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result<()> {
     let claim = shared.cache.get(&CLAIMS, namespace, name);
     let host_name = shared.host_name(namespace, name);
@@ -23,7 +26,7 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
         (Some(claim), None) if claim["status"]["phase"] == "Lost" => Ok(()),
         (Some(claim), None) if meta::deletion_timestamp(&claim).is_none() => {
             if let Err(refusal) = shared.cluster.policy.check_claim(&claim) {
-                return refused(shared, &claim, &refusal.0).await;
+                return events::refused(shared, &claim, REFUSED, &refusal.0).await;
             }
             let made = shared.host.client.create(&CLAIMS, &translate::claim(&shared.cluster, &claim)).await;
             match made {
@@ -34,7 +37,7 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
                 Err(ApiError::AlreadyExists { .. }) => Ok(()),
                 // The host's admission or quota: its words are the tenant's to read.
                 Err(error) if matches!(error.code(), 400 | 403 | 422) => {
-                    refused(shared, &claim, &error.message()).await?;
+                    events::refused(shared, &claim, REFUSED, &error.message()).await?;
                     Err(error)
                 }
                 Err(error) => Err(error),
@@ -48,14 +51,6 @@ pub(crate) async fn sync(shared: &Shared, namespace: &str, name: &str) -> Result
         }
         _ => Ok(()),
     }
-}
-
-/// Tells the tenant, once in this process, why a claim is not carried over.
-async fn refused(shared: &Shared, claim: &Value, message: &str) -> Result<()> {
-    if !shared.told.lock().insert((meta::uid(claim).to_owned(), message.to_owned())) {
-        return Ok(());
-    }
-    events::record(shared, claim, "Warning", "ProvisioningFailed", message).await
 }
 
 /// The host's claim is gone, and the data with it.

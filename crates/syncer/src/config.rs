@@ -1,13 +1,11 @@
 //! ConfigMaps and Secrets: only those that pods refer to go to the host, for as long as they do.
 
-use crate::pods;
 use crate::queue::{Key, Kind};
 use crate::resources::{CONFIG_MAPS, SECRETS};
 use crate::syncer::Shared;
-use client::DeleteOptions;
-use object::{ApiError, GroupVersionResource, Result, Value, meta};
+use crate::{ingresses, objects, pods};
+use object::{GroupVersionResource, Result, Value, meta};
 use std::collections::BTreeSet;
-use translate::marks;
 
 /// The ConfigMaps and Secrets that a pod refers to: kind and name.
 pub(crate) fn references(pod: &Value) -> BTreeSet<(&'static str, String)> {
@@ -59,17 +57,24 @@ pub(crate) async fn ensure_references(shared: &Shared, pod: &Value) -> Result<()
     Ok(())
 }
 
+/// Whether something of its namespace that is on the host refers to it.
+fn is_used(shared: &Shared, key: &Key) -> bool {
+    let (namespace, name) = (&*key.namespace, &*key.name);
+    pods::is_used(shared, namespace, key.kind.name(), name)
+        || (key.kind == Kind::Secret && ingresses::use_secret(shared, namespace, name))
+}
+
 pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, key: &Key) -> Result<()> {
     let (namespace, name) = (&*key.namespace, &*key.name);
     let carried = shared.carried.holds(key);
     match shared.cache.get(gvr, namespace, name) {
-        Some(object) if carried || pods::is_used(shared, namespace, key.kind.name(), name) => {
+        Some(object) if carried || is_used(shared, key) => {
             put(shared, gvr, &object).await?;
             shared.carried.add(key.clone());
             Ok(())
         }
         None if carried => {
-            delete(shared, gvr, &shared.host_name(namespace, name)).await?;
+            objects::delete(shared, gvr, &shared.host_name(namespace, name)).await?;
             shared.carried.remove(key);
             Ok(())
         }
@@ -78,41 +83,6 @@ pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, key: &Key)
 }
 
 /// Makes the host object like the virtual one.
-async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Result<()> {
-    let wanted = translate::config(&shared.cluster, object);
-    match shared.host.client.find(gvr, shared.host_namespace(), meta::name(&wanted)).await? {
-        None => match shared.host.client.create(gvr, &wanted).await {
-            Ok(_) | Err(ApiError::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(error),
-        },
-        Some(held) if marks::origin(&shared.cluster, &held).is_none() => {
-            Err(ApiError::Internal(format!("host object {} belongs to somebody else", meta::name(&held))))
-        }
-        Some(held) => {
-            let alike = ["data", "binaryData"].iter().all(|f| held.get(*f) == wanted.get(*f))
-                && marks::belongs(&shared.cluster, &held, object);
-            if alike {
-                return Ok(());
-            }
-            shared.host.client.update(gvr, &wanted).await.map(drop)
-        }
-    }
-}
-
-pub(crate) async fn delete(shared: &Shared, gvr: &GroupVersionResource, host_name: &str) -> Result<()> {
-    let Some(held) = shared.host.client.find(gvr, shared.host_namespace(), host_name).await? else {
-        return Ok(());
-    };
-    if marks::origin(&shared.cluster, &held).is_none() {
-        return Ok(());
-    }
-    match shared
-        .host
-        .client
-        .delete(gvr, shared.host_namespace(), host_name, &DeleteOptions::uid(meta::uid(&held)))
-        .await
-    {
-        Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+pub(crate) async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Result<()> {
+    objects::put(shared, gvr, &translate::config(&shared.cluster, object), &["data", "binaryData"]).await
 }

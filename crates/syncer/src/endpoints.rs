@@ -4,7 +4,7 @@
 use crate::queue::{Key, Kind};
 use crate::resources::{ENDPOINT_SLICES, PODS, SERVICES};
 use crate::syncer::Shared;
-use crate::{config, events};
+use crate::{events, ingresses, objects};
 use object::{ApiError, LabelSelector, Result, Value, meta};
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -15,10 +15,14 @@ const SERVICE: &str = "kubernetes.io/service-name";
 
 /// Looks at the slices of a service again.
 pub(crate) fn enqueue(shared: &Shared, namespace: &str, service: &str) {
-    let Ok(selector) = LabelSelector::parse(&format!("{SERVICE}={service}")) else { return };
-    for entry in shared.cache.select(&ENDPOINT_SLICES, namespace, &selector) {
-        shared.queue.add(Key::new(Kind::EndpointSlice, namespace, &entry.name));
-    }
+    of(shared, namespace, service).for_each(|key| shared.queue.add(key));
+}
+
+/// The slices of a service.
+pub(crate) fn of(shared: &Shared, namespace: &str, service: &str) -> impl Iterator<Item = Key> {
+    let selector = LabelSelector::parse(&format!("{SERVICE}={service}"));
+    let found = selector.map(|s| shared.cache.select(&ENDPOINT_SLICES, namespace, &s)).unwrap_or_default();
+    found.into_iter().map(|entry| Key::new(Kind::EndpointSlice, &entry.namespace, &entry.name))
 }
 
 pub(crate) async fn sync(shared: &Shared, key: &Key) -> Result<()> {
@@ -32,7 +36,7 @@ pub(crate) async fn sync(shared: &Shared, key: &Key) -> Result<()> {
             Ok(())
         }
         None if shared.carried.holds(key) => {
-            config::delete(shared, &ENDPOINT_SLICES, &shared.host_name(namespace, name)).await?;
+            objects::delete(shared, &ENDPOINT_SLICES, &shared.host_name(namespace, name)).await?;
             shared.carried.remove(key);
             Ok(())
         }
@@ -74,7 +78,9 @@ async fn put(shared: &Shared, slice: &Value, service: &Value, host: &Value) -> R
     let (wanted, left_out) = {
         let addresses = LazyCell::new(|| pod_addresses(shared));
         let own = |address: &str| addresses.contains(address);
-        translate::endpoint_slice(&shared.cluster, slice, service, host, &own)
+        let by_ingress = || ingresses::lead_to(shared, meta::namespace(service), meta::name(service));
+        let exposed = translate::is_exposed(service) || by_ingress();
+        translate::endpoint_slice(&shared.cluster, slice, service, host, exposed, &own)
     };
     if let Some(address) = left_out {
         let message = format!(
@@ -90,14 +96,11 @@ async fn put(shared: &Shared, slice: &Value, service: &Value, host: &Value) -> R
     }
     let held = client.get(&ENDPOINT_SLICES, shared.host_namespace(), meta::name(&wanted)).await?;
     if marks::origin(&shared.cluster, &held).is_none() {
-        return Err(ApiError::Internal(format!(
-            "host object {} belongs to somebody else",
-            meta::name(&held)
-        )));
+        return Err(objects::foreign(&held));
     }
     if held["addressType"] != wanted["addressType"] {
         // It never changes: made anew, under the same key.
-        config::delete(shared, &ENDPOINT_SLICES, meta::name(&held)).await?;
+        objects::delete(shared, &ENDPOINT_SLICES, meta::name(&held)).await?;
         return client.create(&ENDPOINT_SLICES, &wanted).await.map(drop);
     }
     if ["endpoints", "ports"].iter().all(|field| held[*field] == wanted[*field]) {

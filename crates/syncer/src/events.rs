@@ -20,6 +20,14 @@ pub(crate) async fn sync(shared: &Shared, name: &str) -> Result<()> {
     }
 }
 
+/// Tells the tenant, once in this process, why an object is not carried over.
+pub(crate) async fn refused(shared: &Shared, about: &Value, reason: &str, message: &str) -> Result<()> {
+    if !shared.told.lock().insert((meta::uid(about).to_owned(), message.to_owned())) {
+        return Ok(());
+    }
+    record(shared, about, "Warning", reason, message).await
+}
+
 /// Records an event of the syncer's own about a virtual object.
 pub(crate) async fn record(
     shared: &Shared,

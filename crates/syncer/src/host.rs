@@ -5,7 +5,7 @@
 //! labelled as a virtual cluster's is asked for; of events, which carry no such label, all.
 
 use crate::queue::{Key, Kind, Queue};
-use crate::resources::{CLAIMS, EVENTS, NODES, PODS, SERVICES, STORAGE_CLASSES};
+use crate::resources::{CLAIMS, EVENTS, INGRESSES, NETWORK_POLICIES, NODES, PODS, SERVICES, STORAGE_CLASSES};
 use crate::rights::Rights;
 use crate::turns::Turns;
 use client::{Cache, Change, Client, Keep, Scope};
@@ -117,6 +117,11 @@ impl Watched {
         Self { cache, task: tokio::spawn(reflectors.run()) }
     }
 
+    /// Watches one more kind, for as long as this is held: most virtual clusters have none of it.
+    pub fn follow(&self, gvr: &GroupVersionResource) {
+        self.cache.track(gvr, Keep::Full);
+    }
+
     /// The host object that an event is about, if it is of a kind that virtual clusters have here.
     pub fn involved(&self, event: &Value) -> Option<Arc<Value>> {
         involved(&self.cache, event)
@@ -136,6 +141,7 @@ fn involved(cache: &Cache, event: &Value) -> Option<Arc<Value>> {
         "Pod" => &PODS,
         "Service" => &SERVICES,
         "PersistentVolumeClaim" => &CLAIMS,
+        "Ingress" => &INGRESSES,
         _ => return None,
     };
     cache.get(gvr, involved["namespace"].as_str()?, involved["name"].as_str()?)
@@ -155,7 +161,13 @@ fn object_changed(cache: &Cache, routes: &Routes, change: &Change) {
     let entry = change.entry();
     let Some(cluster) = entry.label(marks::CLUSTER) else { return };
     let Some(queue) = queue(routes, &entry.namespace, cluster) else { return };
-    let kinds = [(&PODS, Kind::Pod), (&SERVICES, Kind::Service), (&CLAIMS, Kind::Claim)];
+    let kinds = [
+        (&PODS, Kind::Pod),
+        (&SERVICES, Kind::Service),
+        (&CLAIMS, Kind::Claim),
+        (&NETWORK_POLICIES, Kind::NetworkPolicy),
+        (&INGRESSES, Kind::Ingress),
+    ];
     let Some((_, kind)) = kinds.into_iter().find(|(gvr, _)| change.is(gvr)) else { return };
     let Some(object) = entry.value() else { return };
     if let Some(key) = virtual_key(kind, &object) {

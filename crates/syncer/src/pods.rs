@@ -3,7 +3,7 @@
 use crate::queue::{Key, Kind};
 use crate::resources::{NAMESPACES, PODS, SERVICES};
 use crate::syncer::Shared;
-use crate::{config, events, tokens};
+use crate::{config, events, network_policies, tokens};
 use client::DeleteOptions;
 use object::{ApiError, Result, Value, json, meta};
 use translate::{PodContext, marks};
@@ -123,6 +123,7 @@ async fn create(shared: &Shared, pod: &Value) -> Result<()> {
         namespaces: namespaces(shared),
         taints: shared.taints(),
         token_secret: tokens::secret_name(pod),
+        directions: network_policies::directions(shared, pod),
     };
     let host = match translate::pod(&shared.cluster, pod, &context) {
         Ok(host) => host,
@@ -215,9 +216,9 @@ async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
     }
     let resized = resize(shared, pod, host).await?;
     let host = resized.as_ref().unwrap_or(host);
-    if let Some(changed) =
-        translate::pod_update(&shared.cluster, pod, host).filter(|_| meta::deletion_timestamp(host).is_none())
-    {
+    let directions = network_policies::directions(shared, pod);
+    let changed = translate::pod_update(&shared.cluster, pod, host, directions);
+    if let Some(changed) = changed.filter(|_| meta::deletion_timestamp(host).is_none()) {
         let made = shared.host.client.update(&PODS, &changed).await?;
         shared.watched.cache.observe(&PODS, &made);
     }
@@ -288,9 +289,8 @@ fn services(
     all
 }
 
-fn namespaces(
-    shared: &Shared,
-) -> std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> {
+/// The virtual namespaces and their labels.
+pub(crate) fn namespaces(shared: &Shared) -> translate::Namespaces {
     let entries = shared.cache.list(&NAMESPACES, "");
     let labels = |e: &client::Entry| e.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     entries.iter().map(|e| (e.name.to_string(), labels(e))).collect()
@@ -313,6 +313,7 @@ mod tests {
             policy: translate::Policy::default(),
             dns: None,
             domain: "cluster.local".into(),
+            network: Default::default(),
         }
     }
 

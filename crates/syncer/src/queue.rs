@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     ConfigMap,
     Secret,
     EndpointSlice,
+    NetworkPolicy,
+    Ingress,
     /// A host event, by its host name.
     Event,
     Node,
@@ -32,6 +34,8 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
             Self::EndpointSlice => "EndpointSlice",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::Ingress => "Ingress",
             Self::Event => "Event",
             Self::Node => "Node",
             Self::StorageClass => "StorageClass",

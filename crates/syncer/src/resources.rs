@@ -25,5 +25,7 @@ resources! {
     NAMESPACES: "" "v1" "namespaces";
     SERVICE_ACCOUNTS: "" "v1" "serviceaccounts";
     ENDPOINT_SLICES: "discovery.k8s.io" "v1" "endpointslices";
+    NETWORK_POLICIES: "networking.k8s.io" "v1" "networkpolicies";
+    INGRESSES: "networking.k8s.io" "v1" "ingresses";
     STORAGE_CLASSES: "storage.k8s.io" "v1" "storageclasses";
 }

@@ -4,10 +4,10 @@ use crate::carried::Carried;
 use crate::host::{Host, Watched};
 use crate::queue::{Key, Kind, Queue};
 use crate::resources::{
-    CLAIMS, CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SECRETS, SERVICES, STORAGE_CLASSES,
-    VOLUMES,
+    CLAIMS, CONFIG_MAPS, ENDPOINT_SLICES, INGRESSES, NAMESPACES, NETWORK_POLICIES, NODES, PODS, SECRETS,
+    SERVICES, STORAGE_CLASSES, VOLUMES,
 };
-use crate::{claims, config, endpoints, events, nodes, pods, services};
+use crate::{claims, config, endpoints, events, ingresses, network_policies, nodes, pods, services};
 use client::backoff::Backoff;
 use client::{Cache, Change, Client, Keep};
 use object::Result;
@@ -34,6 +34,8 @@ pub struct Options {
     pub host: Arc<Host>,
     /// Show the host's nodes and storage classes.
     pub nodes: bool,
+    /// Carry its NetworkPolicies.
+    pub network_policies: bool,
     /// Its share of the host while others want theirs: turns a round.
     pub weight: u32,
     /// Told of each object that was worked on.
@@ -71,7 +73,7 @@ pub(crate) struct Shared {
 impl Syncer {
     /// Starts syncing on the current tokio runtime.
     pub fn start(options: Options) -> Self {
-        let Options { cluster, client, host, nodes, weight, observe } = options;
+        let Options { cluster, client, host, nodes, network_policies, weight, observe } = options;
         let client = client.with_user_agent("joey-syncer");
         let (cache, reflectors) = Cache::new(client.clone());
         let queue = Queue::new();
@@ -102,6 +104,10 @@ impl Syncer {
         for gvr in [&NAMESPACES, &NODES, &ENDPOINT_SLICES] {
             shared.cache.track(gvr, Keep::Metadata);
         }
+        if network_policies {
+            shared.cache.track(&NETWORK_POLICIES, Keep::Full);
+        }
+        ingresses::follow(&shared);
         shared.host.route(&shared.cluster, &shared.queue);
         let mut tasks = vec![tokio::spawn(reflectors.run())];
         tasks.push(tokio::spawn(run(shared.clone())));
@@ -128,7 +134,12 @@ impl Shared {
             (&CONFIG_MAPS, Kind::ConfigMap),
             (&SECRETS, Kind::Secret),
             (&ENDPOINT_SLICES, Kind::EndpointSlice),
+            (&NETWORK_POLICIES, Kind::NetworkPolicy),
+            (&INGRESSES, Kind::Ingress),
         ];
+        if change.is(&NAMESPACES) {
+            network_policies::enqueue_by_namespace(self);
+        }
         if let Some((_, kind)) = kinds.into_iter().find(|(gvr, _)| change.is(gvr)) {
             let entry = change.entry();
             self.queue.add(Key::new(kind, &entry.namespace, &entry.name));
@@ -143,6 +154,8 @@ impl Shared {
             Kind::ConfigMap => config::sync(self, &CONFIG_MAPS, key).await,
             Kind::Secret => config::sync(self, &SECRETS, key).await,
             Kind::EndpointSlice => endpoints::sync(self, key).await,
+            Kind::NetworkPolicy => network_policies::sync(self, key).await,
+            Kind::Ingress => ingresses::sync(self, key).await,
             Kind::Event => events::sync(self, &key.name).await,
             Kind::Node => nodes::sync(self, &key.name).await,
             Kind::StorageClass => nodes::sync_storage_class(self, &key.name).await,
@@ -164,6 +177,9 @@ async fn run(shared: Arc<Shared>) {
     let own =
         [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES, &NAMESPACES, &NODES, &ENDPOINT_SLICES];
     shared.cache.wait_synced(&own.map(|gvr| &**gvr)).await;
+    // Pods and policies are judged together.
+    let more = [&NETWORK_POLICIES, &INGRESSES].into_iter().filter(|gvr| shared.cache.store(gvr).is_some());
+    shared.cache.wait_synced(&more.map(|gvr| &**gvr).collect::<Vec<_>>()).await;
     Box::pin(load_carried(&shared)).await;
     shared.enqueue_all();
     let workers = (0..WORKERS).map(|_| work(&shared));

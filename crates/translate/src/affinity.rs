@@ -2,7 +2,7 @@
 
 use crate::pod::PodContext;
 use crate::{Cluster, marks};
-use object::{LabelSelector, Map, Value, json};
+use object::{Map, Value, json};
 
 pub(crate) fn add(
     cluster: &Cluster,
@@ -60,13 +60,8 @@ fn narrow(cluster: &Cluster, namespace: &str, context: &PodContext, term: &mut V
     let listed =
         term["namespaces"].as_array().into_iter().flatten().filter_map(|n| n.as_str().map(str::to_owned));
     let mut namespaces: Vec<String> = listed.collect();
-    let by_selector = term.get("namespaceSelector").filter(|s| s.is_object());
-    if let Some(selector) = by_selector.and_then(|s| LabelSelector::from_object(s).ok()) {
-        let matching = context
-            .namespaces
-            .iter()
-            .filter(|(_, labels)| selector.matches(|k| labels.get(k).map(String::as_str)));
-        namespaces.extend(matching.map(|(name, _)| name.clone()));
+    if let Some(selector) = term.get("namespaceSelector").filter(|s| s.is_object()) {
+        namespaces.extend(marks::matching(selector, &context.namespaces));
     } else if namespaces.is_empty() {
         namespaces.push(namespace.to_owned());
     }
@@ -85,13 +80,5 @@ fn restrict(cluster: &Cluster, namespaces: &[String], holder: &mut Value) {
     }
     // An absent selector matches nothing and stays that way.
     let Some(selector) = holder.get_mut("labelSelector").filter(|s| s.is_object()) else { return };
-    marks::rename_keys(selector);
-    let mut expressions = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
-    expressions.push(json!({"key": marks::CLUSTER, "operator": "In", "values": [cluster.name]}));
-    expressions.push(match namespaces {
-        // None of them: Kubernetes refuses an empty list. Every pod of a virtual cluster has the label.
-        [] => json!({"key": marks::NAMESPACE, "operator": "DoesNotExist"}),
-        some => json!({"key": marks::NAMESPACE, "operator": "In", "values": some}),
-    });
-    selector["matchExpressions"] = expressions.into();
+    marks::narrow(cluster, Some(namespaces), selector);
 }

@@ -1,7 +1,7 @@
 //! EndpointSlices of services that select no pods.
 //!
 //! Inside of the host, such a service leads a client nowhere it could not go by itself. One that is reached from outside (node
-//! ports, load balancers) would let a tenant publish whatever the host's network holds, so there only its own pods count.
+//! ports, load balancers, ingresses) would let a tenant publish whatever the host's network holds, so there only its own pods count.
 
 use crate::{Cluster, marks, names};
 use object::{Value, json, meta};
@@ -12,16 +12,21 @@ pub fn has_own_endpoints(service: &Value) -> bool {
         && service["spec"]["selector"].as_object().is_none_or(|s| s.is_empty())
 }
 
-/// The host slice of a virtual one, owned by the host service; and the first address that was left out. `own` tells the
-/// addresses of this virtual cluster's pods.
+/// Whether a service is reached from outside of the host by itself.
+pub fn is_exposed(service: &Value) -> bool {
+    matches!(service["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer"))
+}
+
+/// The host slice of a virtual one, owned by the host service; and the first address that was left out, if its service is
+/// `exposed` to the outside. `own` tells the addresses of this virtual cluster's pods.
 pub fn endpoint_slice(
     cluster: &Cluster,
     slice: &Value,
     service: &Value,
     host_service: &Value,
+    exposed: bool,
     own: &dyn Fn(&str) -> bool,
 ) -> (Value, Option<String>) {
-    let exposed = matches!(service["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer"));
     let mut left_out = None;
     let mut endpoints = Vec::new();
     for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
@@ -69,7 +74,7 @@ mod tests {
         let host_service = json!({"metadata": {"name": "db-x-ns-x-demo", "uid": "h"}});
         let carried = |kind: &str| {
             let service = json!({"metadata": {"name": "db", "namespace": "ns"}, "spec": {"type": kind}});
-            endpoint_slice(&cluster, &slice, &service, &host_service, &own)
+            endpoint_slice(&cluster, &slice, &service, &host_service, is_exposed(&service), &own)
         };
         let (host, left_out) = carried("ClusterIP");
         assert_eq!(left_out, None);

@@ -12,8 +12,11 @@ mod config;
 mod containers;
 mod endpoints;
 mod event;
+pub mod fence;
+mod ingress;
 pub mod marks;
 pub mod names;
+pub mod network_policy;
 mod node;
 mod placement;
 mod pod;
@@ -24,8 +27,11 @@ mod volumes;
 
 pub use claim::{claim, claim_status, volume};
 pub use config::config;
-pub use endpoints::{endpoint_slice, has_own_endpoints};
+pub use endpoints::{endpoint_slice, has_own_endpoints, is_exposed};
 pub use event::event;
+pub use fence::Ways;
+pub use ingress::{ingress, ingress_references, ingress_status};
+pub use network_policy::network_policy;
 pub use node::node;
 pub use placement::{may_use, taint_keys};
 pub use pod::{PodContext, ephemeral_containers, pod, pod_resize, pod_update, refused_debugging};
@@ -46,7 +52,21 @@ pub struct Cluster {
     pub dns: Option<std::net::IpAddr>,
     /// The DNS domain of its services.
     pub domain: String,
+    /// What surrounds its pods.
+    pub network: Network,
 }
+
+/// What surrounds a virtual cluster's pods.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network {
+    /// Where its API and DNS servers are; `None` where nobody has to know.
+    pub ways: Option<Ways>,
+    /// Whether its pods are fenced off from private networks and other pods.
+    pub fenced: bool,
+}
+
+/// Virtual namespaces and their labels.
+pub type Namespaces = std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>;
 
 #[cfg(test)]
 impl Cluster {
@@ -58,6 +78,7 @@ impl Cluster {
             policy: Policy::default(),
             dns: None,
             domain: "cluster.local".into(),
+            network: Network::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How host objects are marked: labels to select them by, annotations that say whose they are.
 
-use crate::{Cluster, names};
-use object::{Map, Value, json, meta};
+use crate::{Cluster, Namespaces, names};
+use object::{LabelSelector, Map, Value, json, meta};
 
 /// Label: the virtual cluster.
 pub const CLUSTER: &str = "joey.dev/cluster";
@@ -136,8 +136,31 @@ pub(crate) fn selector(cluster: &Cluster, namespace: &str, own: &Value) -> Value
     selector.into()
 }
 
+/// A label selector of virtual pods becomes one of their host pods: those of this virtual cluster, and of these of its
+/// namespaces if any are named.
+pub(crate) fn narrow(cluster: &Cluster, namespaces: Option<&[String]>, selector: &mut Value) {
+    rename_keys(selector);
+    let mut expressions = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
+    expressions.push(json!({"key": CLUSTER, "operator": "In", "values": [cluster.name]}));
+    match namespaces {
+        None => {}
+        // None of them: Kubernetes refuses an empty list. Every pod of a virtual cluster has the label.
+        Some([]) => expressions.push(json!({"key": NAMESPACE, "operator": "DoesNotExist"})),
+        Some(some) => expressions.push(json!({"key": NAMESPACE, "operator": "In", "values": some})),
+    }
+    selector["matchExpressions"] = expressions.into();
+}
+
+/// The virtual namespaces that a label selector takes; none if it cannot be read.
+pub(crate) fn matching(selector: &Value, namespaces: &Namespaces) -> Vec<String> {
+    let Ok(selector) = LabelSelector::from_object(selector) else { return Vec::new() };
+    let taken =
+        namespaces.iter().filter(|(_, labels)| selector.matches(|key| labels.get(key).map(String::as_str)));
+    taken.map(|(name, _)| name.clone()).collect()
+}
+
 /// A label selector, with the names that labels have on the host.
-pub(crate) fn rename_keys(selector: &mut Value) {
+fn rename_keys(selector: &mut Value) {
     if selector["matchLabels"].is_object() {
         selector["matchLabels"] = renamed(&selector["matchLabels"]).into();
     }

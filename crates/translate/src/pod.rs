@@ -1,7 +1,8 @@
 //! Pods: names, references, selectors, DNS, environment and tokens are the host's; what runs is the tenant's.
 
 use crate::containers::{Environment, containers, read_annotations};
-use crate::{Cluster, Refusal, affinity, marks, names, placement, volumes};
+use crate::network_policy::DIRECTIONS;
+use crate::{Cluster, Namespaces, Refusal, affinity, marks, names, placement, volumes};
 use object::{Map, Value, json, meta};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +13,13 @@ pub struct PodContext {
     /// variables; `kubernetes` among them.
     pub services: BTreeMap<String, (String, Vec<(String, i64, String)>)>,
     /// Labels of every virtual namespace, for namespace selectors.
-    pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub namespaces: Namespaces,
     /// Keys of the taints of the nodes that it may be on.
     pub taints: BTreeSet<String>,
     /// The host Secret that holds the pod's service-account token under the key `token-N` of its Nth projected source.
     pub token_secret: String,
+    /// In which directions NetworkPolicies judge it, where that makes a difference.
+    pub directions: Option<&'static str>,
 }
 
 /// Fields that pass as they are.
@@ -86,7 +89,7 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
     out.insert("hostname".into(), hostname.trim_end_matches(['-', '.']).replace('.', "-").into());
     dns(cluster, namespace, spec, &mut out);
 
-    let mut metadata = metadata(cluster, pod);
+    let mut metadata = metadata(cluster, pod, context.directions);
     if let Some(kind) = meta::controller_of(pod).and_then(|owner| owner["kind"].as_str()) {
         metadata["annotations"][CONTROLLER_ANNOTATION] = kind.into();
     }
@@ -96,8 +99,11 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
 }
 
 /// The host pod's metadata: what is marked, what the downward API reads, and what scripts simulated pods.
-fn metadata(cluster: &Cluster, pod: &Value) -> Value {
+fn metadata(cluster: &Cluster, pod: &Value, directions: Option<&str>) -> Value {
     let mut metadata = marks::metadata(cluster, pod);
+    if let Some(directions) = directions {
+        metadata["labels"][DIRECTIONS] = directions.into();
+    }
     let annotations = &pod["metadata"]["annotations"];
     let scripts = |key: &str| key.split('/').next().is_some_and(|domain| domain.ends_with(SANDBOX));
     for (key, value) in annotations.as_object().into_iter().flatten().filter(|(key, _)| scripts(key)) {
@@ -130,9 +136,14 @@ const REFUSED_ANNOTATION: &str = "joey.dev/refused-containers";
 pub(crate) const ACCOUNT_ANNOTATION: &str = "joey.dev/service-account";
 
 /// What must change of `host` so that it follows `pod`'s labels, annotations and images; `None` when nothing does.
-pub fn pod_update(cluster: &Cluster, pod: &Value, host: &Value) -> Option<Value> {
+pub fn pod_update(
+    cluster: &Cluster,
+    pod: &Value,
+    host: &Value,
+    directions: Option<&'static str>,
+) -> Option<Value> {
     let mut changed = host.clone();
-    let metadata = metadata(cluster, pod);
+    let metadata = metadata(cluster, pod, directions);
     changed["metadata"]["labels"] = metadata["labels"].clone();
     // What the host's own controllers annotated stays.
     for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
@@ -495,7 +506,7 @@ mod tests {
         assert_eq!(pod_resize(&with("1"), &host), None, "what the host put in stays");
         let resized = pod_resize(&with("2"), &host).unwrap();
         assert_eq!(resized["spec"]["containers"][0]["resources"], json!({"requests": {"cpu": "2"}}));
-        let told = pod_update(&cluster(), &with("2"), &host).unwrap();
+        let told = pod_update(&cluster(), &with("2"), &host, None).unwrap();
         assert_eq!(pod_resize(&with("2"), &told), None);
     }
 
@@ -523,7 +534,7 @@ mod tests {
             said,
             "spec.ephemeralContainers[root].securityContext.privileged is not allowed by this virtual cluster's policy"
         );
-        let told = pod_update(&cluster(), &debugged, &host).unwrap();
+        let told = pod_update(&cluster(), &debugged, &host, None).unwrap();
         assert_eq!(refused_debugging(&cluster(), &debugged, &told), None);
     }
 }

@@ -22,6 +22,10 @@ pub struct Policy {
     pub priority_classes: Vec<String>,
     /// The host's load balancers that services may name.
     pub load_balancer_classes: Vec<String>,
+    /// The host's ingress controllers, by class, that get tenants' ingresses.
+    pub ingress_classes: Vec<String>,
+    /// The host names that those may be for; `*` at the beginning stands for any names below a domain, or alone for all.
+    pub ingress_hosts: Vec<String>,
     /// The host's StorageClasses that claims may name; `None`: all.
     pub storage_classes: Option<Vec<String>>,
     /// Annotations that come along, besides harmless ones; `*` at the end stands for any rest.
