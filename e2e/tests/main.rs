@@ -10,6 +10,7 @@ mod full_disk;
 mod helm;
 mod hosts;
 mod invalid;
+mod networks;
 mod objects;
 mod operator;
 mod pause;

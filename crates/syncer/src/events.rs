@@ -42,7 +42,8 @@ pub(crate) async fn record(
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"name": format!("{}.{suffix}", meta::name(about)), "namespace": meta::namespace(about)},
         "involvedObject": {
-            "apiVersion": "v1", "kind": about["kind"].as_str().unwrap_or("Pod"), "namespace": meta::namespace(about), "name": meta::name(about), "uid": meta::uid(about),
+            "apiVersion": about["apiVersion"].as_str().unwrap_or("v1"), "kind": about["kind"].as_str().unwrap_or("Pod"),
+            "namespace": meta::namespace(about), "name": meta::name(about), "uid": meta::uid(about),
         },
         "type": kind, "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": "joey-syncer"}, "reportingComponent": "joey-syncer", "reportingInstance": "",
