@@ -96,8 +96,9 @@ fn ingresses_go_to_the_classes_and_names_that_are_given() {
     create("thief", "nginx", "www.bank.example/=web:80");
     create("own", "traefik", "www.bank.example/=web:80");
     let events = "kubectl --context joey-net get events --field-selector involvedObject.name=thief";
-    let line =
-        format!("until {events} -o name | grep -q .; do :; done; {events} -o jsonpath='{{.items[*].message}}'");
+    let line = format!(
+        "until {events} -o name | grep -q .; do :; done; {events} -o jsonpath='{{.items[*].message}}'"
+    );
     let said = net.0.shell(&line, "");
     assert!(
         said.out.contains("spec.rules[0].host (www.bank.example) is not allowed"),
