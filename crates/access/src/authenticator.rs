@@ -54,7 +54,7 @@ impl TokenAuthenticator {
             return self.without_audience(user.clone(), audiences).ok_or(errors);
         }
         match self.service_accounts.verify(token, audiences, now) {
-            Ok(Some(verified)) => match check_bound(&verified, token, lookup, now) {
+            Ok(Some(mut verified)) => match check_bound(&mut verified, token, lookup, now) {
                 Ok(()) => {
                     return Ok(Authenticated {
                         user: verified.user().authenticated(),

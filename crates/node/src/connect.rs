@@ -5,7 +5,7 @@ use crate::kubelet::Kubelet;
 use crate::options::{ExecOptions, LogOptions};
 use crate::query::Query;
 use crate::upgrade::Upgrade;
-use crate::{container, proxy, spdy_exec, ws};
+use crate::{container, one_way, proxy, spdy_exec, ws};
 use bytes::Bytes;
 use client::Body;
 use futures::StreamExt;
@@ -47,7 +47,7 @@ pub async fn pod(
     request: Request,
 ) -> Result<Response<Body>> {
     match subresource {
-        "log" => log(kubelet, pod, &request).await,
+        "log" => log(kubelet, pod, request).await,
         "exec" => session(kubelet, pod, request, Verb::Exec).await,
         "attach" => session(kubelet, pod, request, Verb::Attach).await,
         "portforward" => forward::serve(kubelet, pod, request).await,
@@ -81,15 +81,19 @@ pub async fn node(kubelet: &Arc<dyn Kubelet>, node: &str, request: Request) -> R
     proxy::to_node(kubelet, node, request).await
 }
 
-async fn log(kubelet: &Arc<dyn Kubelet>, pod: &Value, request: &Request) -> Result<Response<Body>> {
+async fn log(kubelet: &Arc<dyn Kubelet>, pod: &Value, request: Request) -> Result<Response<Body>> {
     let mut options = LogOptions::parse(&request.query, meta::name(pod))?;
     options.container = container::choose(pod, &options.container)?;
-    let body = match has_node(pod) {
+    let stream = match has_node(pod) {
         // No node yet: nothing was written yet.
-        false => Body::Full(Bytes::new()),
-        true => Body::Stream(kubelet.logs(meta::namespace(pod), meta::name(pod), options).await?),
+        false => None,
+        true => Some(kubelet.logs(meta::namespace(pod), meta::name(pod), options).await?),
     };
-    let mut response = Response::new(body);
+    if wants_websocket(&request.headers) {
+        let stream = stream.unwrap_or_else(|| futures::stream::empty().boxed());
+        return one_way::bytes(&request.headers, request.upgrade, stream);
+    }
+    let mut response = Response::new(stream.map_or(Body::Full(Bytes::new()), Body::Stream));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
 }
@@ -160,30 +164,40 @@ pub(crate) enum Protocol {
 
 impl Protocol {
     pub(crate) fn negotiate(request: Request) -> Result<(Self, Upgrade)> {
-        let required = || ApiError::BadRequest("Upgrade request required".into());
-        let wanted = request.headers.get(UPGRADE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        let protocol = if wanted.eq_ignore_ascii_case("websocket") {
-            let key = request
-                .headers
-                .get("sec-websocket-key")
-                .and_then(|v| v.to_str().ok())
-                .ok_or_else(required)?;
-            Self::WebSocket {
-                key: key.to_owned(),
-                offered: listed(&request.headers, SEC_WEBSOCKET_PROTOCOL.as_str()),
-            }
-        } else if wanted.eq_ignore_ascii_case("SPDY/3.1") {
-            Self::Spdy { offered: listed(&request.headers, STREAM_PROTOCOL) }
+        let headers = &request.headers;
+        let protocol = if wants_websocket(headers) {
+            let key = websocket_key(headers)?.to_owned();
+            Self::WebSocket { key, offered: listed(headers, SEC_WEBSOCKET_PROTOCOL.as_str()) }
+        } else if upgrades_to(headers, "SPDY/3.1") {
+            Self::Spdy { offered: listed(headers, STREAM_PROTOCOL) }
         } else {
-            return Err(required());
+            return Err(upgrade_required());
         };
-        Ok((protocol, request.upgrade.ok_or_else(required)?))
+        Ok((protocol, request.upgrade.ok_or_else(upgrade_required)?))
     }
+}
+
+fn upgrade_required() -> ApiError {
+    ApiError::BadRequest("Upgrade request required".into())
+}
+
+fn upgrades_to(headers: &HeaderMap, protocol: &str) -> bool {
+    headers.get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()))
+}
+
+/// Whether a request asks for its answer over a WebSocket.
+pub fn wants_websocket(headers: &HeaderMap) -> bool {
+    upgrades_to(headers, "websocket")
+}
+
+/// What the server's half of a WebSocket's handshake is made from.
+pub(crate) fn websocket_key(headers: &HeaderMap) -> Result<&str> {
+    headers.get("sec-websocket-key").and_then(|v| v.to_str().ok()).ok_or_else(upgrade_required)
 }
 
 const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
 
-fn listed(headers: &HeaderMap, name: &str) -> Vec<String> {
+pub(crate) fn listed(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
     values.flat_map(|v| v.split(',')).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect()
 }

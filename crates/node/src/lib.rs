@@ -11,6 +11,7 @@ mod forward;
 mod forward_channels;
 mod kubelet;
 mod metrics;
+pub mod one_way;
 mod options;
 pub mod proxy;
 mod query;

@@ -152,11 +152,13 @@ async fn pass_on(
     kubelet.proxy(namespace, pod, port, inner).await
 }
 
-/// The answer to a path without a slash at its end, for which relative links would lead astray.
-pub fn redirect(path: &str) -> Option<Response<Body>> {
+/// The answer to a path without a slash at its end, for which relative links would lead astray; `query` is empty or what
+/// follows the `?`.
+pub fn redirect(path: &str, query: &str) -> Option<Response<Body>> {
     let mut answer = Response::new(Body::Full(Bytes::new()));
     *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    answer.headers_mut().insert(LOCATION, HeaderValue::from_str(&format!("{path}/")).ok()?);
+    let to = if query.is_empty() { format!("{path}/") } else { format!("{path}/?{query}") };
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_str(&to).ok()?);
     Some(answer)
 }
 
@@ -175,6 +177,13 @@ mod tests {
         for bad in ["", ":80", "ftp:web:80", "a:b:c:d"] {
             assert_eq!(Named::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_redirect_keeps_the_query() {
+        let to =
+            |query| redirect("/p/proxy", query).unwrap().headers()[LOCATION].to_str().unwrap().to_owned();
+        assert_eq!((to(""), to("a=b")), ("/p/proxy/".into(), "/p/proxy/?a=b".into()));
     }
 
     #[test]

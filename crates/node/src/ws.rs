@@ -138,6 +138,14 @@ pub(crate) async fn run(io: Box<dyn Io>, channels: Channels, streams: Streams, s
         }
     }
     let _ = sink.send(goodbye()).await;
+    await_goodbye(&mut source).await;
+}
+
+/// Waits until the client has said goodbye too, for a while.
+pub(crate) async fn await_goodbye<S>(source: &mut S)
+where
+    S: Stream<Item = std::result::Result<Message, Error>> + Unpin,
+{
     let drain = async { while let Some(Ok(_)) = source.next().await {} };
     let _ = tokio::time::timeout(GOODBYE, drain).await;
 }

@@ -188,6 +188,24 @@ async fn older_and_base64_channels_work() {
 }
 
 #[tokio::test]
+async fn logs_come_over_a_websocket_too() {
+    let expected = [("binary.k8s.io", "log of c\n"), ("base64.binary.k8s.io", "bG9nIG9mIGMK")];
+    for (protocol, text) in expected {
+        let (mut socket, upgrader) = websocket("log", "container=c", protocol).await;
+        let mut messages = vec![];
+        while let Some(Ok(message)) = socket.next().await {
+            messages.push(message.to_text().unwrap().to_owned());
+        }
+        assert_eq!(messages, ["", text, ""], "{protocol}: what it starts with, the log, goodbye");
+        upgrader.tasks.close();
+        upgrader.tasks.wait().await;
+    }
+    let unknown = [("upgrade", "websocket"), KEY, ("sec-websocket-protocol", "v4.channel.k8s.io")];
+    let refused = ask("log", "", &unknown).await.0.err().unwrap().to_string();
+    assert!(refused.starts_with("requested protocol(s) are not supported: [v4.channel.k8s.io]"), "{refused}");
+}
+
+#[tokio::test]
 async fn refusals_travel_as_the_protocol_wants() {
     let (mut socket, _) = websocket("exec", "command=missing&stdout=1", "v5.channel.k8s.io").await;
     let status: Value = serde_json::from_str(&gather(&mut socket).await[&3]).unwrap();

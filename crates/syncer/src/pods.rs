@@ -6,6 +6,7 @@ use crate::syncer::Shared;
 use crate::{config, events, network_policies, tokens};
 use client::DeleteOptions;
 use object::{ApiError, Result, Value, json, meta};
+use std::borrow::Cow;
 use translate::{PodContext, marks};
 
 /// What is to be done about one pod, from both sides' view of it.
@@ -205,39 +206,49 @@ async fn release(shared: &Shared, pod: &Value, grace: i64) -> Result<()> {
 
 async fn update(shared: &Shared, pod: &Value, host: &Value) -> Result<()> {
     let pod = &bind(shared, pod, host).await?;
-    let status = translate::pod_status(pod, host);
+    // First, so that the host pod's generation tells whether its status is of what the tenant wants by now.
+    let mut host = Cow::Borrowed(host);
+    let passed_on = pass_on(shared, pod, &mut host).await;
+    let status = translate::pod_status(pod, &host);
     if status != pod["status"] && host["status"]["phase"].is_string() {
         let mut changed = pod.clone();
         changed["status"] = status;
         write_status(shared, &changed).await?;
     }
+    passed_on?;
+    tokens::renew(shared, pod).await
+}
+
+/// Changes the host pod as the tenant changed its own; `host` becomes what it is then.
+async fn pass_on(shared: &Shared, pod: &Value, host: &mut Cow<'_, Value>) -> Result<()> {
     if let Some(refusal) = translate::refused_debugging(&shared.cluster, pod, host) {
         events::record(shared, pod, "Warning", "Refused", &refusal.0).await?;
     }
-    let resized = resize(shared, pod, host).await?;
-    let host = resized.as_ref().unwrap_or(host);
+    let made = |made: Value| {
+        shared.watched.cache.observe(&PODS, &made);
+        Cow::Owned(made)
+    };
+    if let Some(changed) = translate::pod_resize(pod, host)
+        && let Some(resized) = resize(shared, pod, &changed).await?
+    {
+        *host = made(resized);
+    }
     let directions = network_policies::directions(shared, pod);
     let changed = translate::pod_update(&shared.cluster, pod, host, directions);
     if let Some(changed) = changed.filter(|_| meta::deletion_timestamp(host).is_none()) {
-        let made = shared.host.client.update(&PODS, &changed).await?;
-        shared.watched.cache.observe(&PODS, &made);
+        *host = made(shared.host.client.update(&PODS, &changed).await?);
     }
     if let Some(changed) = translate::ephemeral_containers(&shared.cluster, pod, host) {
-        let made = shared.host.client.update_subresource(&PODS, &changed, "ephemeralcontainers").await?;
-        shared.watched.cache.observe(&PODS, &made);
+        *host = made(shared.host.client.update_subresource(&PODS, &changed, "ephemeralcontainers").await?);
     }
-    tokens::renew(shared, pod).await
+    Ok(())
 }
 
 /// Passes on that the tenant wants other resources for running containers; the host pod as it is then. What the host refuses is
 /// told once.
-async fn resize(shared: &Shared, pod: &Value, host: &Value) -> Result<Option<Value>> {
-    let Some(changed) = translate::pod_resize(pod, host) else { return Ok(None) };
-    match shared.host.client.update_subresource(&PODS, &changed, "resize").await {
-        Ok(made) => {
-            shared.watched.cache.observe(&PODS, &made);
-            Ok(Some(made))
-        }
+async fn resize(shared: &Shared, pod: &Value, changed: &Value) -> Result<Option<Value>> {
+    match shared.host.client.update_subresource(&PODS, changed, "resize").await {
+        Ok(made) => Ok(Some(made)),
         Err(error) if matches!(error.code(), 400 | 403 | 404 | 422) => {
             events::record(shared, pod, "Warning", "ResizeRefused", &error.message()).await?;
             Ok(None)

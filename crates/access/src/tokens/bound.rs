@@ -10,13 +10,16 @@ use serde_json::Value;
 
 /// Checks that all a verified token is bound to still exists, has the uid it says and has not been deleted for more
 /// than a minute. `lookup` gives an object by resource, namespace and name; `token` is the token itself.
+///
+/// A token that was made before its pod had a node learns of it here: those of pods that run on a host are made before the
+/// host has chosen one.
 pub fn check_bound(
-    verified: &VerifiedToken,
+    verified: &mut VerifiedToken,
     token: &str,
     lookup: &mut dyn FnMut(&str, &str, &str) -> Option<Value>,
     now: i64,
 ) -> Result<(), TokenError> {
-    let claims = &verified.claims;
+    let claims = &mut verified.claims;
     let namespace = claims.namespace.as_str();
     let account = &claims.service_account;
     let found = lookup("serviceaccounts", namespace, &account.name).ok_or_else(|| {
@@ -42,12 +45,24 @@ pub fn check_bound(
         }
     }
     if let Some(pod) = &claims.pod {
-        check_reference("pod", "pod", lookup("pods", namespace, &pod.name).as_ref(), pod, now)?;
+        let found = lookup("pods", namespace, &pod.name);
+        check_reference("pod", "pod", found.as_ref(), pod, now)?;
+        if claims.node.is_none() {
+            claims.node = found.as_ref().and_then(|pod| node_of(pod, lookup));
+        }
     } else if let Some(node) = &claims.node {
         // The node of a pod is told for information; only a token of the node's own stands and falls with it.
         check_reference("node", "node", lookup("nodes", "", &node.name).as_ref(), node, now)?;
     }
     Ok(())
+}
+
+fn node_of(pod: &Value, lookup: &mut dyn FnMut(&str, &str, &str) -> Option<Value>) -> Option<ObjectRef> {
+    let name = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())?;
+    let node = lookup("nodes", "", name);
+    Some(
+        node.map_or_else(|| ObjectRef { name: name.into(), uid: String::new() }, |node| ObjectRef::of(&node)),
+    )
 }
 
 fn invalidated() -> TokenError {

@@ -171,6 +171,24 @@ fn bound_tokens_tell_pod_and_node() {
 }
 
 #[test]
+fn a_pods_token_learns_of_the_node_that_came_after_it() {
+    let (issuer, verifier) = cluster();
+    let spec = json!({"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}});
+    let token = token(&grant(&issuer, spec).unwrap());
+    let mut verified = verifier.verify(&token, &[], NOW).unwrap().unwrap();
+    verified.claims.node = None;
+    let mut lookup = |resource: &str, _: &str, name: &str| match resource {
+        "serviceaccounts" => Some(account()),
+        "pods" => Some(pod()),
+        _ => Some(json!({"metadata": {"name": name, "uid": "node-1"}})),
+    };
+    check_bound(&mut verified, &token, &mut lookup, NOW).unwrap();
+    let user = verified.user();
+    let extra = |key: &str| user.extra_value(&format!("authentication.kubernetes.io/{key}"));
+    assert_eq!([extra("node-name"), extra("node-uid")], [Some("n"), Some("node-1")]);
+}
+
+#[test]
 fn death_by_object() {
     let (issuer, verifier) = cluster();
     let spec = json!({"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}});
@@ -204,7 +222,7 @@ fn death_by_object() {
             "pods" => pod.clone(),
             _ => None,
         };
-        let error = check_bound(&verified, &token, &mut lookup, NOW).err().map(|error| error.0);
+        let error = check_bound(&mut verified.clone(), &token, &mut lookup, NOW).err().map(|error| error.0);
         assert_eq!(error.unwrap_or_default(), result);
     }
 }
@@ -221,7 +239,7 @@ fn legacy_tokens() {
             "serviceaccounts" => Some(account()),
             _ => held.map(|held| json!({"data": {"token": BASE64_STANDARD.encode(held)}})),
         };
-        assert_eq!(check_bound(&verified, &token, &mut lookup, NOW).is_ok(), good);
+        assert_eq!(check_bound(&mut verified.clone(), &token, &mut lookup, NOW).is_ok(), good);
     }
 }
 

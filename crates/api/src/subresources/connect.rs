@@ -32,8 +32,7 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
     let Some(kubelet) = kubelet else { return nowhere(&target, &found, &call) };
     let wants_slash = proxied && target.at.rest.is_empty() && !call.info.path.ends_with('/');
     if wants_slash && matches!(call.method, Method::GET | Method::HEAD) && resource != "nodes" {
-        let query = if call.raw_query.is_empty() { String::new() } else { format!("?{}", call.raw_query) };
-        if let Some(answer) = node::proxy::redirect(&call.info.path).filter(|_| query.is_empty()) {
+        if let Some(answer) = node::proxy::redirect(&call.info.path, &call.raw_query) {
             return Ok(answer);
         }
     }

@@ -16,6 +16,8 @@ use crate::{conversion, failure, keys, table};
 use bytes::Bytes;
 use client::Body;
 use http::{HeaderValue, header};
+use node::connect::wants_websocket;
+use node::one_way::{self, Framing};
 use object::{ApiError, Result, Value, json, meta};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -29,7 +31,7 @@ use tokio::time::{Instant, Sleep};
 const PENDING_TOGETHER: usize = 500;
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
-pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
+pub(crate) async fn watch(mut call: Call, target: Target) -> Result<Answer> {
     let accepted = call.accept(&target, true)?;
     let (options, selection) = ListOptions::new(&call, &target)?;
     call.learn_version().await?;
@@ -69,6 +71,8 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
     let bookmarks = options.bookmarks;
     let marks_end = matches!(start, Start::Existing { marks_end: true } | Start::Now { marks_end: true });
     let deadline = Instant::now() + timeout(&options);
+    let upgrade = call.upgrade.take().filter(|_| wants_websocket(&call.headers));
+    let over_websocket = upgrade.map(|upgrade| (call.headers.clone(), upgrade));
     let watcher = Watcher {
         initial_end: (marks_end && bookmarks).then_some(from),
         next_bookmark: (bookmarks && !call.api.is_internal(&call)).then(|| Instant::now() + BOOKMARK_EVERY),
@@ -91,6 +95,13 @@ pub(crate) async fn watch(call: Call, target: Target) -> Result<Answer> {
     };
     let stream =
         futures::stream::unfold(watcher, |mut w| async move { w.frame().await.map(|frame| (Ok(frame), w)) });
+    if let Some((headers, upgrade)) = over_websocket {
+        let framing = match accepted.media {
+            Media::Protobuf => Framing::Binary,
+            Media::Json | Media::Yaml => Framing::Text,
+        };
+        return one_way::events(&headers, Some(upgrade), framing, Box::pin(stream));
+    }
     Ok(frames(accepted, stream))
 }
 

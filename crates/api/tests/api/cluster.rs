@@ -148,6 +148,26 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Opens a watch over a WebSocket: the client's end of the connection after the handshake.
+    pub async fn watch_socket(&self, path: &str) -> tokio::io::DuplexStream {
+        let (server, client) = tokio::io::duplex(64 << 10);
+        let connection = Box::pin(async move { Ok(Box::new(server) as Box<dyn node::Io>) });
+        let mut request = Request::builder()
+            .uri(path)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .body(Default::default())
+            .expect("a request");
+        request.extensions_mut().insert(node::Upgrade::new(node::Upgrader::default(), connection));
+        let answer = self.answer(request).await;
+        assert_eq!(answer.status(), http::StatusCode::SWITCHING_PROTOCOLS);
+        client
+    }
+}
+
 pub struct Watch {
     stream: client::BodyStream,
 }

@@ -3,6 +3,7 @@
 use crate::cluster::{CONFIG_MAPS, Cluster, config_map};
 use expect_test::expect;
 use object::json;
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn events_follow_a_list() {
@@ -58,6 +59,24 @@ async fn forgotten_history_is_an_error() {
     cluster.api.store().compact(cluster.api.store().revision()).await.expect("compacts");
     let answer = cluster.get(&format!("{CONFIG_MAPS}?watch=1&resourceVersion=1")).await;
     assert_eq!((answer.code, answer.body["reason"].as_str()), (410, Some("Expired")), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn browsers_watch_over_a_websocket() {
+    let cluster = Cluster::new().await;
+    cluster.create(CONFIG_MAPS, config_map("a")).await;
+    let mut socket = cluster.watch_socket(&format!("{CONFIG_MAPS}?watch=1&timeoutSeconds=600")).await;
+    let mut head = [0; 4];
+    socket.read_exact(&mut head).await.expect("a frame");
+    // A whole text message with a length of two bytes.
+    assert_eq!(head[..2], [0x81, 126]);
+    let mut event = vec![0; u16::from_be_bytes([head[2], head[3]]).into()];
+    socket.read_exact(&mut event).await.expect("an event");
+    let event: object::Value = serde_json::from_slice(&event).expect("JSON");
+    assert_eq!(
+        (event["type"].as_str(), event["object"]["metadata"]["name"].as_str()),
+        (Some("ADDED"), Some("a"))
+    );
 }
 
 #[tokio::test]
