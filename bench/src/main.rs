@@ -28,6 +28,9 @@ enum What {
     Api(api::Api),
     /// Many deployments at once: until all pods are ready, and what that costs.
     Controllers(controllers::Controllers),
+    /// The simulated nodes of `controllers`, which starts this.
+    #[command(hide = true)]
+    Nodes(controllers::Nodes),
     /// Thousands of CustomResourceDefinitions: creation, discovery, OpenAPI and memory.
     Definitions(api::definitions::Definitions),
     /// Start, create, memory, idle processor time, pod latencies and the program's size.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().what {
         What::Api(api) => api.run().map(|()| true),
         What::Controllers(controllers) => controllers.run().map(|()| true),
+        What::Nodes(nodes) => nodes.run().map(|()| true),
         What::Definitions(definitions) => definitions.run().map(|()| true),
         What::FirstLight { runs, clusters, pods } => first_light(runs, clusters, pods),
     };

@@ -1,16 +1,19 @@
 //! `bench controllers`: how long many deployments take until all their pods are ready, and what that costs; beside etcd,
-//! kube-apiserver and kube-controller-manager when a folder with them is named.
+//! kube-apiserver, kube-controller-manager and kube-scheduler when a folder with them is named.
 //!
-//! joey simulates its nodes, and schedules, in the same process. For the other side this program does both, over the network;
-//! what it uses itself is told apart, so the other side's figures are without nodes and without a scheduler.
+//! The figures are of the control plane: API server, controllers, scheduler and store. The simulated nodes are a process of
+//! their own, the same for all, which speaks to the server over the network; what it costs is a row of its own. As joey can
+//! simulate nodes itself, that is measured too.
 
+mod requests;
 mod sides;
 
-use crate::sample::{processor_time, resident};
+use crate::sample::resident;
 use clap::Args;
 use client::{Client, ListOptions, WatchOptions};
 use futures::stream::{self, StreamExt};
 use object::{GroupVersionResource, Value, json, meta};
+use requests::Requests;
 use sides::Side;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -20,6 +23,10 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 32;
 /// Everything is ready by then, or the figures are of a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// A control plane that uses no more seconds of processor time in two is at rest.
+const QUIET: f64 = 0.2;
+/// So many kinds of requests are listed.
+const MOST: usize = 12;
 /// How long the idle cluster is watched afterwards.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -34,7 +41,7 @@ pub(crate) struct Controllers {
     /// Simulated nodes.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
-    /// Folder with etcd, kube-apiserver and kube-controller-manager, to do the same with.
+    /// Folder with etcd, kube-apiserver, kube-controller-manager and kube-scheduler, to do the same with.
     #[arg(long, value_name = "FOLDER")]
     peer: Option<PathBuf>,
     /// Do not measure joey itself.
@@ -48,31 +55,56 @@ struct Taken {
     /// Seconds from the first creation until all deployments exist, and until all pods are ready.
     made: f64,
     ready: f64,
-    requests: f64,
+    requests: Requests,
+    /// Seconds of processor time until then, and until all that follows (events above all) was done.
     processor: f64,
+    in_all: f64,
+    /// The same of the nodes.
+    nodes: f64,
     /// Bytes.
     peak: f64,
     /// Share of a core, afterwards.
     idle: f64,
-    /// Seconds of processor time of this program meanwhile.
-    own: f64,
+}
+
+/// Simulates the nodes of somebody's cluster.
+#[derive(Args)]
+pub(crate) struct Nodes {
+    #[arg(long)]
+    kubeconfig: PathBuf,
+    #[arg(long)]
+    count: u16,
+}
+
+impl Nodes {
+    pub fn run(&self) -> Result<(), String> {
+        runtime()?.block_on(sides::simulate(&self.kubeconfig, self.count))
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())
 }
 
 impl Controllers {
     pub fn run(&self) -> Result<(), String> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-        runtime.block_on(self.measure())
+        runtime()?.block_on(self.measure())
     }
 
     async fn measure(&self) -> Result<(), String> {
         let mut all = vec![];
         if !self.peer_only {
-            all.push(self.one(Side::joey(self.nodes).await?).await?);
+            all.push(self.one(Side::joey(self.nodes, true).await?).await?);
+            all.push(self.one(Side::joey(self.nodes, false).await?).await?);
         }
         if let Some(folder) = &self.peer {
             all.push(self.one(Side::peer(folder, self.nodes).await?).await?);
         }
+        self.print(&all);
+        Ok(())
+    }
+
+    fn print(&self, all: &[Taken]) {
         println!(
             "\n{} deployments of {} pods on {} simulated nodes; {} cores.\n",
             self.deployments,
@@ -87,18 +119,27 @@ impl Controllers {
         println!("|---|{}", "---|".repeat(all.len()));
         row("all deployments made", &|taken| format!("{:.1} s", taken.made));
         row("all pods ready", &|taken| format!("{:.1} s", taken.ready));
-        row("API requests until then", &|taken| format!("{:.0}", taken.requests));
+        row("API requests until then", &|taken| format!("{:.0}", taken.requests.total()));
         row("processor time until then", &|taken| format!("{:.1} s", taken.processor));
+        row("processor time until nothing is left to do", &|taken| format!("{:.1} s", taken.in_all));
         row("peak memory (RSS)", &|taken| format!("{:.0} MB", taken.peak / 1e6));
         row("processor afterwards, idle", &|taken| format!("{:.1} % of a core", taken.idle * 100.0));
-        row("this program's own time", &|taken| format!("{:.1} s", taken.own));
-        Ok(())
+        row("the nodes' process until nothing is left to do", &|taken| match taken.nodes {
+            0.0 => "–".into(),
+            nodes => format!("{nodes:.1} s"),
+        });
+        let pods = f64::from(self.deployments * self.replicas);
+        for taken in all {
+            let most = taken.requests.most(MOST).into_iter();
+            let most: Vec<_> = most.map(|(what, count)| format!("{what} {:.2}", count / pods)).collect();
+            println!("\n{}, requests a pod: {}", taken.name, most.join(" · "));
+        }
     }
 
     async fn one(&self, side: Side) -> Result<Taken, String> {
         let client = &side.client;
-        let own = processor_time(std::process::id())?;
-        let (processor, requests) = (side.processor()?, requests(client).await?);
+        let (processor, nodes) = (side.processor()?, side.processor_of_nodes()?);
+        let requests = Requests::of(client).await?;
         let list = client.list(&deployments(), "default", &ListOptions::default()).await;
         let from = list.map_err(|e| e.to_string())?.resource_version;
         let start = Instant::now();
@@ -112,43 +153,39 @@ impl Controllers {
             .map_err(|_| format!("{}: not all ready after {PATIENCE:?}", side.name))?
             .map_err(|e| e.to_string())??;
         let ready = start.elapsed().as_secs_f64();
-        let taken = Taken {
-            name: side.name,
-            made,
-            ready,
-            requests: self::requests(client).await? - requests,
-            processor: side.processor()? - processor,
-            peak: side.peak()?,
-            own: processor_time(std::process::id())? - own,
-            idle: 0.0,
-        };
+        eprintln!("{}: ready after {ready:.1} s", side.name);
+        let until_ready = side.processor()? - processor;
+        let requests = Requests::of(client).await?.since(&requests);
         until_quiet(&side).await?;
+        let (in_all, nodes) = (side.processor()? - processor, side.processor_of_nodes()? - nodes);
         let before = side.processor()?;
         tokio::time::sleep(IDLE).await;
         let idle = (side.processor()? - before) / IDLE.as_secs_f64();
-        eprintln!("{}: ready after {ready:.1} s", side.name);
-        Ok(Taken { idle, ..taken })
+        let peak = side.peak()?;
+        Ok(Taken {
+            name: side.name,
+            made,
+            ready,
+            requests,
+            processor: until_ready,
+            in_all,
+            nodes,
+            peak,
+            idle,
+        })
     }
 }
 
 /// What follows from the last changes (events above all) is no idling yet.
 async fn until_quiet(side: &Side) -> Result<(), String> {
-    for _ in 0..30 {
+    for _ in 0..60 {
         let before = side.processor()?;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if side.processor()? - before < 0.05 {
+        if side.processor()? - before < QUIET {
             break;
         }
     }
     Ok(())
-}
-
-/// Every request that the server has answered, watches and those of its own controllers included.
-async fn requests(client: &Client) -> Result<f64, String> {
-    let text = client.raw("/metrics", "text/plain").await.map_err(|e| e.message())?;
-    let text = String::from_utf8_lossy(&text);
-    let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total"));
-    Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
 async fn make(client: &Client, index: u32, replicas: u32) -> Result<(), String> {

@@ -38,8 +38,8 @@ impl Event {
     }
 
     /// The same for the same words about the same object.
-    pub fn identity(&self, object: &Value) -> u64 {
-        hash(&format!("{}\0{}\0{}\0{}", meta::uid(object), self.reason, self.message, self.field_path))
+    pub fn identity(&self, about: &About) -> u64 {
+        hash(&format!("{}\0{}\0{}\0{}", about.uid, self.reason, self.message, self.field_path))
     }
 
     /// While doing `action`.
@@ -64,30 +64,60 @@ pub struct Source<'a> {
     pub host: &'a str,
 }
 
-/// Where events about `object` are: in its namespace, or in `default`.
-pub fn namespace_of(object: &Value) -> &str {
-    match meta::namespace(object) {
-        "" => "default",
-        namespace => namespace,
+/// What an event says of its object: all that is kept of that until the event is written.
+#[derive(Clone, Debug)]
+pub struct About {
+    api_version: Box<str>,
+    kind: Box<str>,
+    namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    resource_version: Box<str>,
+}
+
+impl About {
+    /// About `object` as it is now.
+    pub fn of(object: &Value) -> Self {
+        let text = |field: &str| object[field].as_str().unwrap_or("").into();
+        Self {
+            api_version: text("apiVersion"),
+            kind: text("kind"),
+            namespace: meta::namespace(object).into(),
+            name: meta::name(object).into(),
+            uid: meta::uid(object).into(),
+            resource_version: meta::resource_version(object).into(),
+        }
+    }
+
+    /// Where its events are: in its namespace, or in `default`.
+    pub fn events_namespace(&self) -> &str {
+        if self.namespace.is_empty() { "default" } else { &self.namespace }
+    }
+
+    fn reference(&self) -> Value {
+        let mut reference = json!({
+            "apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid,
+            "resourceVersion": self.resource_version,
+        });
+        if !self.namespace.is_empty() {
+            reference["namespace"] = (*self.namespace).into();
+        }
+        reference
     }
 }
 
-/// The `v1.Event` object `name` of `event` about `object`.
-pub fn object_of(event: &Event, object: &Value, name: &str, source: Source<'_>, now: Timestamp) -> Value {
-    let time = object::time::format(now);
-    let mut involved = json!({
-        "apiVersion": object["apiVersion"], "kind": object["kind"], "name": meta::name(object),
-        "uid": meta::uid(object), "resourceVersion": meta::resource_version(object),
-    });
-    if !meta::namespace(object).is_empty() {
-        involved["namespace"] = meta::namespace(object).into();
-    }
+/// The `v1.Event` object `name` of what was told at `at`.
+pub fn object_of(event: &Event, about: &About, name: &str, source: Source<'_>, at: Timestamp) -> Value {
+    let time = object::time::format(at);
+    let mut involved = about.reference();
     if !event.field_path.is_empty() {
         involved["fieldPath"] = event.field_path.clone().into();
     }
     let mut told = json!({
         "apiVersion": "v1", "kind": "Event",
-        "metadata": {"name": name, "namespace": namespace_of(object)},
+        "metadata": {"name": name, "namespace": about.events_namespace()},
         "involvedObject": involved, "reason": event.reason, "message": event.message, "type": event.kind,
         "reportingComponent": source.component, "reportingInstance": source.host,
     });
@@ -102,7 +132,7 @@ pub fn object_of(event: &Event, object: &Value, name: &str, source: Source<'_>, 
         told["eventTime"] = Value::Null;
     } else {
         told["action"] = event.action.into();
-        told["eventTime"] = object::time::format_micro(now).into();
+        told["eventTime"] = object::time::format_micro(at).into();
         told["reportingInstance"] = format!("{}-sandbox", source.component).into();
     }
     told

@@ -39,6 +39,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Only a scheduler, for nodes that somebody else runs.
+    pub fn scheduler_only(self) -> Self {
+        Self { nodes: 0, scheduler: true, storage: false, ..self }
+    }
+
     /// The name of node `index` (from 0).
     pub fn node_name(&self, index: u16) -> String {
         format!("{}-{}", self.node_prefix, index + 1)

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+/// What a parsed object counts for at least among those kept at hand, in bytes of encoding.
+const LEAST: usize = 256;
+
 /// An owner reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -153,7 +156,7 @@ impl Entry {
         }
         let value = Arc::new(self.parse()?);
         *parsed = Arc::downgrade(&value);
-        self.shape.hot.keep(&value);
+        self.shape.hot.keep(&value, self.raw.len().max(LEAST));
         Some(value)
     }
 

@@ -23,11 +23,11 @@ use reflector::Command;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
 
-/// How many parsed objects are kept at hand until [`Cache::cool`].
-const HOT_OBJECTS: usize = 4096;
+/// Parsed objects are kept at hand until [`Cache::cool`] as long as their encodings are no longer than this together. Parsed,
+/// an object takes about ten times as much.
+const HOT_BYTES: usize = 1 << 20;
 
 /// An object appeared (`old` is `None`), changed, or went (`new` is `None`).
 #[derive(Clone, Debug)]
@@ -79,19 +79,30 @@ pub type Handler = Arc<dyn Fn(&Change) + Send + Sync>;
 pub type RelistHandler = Arc<dyn Fn(&GroupVersionResource) + Send + Sync>;
 
 /// Parsed objects that stay parsed for a while.
-pub(crate) struct Hot {
-    ring: Mutex<VecDeque<Arc<Value>>>,
-    size: AtomicUsize,
+#[derive(Default)]
+pub(crate) struct Hot(Mutex<Ring>);
+
+#[derive(Default)]
+struct Ring {
+    /// With the length of each one's encoding; the oldest first.
+    values: VecDeque<(Arc<Value>, usize)>,
+    bytes: usize,
 }
 
 impl Hot {
-    pub(crate) fn keep(&self, value: &Arc<Value>) {
-        let mut ring = self.ring.lock();
-        if ring.len() >= HOT_OBJECTS {
-            ring.pop_front();
+    pub(crate) fn keep(&self, value: &Arc<Value>, length: usize) {
+        let mut ring = self.0.lock();
+        ring.values.push_back((value.clone(), length));
+        ring.bytes += length;
+        while ring.bytes > HOT_BYTES {
+            let Some((_, length)) = ring.values.pop_front() else { return };
+            ring.bytes -= length;
         }
-        ring.push_back(value.clone());
-        self.size.store(ring.len(), Ordering::Relaxed);
+    }
+
+    fn cool(&self) {
+        let ring = std::mem::take(&mut *self.0.lock());
+        drop(ring);
     }
 }
 
@@ -120,12 +131,11 @@ impl Cache {
     /// until the next list.
     pub fn scoped(client: Client, scope: Scope) -> (Self, Reflectors) {
         let (commands, receiver) = mpsc::unbounded_channel();
-        let hot = Arc::new(Hot { ring: Mutex::default(), size: AtomicUsize::new(0) });
         let shared = Shared {
             stores: RwLock::default(),
             handlers: RwLock::default(),
             relist_handlers: RwLock::default(),
-            hot,
+            hot: Arc::default(),
             commands,
             synced: watch::Sender::new(0),
         };
@@ -137,12 +147,11 @@ impl Cache {
     /// A cache of no server, filled by [`observe`](Self::observe): the snapshot that tests plan from.
     pub fn offline() -> Self {
         let (commands, _) = mpsc::unbounded_channel();
-        let hot = Arc::new(Hot { ring: Mutex::default(), size: AtomicUsize::new(0) });
         let shared = Shared {
             stores: RwLock::default(),
             handlers: RwLock::default(),
             relist_handlers: RwLock::default(),
-            hot,
+            hot: Arc::default(),
             commands,
             synced: watch::Sender::new(0),
         };
@@ -292,9 +301,7 @@ impl Cache {
 
     /// Drops parsed objects that nobody holds: for when there is nothing to do for a while.
     pub fn cool(&self) {
-        if self.shared.hot.size.swap(0, Ordering::Relaxed) > 0 {
-            *self.shared.hot.ring.lock() = VecDeque::new();
-        }
+        self.shared.hot.cool();
     }
 
     pub(crate) fn notify(&self, change: &Change) {

@@ -36,6 +36,9 @@ pub(crate) struct Serve {
     /// Simulate this many nodes, with a scheduler, that run pods.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     sandbox_nodes: u16,
+    /// Schedule pods onto the nodes that there are, such as kubelets of your own. Simulated nodes bring this with them.
+    #[arg(long)]
+    scheduler: bool,
     /// Addresses of services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
     service_cidr: String,
@@ -64,7 +67,7 @@ impl Serve {
         let shared = storage.is_shared();
         let listener = bind(self.listen).await?;
         let port = listener.local_addr().map_err(|e| Error(e.to_string()))?.port();
-        let simulated = (self.sandbox_nodes > 0).then(|| Nodes::new(self.sandbox_nodes));
+        let simulated = (self.sandbox_nodes > 0 || self.scheduler).then(|| Nodes::new(self.sandbox_nodes));
         let plane = ControlPlane::start(ControlPlaneOptions {
             folder: self.data_dir.clone(),
             storage,
@@ -77,7 +80,7 @@ impl Serve {
             outbound: None,
             static_tokens,
             security,
-            kubelet: simulated.as_ref().map(Nodes::kubelet),
+            kubelet: simulated.as_ref().filter(|_| self.sandbox_nodes > 0).map(Nodes::kubelet),
         })
         .await?;
         if !self.enable_priority_and_fairness {

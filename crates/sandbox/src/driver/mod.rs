@@ -13,12 +13,12 @@ mod logs;
 mod measured;
 mod network;
 mod pods;
+mod references;
 mod register;
 mod run;
 mod telling;
 
 use crate::options::Options;
-use crate::sources::Sources;
 use addresses::Addresses;
 use client::{Cache, Client, Keep};
 use jiff::Timestamp;
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     pub found: Mutex<HashMap<String, HashMap<String, crate::shell::Files>>>,
     /// How containers ended whose shell was talked to, by pod uid and the container's id.
     pub talked: Mutex<HashMap<String, HashMap<String, i32>>>,
+    /// ConfigMaps and Secrets that do not change.
+    pub lasting: references::Lasting,
     /// Files in host paths.
     pub disks: Mutex<disks::Disks>,
     pub tasks: TaskTracker,
@@ -104,23 +106,6 @@ impl Shared {
         let number: u16 = name.strip_prefix(&self.options.node_prefix)?.strip_prefix('-')?.parse().ok()?;
         let index = number.checked_sub(1)?;
         (index < self.options.nodes && self.options.node_name(index) == name).then_some(index)
-    }
-
-    /// Looks up what a pod refers to.
-    pub async fn sources(&self, pod: &object::Value) -> Result<Sources> {
-        use crate::sources::{Kind, references};
-        let mut sources = Sources::default();
-        for (kind, name) in references(pod) {
-            let gvr = match kind {
-                Kind::ConfigMap => &self.resources.config_maps,
-                Kind::Secret => &self.resources.secrets,
-            };
-            if let Some(mut object) = self.client.find(gvr, object::meta::namespace(pod), &name).await? {
-                object["kind"] = if kind == Kind::Secret { "Secret" } else { "ConfigMap" }.into();
-                sources.objects.insert((kind, name), Arc::new(object));
-            }
-        }
-        Ok(sources)
     }
 }
 
@@ -167,12 +152,15 @@ impl Sandbox {
             written: Mutex::default(),
             found: Mutex::default(),
             talked: Mutex::default(),
+            lasting: references::Lasting::default(),
             disks: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });
-        register::nodes(&shared).await?;
-        register::metrics_service(&shared).await?;
+        if shared.options.nodes > 0 {
+            register::nodes(&shared).await?;
+            register::metrics_service(&shared).await?;
+        }
         if shared.options.storage {
             register::storage_class(&shared).await?;
         }
@@ -180,8 +168,10 @@ impl Sandbox {
         for gvr in [&of.pods, &of.nodes, &of.claims, &of.volumes, &of.classes] {
             shared.cache.track(gvr, Keep::Full);
         }
-        for gvr in [&of.config_maps, &of.secrets] {
-            shared.cache.track(gvr, Keep::Metadata);
+        if shared.options.nodes > 0 {
+            for gvr in [&of.config_maps, &of.secrets] {
+                shared.cache.track(gvr, Keep::Metadata);
+            }
         }
         if shared.options.scheduler {
             shared.cache.track(&of.namespaces, Keep::Metadata);
@@ -195,7 +185,7 @@ impl Sandbox {
                 tokio::join!(
                     reflectors.run(),
                     run::drive(driven.clone()),
-                    telling::tell(driven.clone(), telling)
+                    telling::tell(&driven, telling)
                 );
             };
             let _ = token.run_until_cancelled(work).await;

@@ -197,7 +197,9 @@ impl Driver {
                 self.shared.addresses.lock().claim(object::meta::uid(&pod), ip);
             }
         }
-        self.timers.set(Key::Leases, Some(spec::later(now(), LEASE_SECONDS as f64 / 2.0)));
+        if self.shared.options.nodes > 0 {
+            self.timers.set(Key::Leases, Some(spec::later(now(), LEASE_SECONDS as f64 / 2.0)));
+        }
     }
 
     /// Starts work for what is due or queued, as far as there are workers.

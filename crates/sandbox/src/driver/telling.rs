@@ -1,28 +1,36 @@
-//! Writes events, one after the other, apart from the work that they tell of. What was told before is counted up.
+//! Writes events apart from the work that they tell of: those of one object one after the other, those of several at once.
+//! What was told before is counted up.
 
 use super::{Shared, now};
-use crate::events::{self, Event, Source};
+use crate::events::{self, About, Event, Source};
 use client::Patch;
-use object::{Value, json, meta};
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use futures::future::join_all;
+use jiff::Timestamp;
+use object::{Value, json};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use tokio::sync::mpsc;
 
 /// Events that are remembered in order to be counted up; the oldest are forgotten, and told anew.
 const REMEMBERED: usize = 4096;
 
+/// Events that are written at a time.
+const AT_ONCE: usize = 32;
+
 /// An event to be told.
 pub(crate) struct Telling {
-    pub object: Arc<Value>,
-    pub event: Event,
-    pub component: &'static str,
-    pub host: String,
+    about: About,
+    event: Event,
+    component: &'static str,
+    host: String,
+    at: Timestamp,
 }
 
 impl Shared {
     /// Tells of `object`; when too much waits to be told, this is not.
-    pub fn tell(&self, object: &Arc<Value>, event: Event, component: &'static str, host: &str) {
-        let telling = Telling { object: object.clone(), event, component, host: host.to_owned() };
+    pub fn tell(&self, object: &Value, event: Event, component: &'static str, host: &str) {
+        let telling =
+            Telling { about: About::of(object), event, component, host: host.to_owned(), at: now() };
         if self.events.try_send(telling).is_err() {
             tracing::debug!("an event was dropped: too many are waiting");
         }
@@ -34,7 +42,7 @@ struct Memory {
     /// Name and count, by what identifies an event.
     told: HashMap<u64, (String, u64)>,
     order: VecDeque<u64>,
-    /// Part of the names: grows with time, so that events sort in the order of their first telling.
+    /// Part of the names: grows with time, so that events sort in the order of their telling.
     last: i128,
 }
 
@@ -49,43 +57,61 @@ impl Memory {
         }
     }
 
-    fn name(&mut self, object: &Value) -> String {
-        self.last = now().as_nanosecond().max(self.last + 1);
-        format!("{}.{:016x}", meta::name(object), self.last)
+    /// The name of the event that said the same before, and how often it has now been said.
+    fn again(&mut self, identity: u64) -> Option<(String, u64)> {
+        let (name, count) = self.told.get_mut(&identity)?;
+        *count += 1;
+        Some((name.clone(), *count))
+    }
+
+    fn name(&mut self, telling: &Telling) -> String {
+        self.last = telling.at.as_nanosecond().max(self.last + 1);
+        format!("{}.{:016x}", telling.about.name, self.last)
     }
 }
 
 /// Tells until the queue is closed.
-pub(super) async fn tell(shared: Arc<Shared>, mut queue: mpsc::Receiver<Telling>) {
-    let mut memory = Memory::default();
-    while let Some(telling) = queue.recv().await {
-        if let Err(error) = one(&shared, &mut memory, &telling).await {
+pub(super) async fn tell(shared: &Shared, mut queue: mpsc::Receiver<Telling>) {
+    let memory = Mutex::new(Memory::default());
+    let mut waiting = Vec::with_capacity(AT_ONCE);
+    while queue.recv_many(&mut waiting, AT_ONCE).await > 0 {
+        let mut by_object: BTreeMap<Box<str>, Vec<(Telling, String)>> = BTreeMap::new();
+        for telling in waiting.drain(..) {
+            let name = memory.lock().name(&telling);
+            by_object.entry(telling.about.uid.clone()).or_default().push((telling, name));
+        }
+        join_all(by_object.into_values().map(|tellings| all(shared, &memory, tellings))).await;
+    }
+}
+
+async fn all(shared: &Shared, memory: &Mutex<Memory>, tellings: Vec<(Telling, String)>) {
+    for (telling, name) in tellings {
+        if let Err(error) = one(shared, memory, &telling, name).await {
             // Its namespace may be going, or the server; people will see that otherwise.
             tracing::debug!(error = %error.message(), "an event could not be written");
         }
     }
 }
 
-async fn one(shared: &Shared, memory: &mut Memory, telling: &Telling) -> object::Result<()> {
-    let (gvr, object) = (&shared.resources.events, &telling.object);
-    let identity = telling.event.identity(object);
-    if let Some((name, count)) = memory.told.get_mut(&identity) {
-        *count += 1;
-        let patch = Patch::Merge(match telling.event.action.is_empty() {
-            true => json!({"count": count, "lastTimestamp": object::time::format(now())}),
+async fn one(shared: &Shared, memory: &Mutex<Memory>, telling: &Telling, name: String) -> object::Result<()> {
+    let (gvr, Telling { about, event, at, .. }) = (&shared.resources.events, telling);
+    let identity = event.identity(about);
+    let again = memory.lock().again(identity);
+    if let Some((name, count)) = again {
+        let patch = Patch::Merge(match event.action.is_empty() {
+            true => json!({"count": count, "lastTimestamp": object::time::format(*at)}),
             false => {
-                json!({"series": {"count": count, "lastObservedTime": object::time::format_micro(now())}})
+                json!({"series": {"count": count, "lastObservedTime": object::time::format_micro(*at)}})
             }
         });
-        match shared.client.patch(gvr, events::namespace_of(object), name, "", &patch).await {
+        match shared.client.patch(gvr, about.events_namespace(), &name, "", &patch).await {
             // It has expired.
             Err(error) if error.is_not_found() => {}
             other => return other.map(drop),
         }
     }
     let source = Source { component: telling.component, host: &telling.host };
-    let name = memory.name(object);
-    shared.client.create(gvr, &events::object_of(&telling.event, object, &name, source, now())).await?;
-    memory.remember(identity, name);
+    shared.client.create(gvr, &events::object_of(event, about, &name, source, *at)).await?;
+    memory.lock().remember(identity, name);
     Ok(())
 }

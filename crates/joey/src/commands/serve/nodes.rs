@@ -32,7 +32,9 @@ impl Nodes {
     }
 
     pub(super) async fn start(&self, client: Client) -> std::result::Result<Handle, String> {
-        let sandbox = Sandbox::new(Options { nodes: self.count, ..Options::default() });
+        let options = Options { nodes: self.count, ..Options::default() };
+        // Without nodes of its own only the scheduler is wanted: storage and metrics are somebody else's.
+        let sandbox = Sandbox::new(if self.count > 0 { options } else { options.scheduler_only() });
         let kubelet = sandbox.kubelet();
         let started = sandbox.start(client).await.map_err(|e| format!("sandbox: {e}"))?;
         *self.current.write() = kubelet;
