@@ -140,6 +140,8 @@ fn contexts_come_and_go() {
     assert_eq!(said.code, 0, "{}", said.err);
     // Deleted, it leaves no context behind that leads nowhere.
     assert_eq!(joey.joey(&["delete", "b", "--wait"]).out, "virtual cluster b deleted\n");
+    let namespace = joey.try_kubectl("joey-host", &["get", "namespace", "joey-b"]);
+    assert!(namespace.err.contains("not found"), "it was made for b, and waited for: {}", namespace.err);
     assert_eq!(current(), "joey-host");
     assert!(!names().contains("joey-b") && names().contains("joey-demo"), "{}", names());
 }

@@ -36,19 +36,28 @@ impl Delete {
         host.client.delete(&gvr(), &namespace, &self.name, &options).await.map_err(|e| host.explain(&e))?;
         forget_context(&host, &self.name)?;
         let made_here = namespace_made_for(&host, &namespace, &self.name).await;
-        if self.wait || made_here {
-            let gone =
-                tokio::time::timeout(Duration::from_secs(self.timeout), wait_gone(&host, &cluster)).await;
-            gone.map_err(|_| Error(format!("{} is not gone after {} seconds", self.name, self.timeout)))??;
-        }
-        if made_here {
-            let namespaces = GroupVersionResource::new("", "v1", "namespaces");
-            let outcome = host.client.delete(&namespaces, "", &namespace, &DeleteOptions::default()).await;
-            outcome.map_err(|e| host.explain(&e))?;
-        }
+        let removed = async {
+            if self.wait || made_here {
+                wait_gone(&host, &gvr(), &cluster).await?;
+            }
+            if made_here {
+                remove_namespace(&host, &namespace, self.wait).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(self.timeout), removed).await;
+        gone.map_err(|_| Error(format!("{} is not gone after {} seconds", self.name, self.timeout)))??;
         say!("virtual cluster {} deleted", self.name);
         Ok(())
     }
+}
+
+async fn remove_namespace(host: &Host, name: &str, wait: bool) -> Result<(), Error> {
+    let namespaces = GroupVersionResource::new("", "v1", "namespaces");
+    let found = host.client.get(&namespaces, "", name).await.map_err(|e| host.explain(&e))?;
+    let options = DeleteOptions::uid(meta::uid(&found));
+    host.client.delete(&namespaces, "", name, &options).await.map_err(|e| host.explain(&e))?;
+    if wait { wait_gone(host, &namespaces, &found).await } else { Ok(()) }
 }
 
 /// Whether `joey create` made the namespace for this virtual cluster and nobody else lives in it.
@@ -61,16 +70,16 @@ async fn namespace_made_for(host: &Host, namespace: &str, cluster: &str) -> bool
     made && host.clusters(namespace).await.is_ok_and(|all| all.iter().all(|c| meta::name(c) == cluster))
 }
 
-async fn wait_gone(host: &Host, cluster: &Value) -> Result<(), Error> {
-    let (namespace, name) = (meta::namespace(cluster), meta::name(cluster));
+async fn wait_gone(host: &Host, resource: &GroupVersionResource, object: &Value) -> Result<(), Error> {
+    let (namespace, name) = (meta::namespace(object), meta::name(object));
     let fields = format!("metadata.name={name}");
     loop {
         let list = host
             .client
-            .list(&gvr(), namespace, &ListOptions::fields(&fields))
+            .list(resource, namespace, &ListOptions::fields(&fields))
             .await
             .map_err(|e| host.explain(&e))?;
-        if list.items.iter().all(|c| meta::uid(c) != meta::uid(cluster)) {
+        if list.items.iter().all(|c| meta::uid(c) != meta::uid(object)) {
             return Ok(());
         }
         let options = WatchOptions {
@@ -78,7 +87,8 @@ async fn wait_gone(host: &Host, cluster: &Value) -> Result<(), Error> {
             field_selector: fields.clone(),
             ..WatchOptions::default()
         };
-        let mut watch = host.client.watch(&gvr(), namespace, &options).await.map_err(|e| host.explain(&e))?;
+        let mut watch =
+            host.client.watch(resource, namespace, &options).await.map_err(|e| host.explain(&e))?;
         while let Some(Ok(frame)) = watch.next().await {
             if frame.kind == FrameType::Deleted {
                 return Ok(());
