@@ -8,11 +8,14 @@ fn an_operator_runs_virtual_clusters_of_a_remote_host() {
     let kubeconfig = host.kubeconfig().display().to_string();
     let data = host.path("operator").display().to_string();
     let _operator = host.spawn(
-        &["operator", "--kubeconfig", &kubeconfig, "--data-dir", &data],
+        &["operator", "--kubeconfig", &kubeconfig, "--data-dir", &data, "--listen", "127.0.0.1:21000"],
         "following the VirtualClusters",
     );
     let said = host.joey(&["create", "far", "--wait"]);
     assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, host.log());
+    let port =
+        said.out.rsplit(':').next().and_then(|rest| rest.split_whitespace().next()?.parse::<u16>().ok());
+    assert!(port.is_some_and(|port| (21000..22000).contains(&port)), "from the one given on: {}", said.out);
     assert_eq!(host.joey(&["connect", "far"]).code, 0);
     let far = |arguments: &[&str]| host.kubectl_in("joey-far", arguments);
     far(&["create", "deployment", "web", "--image=nginx", "--replicas=2"]);

@@ -50,9 +50,9 @@ impl NameServer {
         // The same number for both is nicer to read; any will do.
         let datagrams = match UdpSocket::bind(listening).await {
             Ok(socket) => socket,
-            Err(_) => UdpSocket::bind((place.listen, 0))
+            Err(_) => UdpSocket::bind((place.listen.ip(), 0))
                 .await
-                .map_err(|e| Error(format!("cannot listen on {}: {e}", place.listen)))?,
+                .map_err(|e| Error(format!("cannot listen on {}: {e}", place.listen.ip())))?,
         };
         let endpoint = Endpoint {
             ip: place.advertise.unwrap_or(listening.ip()),

@@ -9,6 +9,7 @@ use controllers::Which;
 use deploy::Spec;
 use node::Kubelet;
 use object::{ApiError, GroupVersionResource, Value, json, meta};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub struct Place {
     /// The stores of this process.
     pub stores: Arc<Stores>,
     /// Each virtual cluster listens here, on a port of its own.
-    pub listen: IpAddr,
+    pub listen: SocketAddr,
     /// What clients outside of the host use instead of the listening address.
     pub advertise: Option<IpAddr>,
     /// Whether virtual clusters' API servers are kept from calling private addresses. Where one person has it all, there is
@@ -196,34 +197,42 @@ fn claim_folder(folder: &Path, uid: &str) -> Result<(), Error> {
     }
 }
 
-/// Listens on the port of the last run with this folder if it is free, else on another one, which it remembers.
+/// Listens on the port of the last run with this folder if it is free, else on another one, which it remembers: the first
+/// free one from that of `address` on, or any if that is 0.
 ///
 /// # Errors
 /// When no port is free or the folder cannot be written.
-pub async fn bind(address: IpAddr, folder: &Path) -> Result<TcpListener, Error> {
+pub async fn bind(address: SocketAddr, folder: &Path) -> Result<TcpListener, Error> {
     bind_again(address, folder, PORT_FILE).await
 }
 
 /// As [`bind`], with the port kept in a file of this name.
 pub(crate) async fn bind_again(
-    address: IpAddr,
+    address: SocketAddr,
     folder: &Path,
     port_file: &str,
 ) -> Result<TcpListener, Error> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
     let file = folder.join(port_file);
-    let last = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u16>().ok()).unwrap_or(0);
-    let listener = match TcpListener::bind((address, last)).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind((address, 0))
-            .await
-            .map_err(|e| Error(format!("cannot listen on {address}: {e}")))?,
-    };
+    let last = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u16>().ok());
+    let mut bound = Err(io::ErrorKind::AddrInUse.into());
+    for port in last.filter(|last| *last >= address.port()).into_iter().chain(ports(address.port())) {
+        bound = TcpListener::bind((address.ip(), port)).await;
+        if !matches!(&bound, Err(e) if e.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+    }
+    let listener = bound.map_err(|e| Error(format!("cannot listen on {}: {e}", address.ip())))?;
     let port = listener.local_addr().map_err(|e| Error(e.to_string()))?.port();
-    if port != last {
+    if Some(port) != last {
         std::fs::write(&file, port.to_string()).map_err(|e| Error::file("write", &file, &e))?;
     }
     Ok(listener)
+}
+
+/// The ports to try; 0 is any that is free.
+fn ports(first: u16) -> std::ops::RangeInclusive<u16> {
+    first..=if first == 0 { 0 } else { u16::MAX }
 }
 
 fn refused(owner: &Value, error: &ApiError) -> Error {
@@ -388,4 +397,27 @@ fn ready_condition(owner: &Value, phase: &str, message: &str) -> Value {
         "type": "Ready", "status": status, "reason": phase, "message": message, "lastTransitionTime": since,
         "observedGeneration": meta::generation(owner),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ports_are_the_next_free_ones_and_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let first = taken.local_addr().expect("bound");
+        let port = |listener: &TcpListener| listener.local_addr().expect("bound").port();
+        let ours = bind(first, folder.path()).await.expect("a free port");
+        let got = port(&ours);
+        assert!(got > first.port(), "{got} after {}", first.port());
+        drop((ours, taken));
+        assert_eq!(port(&bind(first, folder.path()).await.expect("the port")), got, "the one it had");
+        let above = SocketAddr::new(first.ip(), got + 1);
+        assert!(
+            port(&bind(above, folder.path()).await.expect("a port")) > got,
+            "outside of what is allowed now"
+        );
+    }
 }

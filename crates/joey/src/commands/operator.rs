@@ -21,9 +21,10 @@ pub(crate) struct Operate {
     /// Folder for the virtual clusters' keys and data.
     #[arg(long, value_name = "DIR", required_unless_present = "print_manifests")]
     data_dir: Option<PathBuf>,
-    /// Address that virtual clusters listen on, each on a port of its own.
-    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    listen: IpAddr,
+    /// Address that virtual clusters listen on, each (and its DNS) on a port of its own: the first free ones from PORT on, or
+    /// any.
+    #[arg(long, value_name = "ADDR[:PORT]", default_value = "127.0.0.1", value_parser = with_port::<0>)]
+    listen: SocketAddr,
     /// Address that clients and pods use to reach them, if another one.
     #[arg(long, value_name = "IP")]
     advertise_address: Option<IpAddr>,
@@ -32,7 +33,7 @@ pub(crate) struct Operate {
     namespace: Vec<String>,
     /// DNS server for names outside of virtual clusters, with :PORT if that is not 53; more than one may be given [default: those
     /// in /etc/resolv.conf].
-    #[arg(long, value_name = "ADDR", value_parser = name_server)]
+    #[arg(long, value_name = "ADDR", value_parser = with_port::<53>)]
     dns_upstream: Vec<SocketAddr>,
     /// Print what to apply on the host so that joey may run in it (definition, account, rights, deployment), and do nothing else.
     #[arg(long)]
@@ -45,8 +46,9 @@ pub(crate) struct Operate {
     own_namespace: String,
 }
 
-fn name_server(text: &str) -> Result<SocketAddr, String> {
-    let plain = text.parse().map(|ip| SocketAddr::new(ip, 53));
+/// An address and a port, which is `DEFAULT` where none is given.
+fn with_port<const DEFAULT: u16>(text: &str) -> Result<SocketAddr, String> {
+    let plain = text.parse().map(|ip| SocketAddr::new(ip, DEFAULT));
     plain.or_else(|_| text.parse()).map_err(|_| "expected an IP address, or an IP address and a port".into())
 }
 

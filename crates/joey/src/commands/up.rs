@@ -61,7 +61,7 @@ impl Up {
     }
 
     async fn host(&self, folder: &Path) -> Result<SandboxHost, Error> {
-        let listener = hub::bind(LOOPBACK, folder).await?;
+        let listener = hub::bind((LOOPBACK, 0).into(), folder).await?;
         let options = sandbox::Options { nodes: self.nodes, ..sandbox::Options::default() };
         SandboxHost::start(folder.to_owned(), Stores::new(), listener, options).await
     }
@@ -73,7 +73,7 @@ async fn serve(sandbox: &SandboxHost, folder: &Path, file: &Path, mut steps: Ste
     let place = Place {
         folder: folder.join("clusters"),
         stores: sandbox.stores.clone(),
-        listen: LOOPBACK,
+        listen: (LOOPBACK, 0).into(),
         advertise: None,
         fenced: false,
         names: None,
