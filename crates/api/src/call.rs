@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub warnings: Arc<Mutex<Vec<String>>>,
     /// Empty lists and maps that its object came with.
     pub empties: Mutex<Vec<Empty>>,
+    /// What the options in the body of a deletion say of a dry run; what the query says then does not count.
+    pub body_dry_run: std::sync::OnceLock<bool>,
     /// Names the request in logs.
     pub audit_id: String,
     /// What the audit log is told, if anything.
@@ -106,6 +108,7 @@ impl Call {
             now: object::time::now(),
             warnings: Arc::default(),
             empties: Mutex::default(),
+            body_dry_run: Default::default(),
             audit_id: Default::default(),
             audit: None,
             conversions: Default::default(),
@@ -168,6 +171,7 @@ impl Call {
     }
 
     pub fn dry_run(&self) -> bool {
-        self.query.all("dryRun").any(|v| v == "All")
+        let in_body = self.body_dry_run.get().copied();
+        in_body.unwrap_or_else(|| self.query.all("dryRun").any(|v| v == "All"))
     }
 }

@@ -1,9 +1,9 @@
 //! Bodies in and objects out: media types, kinds, options. What a field may hold is the `schema` crate's business.
 
 use crate::call::{Call, Target};
-use crate::go_order::{self, Touched};
 use crate::lenient;
 use crate::negotiate::{self, Media};
+use crate::patch::Patch;
 use bytes::Bytes;
 use kinds::{Resource, SchemaRef};
 use object::{ApiError, FieldError, GroupKind, GroupVersionKind, Path, Result, Value, json, meta};
@@ -23,7 +23,7 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
             if head.kind.is_empty() && resource.custom {
                 untyped_custom(call, resource, &expected, &body)?;
             }
-            check_kind_in(call, resource, &head, &expected)?;
+            check_kind_in(call, target, resource, &head, &expected)?;
             let decoded = decode::decode_json(schema_of(target, resource).get(), &body, strictness(call));
             decoded.map_err(|e| match decode::decode_untyped(&body, Strictness::Ignore) {
                 Ok(read) if !read.value.is_object() && !resource.custom => {
@@ -36,11 +36,14 @@ pub(crate) fn decode_body(call: &Call, target: &Target, resource: &Resource) -> 
             })?
         }
         Media::Yaml | Media::Protobuf => {
-            let value = parse(call, media, &expected)?;
+            let (value, repeated) = parse(call, media, &expected)?;
             let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
             let head = TypeMeta { api_version: text("apiVersion"), kind: text("kind") };
-            check_kind_in(call, resource, &head, &expected)?;
-            decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?
+            check_kind_in(call, target, resource, &head, &expected)?;
+            let mut read =
+                decode_parsed(call, target, resource, value).map_err(|e| unhandled(&expected, &e.0))?;
+            read.problems.splice(0..0, repeated_keys(call, repeated));
+            read
         }
     };
     let object = finish(call, resource, &expected, decoded)?;
@@ -69,23 +72,31 @@ pub(crate) fn decode_value(call: &Call, target: &Target, resource: &Resource, va
     finish(call, resource, &expected, decoded)
 }
 
-/// As [`decode_value`], for an object that a patch made: what is wrong with it is wrong with the patch.
-pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value, touched: &Touched) -> Result<Value> {
+/// As [`decode_value`], for an object that `patch` made: what is wrong with it is wrong with the patch.
+pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value, patch: &Patch) -> Result<Value> {
     let expected = expected_kind(target, &target.resource);
     let text = |key: &str| value[key].as_str().unwrap_or("").to_owned();
-    let refused = |why: String| {
-        let text = go_order::to_string(schema_of(target, &target.resource).get(), &value, touched);
-        let error = FieldError::invalid(&Path::new("patch"), &text.into(), &why);
+    let refused = |why: &str| {
+        let text = patch.quoted(target, &value);
+        let error = FieldError::invalid(&Path::new("patch"), &text.into(), why);
         ApiError::Invalid { kind: GroupKind::default(), name: String::new(), errors: vec![error] }
     };
-    check_kind(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, &expected).map_err(
-        |e| {
-            // What is wrong with the kind is said without saying whose it should be.
-            let message = e.message();
-            refused(message.split_once(": ").map_or(message.as_str(), |(_, why)| why).to_owned())
-        },
-    )?;
-    let decoded = decode_parsed(call, target, &target.resource, value.clone()).map_err(|e| refused(e.0))?;
+    let head = TypeMeta { api_version: text("apiVersion"), kind: text("kind") };
+    check_kind(&head, &expected).map_err(|e| {
+        // What it became is read as such before it is found to be another kind, which is said without naming the one wanted.
+        let named = object::GroupVersion::parse(&head.api_version).unwrap_or_default().kind(&head.kind);
+        let schema = schema::builtin().by_gvk(&named);
+        let unread = schema.and_then(|s| decode::decode(s, value.clone(), Strictness::Ignore).err());
+        let message = e.message();
+        let why = message.split_once(": ").map_or(message.as_str(), |(_, why)| why);
+        refused(unread.as_ref().map_or(why, |error| &error.0))
+    })?;
+    let decoded = decode_parsed(call, target, &target.resource, value.clone());
+    let mut decoded = decoded.map_err(|e| refused(&e.0))?;
+    decoded.problems.splice(0..0, patch.problems.iter().cloned());
+    if strictness(call) == Strictness::Strict && !decoded.problems.is_empty() {
+        return Err(refused(&decode::strict_decoding_error(&decoded.problems)));
+    }
     finish(call, &target.resource, &expected, decoded)
 }
 
@@ -125,6 +136,11 @@ struct TypeMeta {
 
 fn expected_kind(target: &Target, resource: &Resource) -> GroupVersionKind {
     target.subresource().map_or_else(|| resource.gvk(), |s| s.gvk.clone())
+}
+
+/// The schema of what a request for `target` sends.
+pub(crate) fn schema(target: &Target) -> SchemaRef {
+    schema_of(target, &target.resource)
 }
 
 fn schema_of(target: &Target, resource: &Resource) -> SchemaRef {
@@ -219,28 +235,29 @@ fn is_syntax(why: &str) -> bool {
     why.starts_with("invalid character") || why.starts_with("unexpected end of JSON input")
 }
 
-/// The body as a JSON value, not yet checked against anything.
-fn parse(call: &Call, media: Media, expected: &GroupVersionKind) -> Result<Value> {
+/// What strict decoding says of the keys that a YAML document repeats: one refusal, a warning each.
+fn repeated_keys(call: &Call, repeated: Vec<String>) -> Vec<String> {
+    match strictness(call) {
+        Strictness::Strict if !repeated.is_empty() => {
+            vec![format!("{YAML_ERRORS}{}", repeated.join("\n  "))]
+        }
+        _ => repeated,
+    }
+}
+
+/// The body as a JSON value, not yet checked against anything, and the keys that it repeats.
+fn parse(call: &Call, media: Media, expected: &GroupVersionKind) -> Result<(Value, Vec<String>)> {
     let body = &call.body;
     let malformed = |e: String| unrecognized(expected, &e, body);
     match media {
-        Media::Json => serde_json::from_slice(body).map_err(|e| malformed(in_json(&e.to_string()))),
-        Media::Yaml => {
-            let (value, repeated) = lenient::yaml(body).map_err(|e| malformed(format!("yaml: {e}")))?;
-            if let Some(repeated) = repeated {
-                match strictness(call) {
-                    Strictness::Strict => {
-                        let repeated = decode::strict_decoding_error(&[format!("{YAML_ERRORS}{repeated}")]);
-                        return Err(unhandled(expected, &repeated));
-                    }
-                    Strictness::Warn => call.warn(repeated),
-                    Strictness::Ignore => {}
-                }
-            }
-            Ok(value)
-        }
+        Media::Json => serde_json::from_slice(body)
+            .map(|value| (value, Vec::new()))
+            .map_err(|e| malformed(in_json(&e.to_string()))),
+        Media::Yaml => lenient::yaml(body).map_err(|e| malformed(format!("yaml: {e}"))),
         Media::Protobuf if body.as_ref() == PROTOBUF => Err(malformed("empty body".into())),
-        Media::Protobuf => schema::proto::decode_envelope(body).map_err(|e| malformed(e.to_string())),
+        Media::Protobuf => schema::proto::decode_envelope(body)
+            .map(|value| (value, Vec::new()))
+            .map_err(|e| malformed(e.to_string())),
     }
 }
 
@@ -262,6 +279,7 @@ fn untyped_custom(call: &Call, resource: &Resource, expected: &GroupVersionKind,
 /// Custom kinds are refused in other words.
 fn check_kind_in(
     call: &Call,
+    target: &Target,
     resource: &Resource,
     head: &TypeMeta,
     expected: &GroupVersionKind,
@@ -274,8 +292,9 @@ fn check_kind_in(
     if (is_own || !api_version.is_empty()) && *api_version != expected.api_version() {
         // There is no schema to read it by.
         let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        let same_group = api_version.split_once('/').is_some_and(|(group, _)| group == expected.group);
-        let fields = body.as_object().filter(|_| is_own && same_group);
+        let named = api_version.split_once('/').filter(|(group, _)| *group == expected.group);
+        let unknown = named.is_some_and(|(_, name)| target.versions.iter().all(|v| v.gvr.version != name));
+        let fields = body.as_object().filter(|_| is_own && unknown);
         for field in fields
             .into_iter()
             .flatten()
@@ -461,33 +480,39 @@ pub(crate) fn default_custom(resource: &Resource, object: &mut Value) {
     schema::custom::default(resource.schema.get(), object);
 }
 
-/// A patch body must be JSON.
-pub(crate) fn patch_json(body: &Bytes) -> Result<Value> {
-    decode::decode_untyped(body, Strictness::Ignore)
-        .map(|decoded| decoded.value)
+/// A patch body must be JSON. Beside it: what strict decoding finds.
+pub(crate) fn patch_json(call: &Call) -> Result<(Value, Vec<String>)> {
+    decode::decode_untyped(&call.body, strictness(call))
+        .map(|decoded| (decoded.value, decoded.problems))
         .map_err(|e| ApiError::BadRequest(format!("error decoding patch: {}", e.0)))
 }
 
-/// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say.
-pub(crate) fn apply_config(call: &Call) -> Result<Value> {
-    if let Ok(value) = serde_json::from_slice(&call.body) {
-        return Ok(value);
+/// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say. Beside it: the
+/// keys that it repeats.
+pub(crate) fn apply_config(call: &Call) -> Result<(Value, Vec<String>)> {
+    if let Ok(decoded) = decode::decode_untyped(&call.body, Strictness::Warn)
+        && decoded.problems.is_empty()
+    {
+        return Ok((decoded.value, Vec::new()));
     }
     let failed = "error converting YAML to JSON: yaml: ";
-    let malformed = |e: String| ApiError::BadRequest(format!("error decoding YAML: {failed}{e}"));
-    let (value, repeated) = lenient::yaml(&call.body).map_err(malformed)?;
-    if let Some(repeated) = repeated {
+    lenient::yaml(&call.body).map_err(|e| ApiError::BadRequest(format!("error decoding YAML: {failed}{e}")))
+}
+
+/// Reports or refuses the keys that an applied configuration repeats.
+pub(crate) fn check_applied_keys(call: &Call, repeated: &[String]) -> Result<()> {
+    for problem in repeated_keys(call, repeated.to_vec()) {
         match strictness(call) {
+            Strictness::Ignore => {}
+            Strictness::Warn => call.warn(problem),
             Strictness::Strict => {
                 return Err(ApiError::BadRequest(format!(
-                    "error strict decoding YAML: error converting YAML to JSON: {YAML_ERRORS}{repeated}"
+                    "error strict decoding YAML: error converting YAML to JSON: {problem}"
                 )));
             }
-            Strictness::Warn => call.warn(repeated),
-            Strictness::Ignore => {}
         }
     }
-    Ok(value)
+    Ok(())
 }
 
 /// Any built-in object in the protobuf envelope.

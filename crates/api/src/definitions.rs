@@ -8,7 +8,7 @@ use crate::followed::State;
 use crate::strategy::DEFINITION_FINALIZER;
 use crate::{Api, failure, keys, managed, stored};
 use kinds::{Registry, Resource};
-use object::{Result, Value, json, meta};
+use object::{ApiError, Result, Value, json, meta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::{Expect, ListRequest, StoreError, Write};
@@ -104,29 +104,23 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
         let Some(entry) = entry else { return Ok(()) };
         let Some(definition) = stored::decode(&entry) else { return Ok(()) };
-        let value = if meta::deletion_timestamp(&definition).is_some() {
-            if !remove_objects(call, &definition).await? {
-                return Ok(());
-            }
-            let mut rest = definition.clone();
-            let finalizers: Vec<Value> =
-                meta::finalizers(&rest).filter(|f| *f != DEFINITION_FINALIZER).map(Value::from).collect();
-            let last = finalizers.is_empty();
-            meta::set(&mut rest, "finalizers", finalizers);
-            (!last).then(|| stored::encode(&rest))
-        } else {
-            let mut accepted = settled(call, &definition).await?;
-            if let Some(resource) = definitions_resource(call).await? {
-                managed::on_status(call, &resource, "kube-apiserver", &definition, &mut accepted);
-            }
-            Some(stored::encode(&accepted))
+        let value = match meta::deletion_timestamp(&definition) {
+            Some(_) => emptied(call, &definition).await?,
+            None => Some(settled(call, &definition).await?),
         };
+        let mut value = value;
+        if let (Some(new), Some(resource)) = (&mut value, definitions_resource(call).await?) {
+            managed::on_status(call, &resource, "kube-apiserver", &definition, new);
+        }
+        let again = value.as_ref().is_some_and(|new| is_being_emptied(new) && !is_being_emptied(&definition));
+        let value = value.as_ref().map(stored::encode);
         if value.as_ref() == Some(&entry.value) {
             return Ok(());
         }
         let removed = value.is_none();
         let write = Write { key: entry.key, expect: Expect::At(entry.mod_revision), value, ttl: None };
         match call.api.store.write(write).await {
+            Ok(_) if again => {}
             Ok(_) => {
                 if removed {
                     settle_rivals(call, &definition).await?;
@@ -138,6 +132,42 @@ pub(crate) async fn settle(call: &Call, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+const TERMINATING: &str = "Terminating";
+
+/// Its objects are being deleted.
+fn is_being_emptied(definition: &Value) -> bool {
+    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|c| c["type"] == TERMINATING && c["reason"] == "InstanceDeletionInProgress")
+}
+
+/// The next state of a definition under deletion: it says that its objects are being deleted, then it lets go. `None` when
+/// nothing else holds it.
+async fn emptied(call: &Call, definition: &Value) -> Result<Option<Value>> {
+    let mut rest = definition.clone();
+    let now = object::time::format(call.now);
+    if !meta::finalizers(definition).any(|f| f == DEFINITION_FINALIZER) {
+        return Ok(Some(rest));
+    }
+    if !is_being_emptied(definition) {
+        let message = "CustomResource deletion is in progress";
+        set_condition(&mut rest, &now, TERMINATING, true, "InstanceDeletionInProgress", message);
+        return Ok(Some(rest));
+    }
+    if !remove_objects(call, definition).await? {
+        return Ok(Some(rest));
+    }
+    let (reason, message) = match is_true(definition, "Established") {
+        true => ("InstanceDeletionCompleted", "removed all instances"),
+        false => ("NeverEstablished", "resource was never established"),
+    };
+    set_condition(&mut rest, &now, TERMINATING, false, reason, message);
+    let finalizers: Vec<Value> =
+        meta::finalizers(&rest).filter(|f| *f != DEFINITION_FINALIZER).map(Value::from).collect();
+    let last = finalizers.is_empty();
+    meta::set(&mut rest, "finalizers", finalizers);
+    Ok((!last).then_some(rest))
 }
 
 /// Settles what a server did not come to that was killed right after it took a definition or its deletion.
@@ -165,6 +195,26 @@ async fn settle_rivals(call: &Call, gone: &Value) -> Result<()> {
         Box::pin(settle(call, &name)).await?;
     }
     Ok(())
+}
+
+/// No object is made of a definition that is on its way out.
+///
+/// # Errors
+/// 403.
+pub(crate) async fn check_not_terminating(call: &Call, target: &Target, object: &Value) -> Result<()> {
+    if !target.resource.custom {
+        return Ok(());
+    }
+    let resource = target.group_resource();
+    let leaving = call.api.definitions.read().await?.state.unsettled.contains(&resource.to_string());
+    if !leaving {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden {
+        resource,
+        name: meta::name(object).into(),
+        reason: "create not allowed while custom resource definition is terminating".into(),
+    })
 }
 
 /// The resource of definitions themselves.

@@ -33,13 +33,16 @@ pub(crate) fn read(call: &Call) -> Result<Options> {
     let dry_run = body["dryRun"].as_array().into_iter().flatten();
     dry_run_errors(dry_run.filter_map(Value::as_str), &mut errors);
     refuse_options("DeleteOptions", errors)?;
-    Ok(options_from(&body))
+    let options = options_from(&body);
+    // A collection's options are read once, an object's too: the first word is the last.
+    let _ = call.body_dry_run.set(options.dry_run);
+    Ok(options)
 }
 
 fn from_query(call: &Call) -> Result<Value> {
     let query = &call.query;
     let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
-    if let Some(grace) = query.pointer_int64("gracePeriodSeconds")? {
+    if let Some(grace) = query.int64("gracePeriodSeconds")? {
         options["gracePeriodSeconds"] = grace.into();
     }
     if query.has("orphanDependents") {
@@ -48,8 +51,10 @@ fn from_query(call: &Call) -> Result<Value> {
     if query.has("propagationPolicy") {
         options["propagationPolicy"] = query.get("propagationPolicy").into();
     }
-    if query.has("uid") {
-        options["preconditions"] = json!({"uid": query.get("uid")});
+    for field in ["uid", "resourceVersion"] {
+        if !query.get(field).is_empty() {
+            options["preconditions"][field] = query.get(field).into();
+        }
     }
     options["dryRun"] = query.all("dryRun").collect();
     Ok(options)

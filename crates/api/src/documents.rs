@@ -199,10 +199,8 @@ fn send(document: openapi::Document) -> Answer {
 pub(crate) async fn answer_unknown(call: &Call) -> Result<Answer> {
     let Some(at) = &call.info.resource else { return Ok(page_not_found()) };
     let registry = call.api.registry().await?;
-    if !at.group.is_empty() && registry.group(&at.group).is_none() {
-        return Ok(page_not_found());
-    }
-    if registry.get(&at.group, &at.version, &at.resource).is_some_and(|r| r.custom) {
+    let custom = || registry.custom().any(|resource| resource.gvr.group == at.group);
+    if !at.group.is_empty() && (registry.group(&at.group).is_none() || custom()) {
         return Ok(page_not_found());
     }
     // The collection of a namespaced resource without its namespace can only be listed.

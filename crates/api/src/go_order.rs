@@ -34,10 +34,10 @@ impl Touched {
     }
 }
 
-/// `object` of type `schema` as text; it has no particular order where the type is not known.
-pub(crate) fn to_string(schema: Schema<'_>, object: &Value, touched: &Touched) -> String {
+/// `object` of type `schema` as text; sorted where the type is not known.
+pub(crate) fn to_string(schema: Option<Schema<'_>>, object: &Value, touched: &Touched) -> String {
     let mut text = String::new();
-    write(&mut text, Some(schema), object, Some(touched));
+    write(&mut text, schema, object, Some(touched));
     text
 }
 
@@ -99,12 +99,12 @@ mod tests {
             "uid": "u", "name": "n", "managedFields": [{"apiVersion": "v1", "manager": "m"}], "labels": {"a": "b"},
         }});
         assert_eq!(
-            to_string(pod, &object, &Touched::by_merge(&json!({"spec": {"nodeName": 1}}))),
+            to_string(Some(pod), &object, &Touched::by_merge(&json!({"spec": {"nodeName": 1}}))),
             r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"n","uid":"u","labels":{"a":"b"},"managedFields":[{"manager":"m","apiVersion":"v1"}]}}"#
         );
         let operations = json!([{"op": "remove", "path": "/metadata/managedFields/0/x"}]);
         assert_eq!(
-            to_string(pod, &object, &Touched::by_operations(&operations)),
+            to_string(Some(pod), &object, &Touched::by_operations(&operations)),
             r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"a":"b"},"managedFields":[{"apiVersion":"v1","manager":"m"}],"name":"n","uid":"u"}}"#
         );
     }

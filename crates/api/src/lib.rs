@@ -33,6 +33,7 @@ mod metrics;
 mod negotiate;
 mod oidc;
 mod outbound;
+mod patch;
 mod pipeline;
 mod query;
 mod request;

@@ -33,7 +33,7 @@ impl ListOptions {
     /// `BadRequest` for what cannot be read, `Invalid` for what does not go together.
     pub fn new(call: &Call, target: &Target) -> Result<(Self, Selection)> {
         let query = &call.query;
-        let timeout = query.pointer_int64("timeoutSeconds")?;
+        let timeout = query.int64("timeoutSeconds")?;
         let limit = query.int64("limit")?.unwrap_or(0).max(0) as usize;
         let selection = Selection::parse(call)?;
         let mut options = Self {

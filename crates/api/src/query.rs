@@ -37,26 +37,13 @@ impl Query {
         }
     }
 
-    /// As [`Self::int64`], of an option that may be left out: empty is no number.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn pointer_int64(&self, name: &str) -> Result<Option<i64>> {
-        match self.get(name) {
-            "" if self.has(name) => {
-                Err(ApiError::BadRequest("strconv.ParseInt: parsing \"\": invalid syntax".into()))
-            }
-            _ => self.int64(name),
-        }
-    }
-
-    /// A whole number; absent or empty is `None`.
+    /// A whole number; absent is `None`.
     ///
     /// # Errors
     /// `BadRequest` in Go's words when it is not one.
     pub fn int64(&self, name: &str) -> Result<Option<i64>> {
         match self.get(name) {
-            "" => Ok(None),
+            "" if !self.has(name) => Ok(None),
             text => text.parse().map(Some).map_err(|error: ParseIntError| {
                 use std::num::IntErrorKind::{NegOverflow, PosOverflow};
                 let range = matches!(error.kind(), PosOverflow | NegOverflow);

@@ -58,6 +58,7 @@ impl Api {
             now: object::time::now(),
             warnings: Arc::new(Mutex::new(Vec::new())),
             empties: Mutex::default(),
+            body_dry_run: Default::default(),
             audit_id,
             audit: None,
             conversions: Default::default(),
@@ -144,7 +145,9 @@ async fn route(call: Call) -> Result<Answer> {
     let Some(target) = find(&call, at).await? else {
         return documents::answer_unknown(&call).await;
     };
-    if let Some(warning) = target.resource.deprecation() {
+    let served = |verb| target.resource.verbs.contains(&verb);
+    let refused = call.method == Method::DELETE && !served(kinds::Verb::Delete);
+    if let Some(warning) = target.resource.deprecation().filter(|_| !refused) {
         call.warn(warning);
     }
     if let Some(warning) = target.resource.definition.as_ref().and_then(|d| d.deprecation.as_ref()) {

@@ -37,13 +37,14 @@ pub(crate) fn of_event(
 }
 
 /// A scale, which has columns of its own whatever it scales.
-pub(crate) fn of_scale(call: &Call, accepted: Accepted, scale: Value) -> Value {
-    let column = |name: &str, kind: &str, description: &str| json!({"name": name, "type": kind, "format": "", "description": description, "priority": 0});
+pub(crate) fn of_scale(call: &Call, accepted: Accepted, scale: Value, custom: bool) -> Value {
+    let (format, time) = if custom { ("name", "date") } else { ("", "string") };
+    let column = |name: &str, kind: &str, format: &str, description: &str| json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0});
     let columns = json!([
-        column("Name", "string", "The name of what is scaled"),
-        column("Desired", "integer", "Replicas wanted"),
-        column("Available", "integer", "Replicas there are"),
-        column("Age", "string", "Time since it was made"),
+        column("Name", "string", format, "The name of what is scaled"),
+        column("Desired", "integer", "", "Replicas wanted"),
+        column("Available", "integer", "", "Replicas there are"),
+        column("Age", time, "", "Time since it was made"),
     ]);
     let number = |v: &Value| v.as_i64().unwrap_or(0);
     let cells = json!([

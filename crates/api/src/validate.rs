@@ -2,7 +2,6 @@
 
 use crate::expressions;
 use crate::pipeline::Write;
-use kinds::Resource;
 use object::{ApiError, FieldError, GroupKind, Path, Result, Value, meta};
 
 /// Refuses a new object that breaks the rules of its kind, and gives the warnings it deserves.
@@ -11,9 +10,7 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
     let kind = meta::gvk(object).unwrap_or_else(|| resource.gvk());
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata(object, resource.namespaced());
-        errors.extend(schema::custom::validate(resource.schema.get(), object, None));
-        errors.extend(scale_errors(resource, object));
-        rules(write, object, None, &mut errors);
+        custom(write, object, None, &mut errors);
         errors
     } else if resource.storage.group != resource.gvr.group {
         // Held to the rules of the group it was sent to.
@@ -34,9 +31,7 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     let subresource = write.target.at.subresource.as_str();
     let errors = if resource.custom {
         let mut errors = validation::validate_custom_metadata_update(object, old, resource.namespaced());
-        errors.extend(schema::custom::validate(resource.schema.get(), object, Some(old)));
-        errors.extend(scale_errors(resource, object));
-        rules(write, object, Some(old), &mut errors);
+        custom(write, object, Some(old), &mut errors);
         errors
     } else {
         match subresource {
@@ -62,18 +57,56 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
     Ok(())
 }
 
-/// What the scale subresource shows must be something that can be shown.
-fn scale_errors(resource: &Resource, object: &Value) -> Vec<FieldError> {
-    let Some(scale) = resource.definition.as_ref().and_then(|d| d.scale.as_ref()) else { return vec![] };
-    let mut errors = Vec::new();
-    for pointer in [&scale.spec_replicas, &scale.status_replicas] {
-        let Some(replicas) = object.pointer(pointer).and_then(Value::as_i64) else { continue };
-        if replicas < 0 {
-            let path = Path::new(pointer.replace('/', "."));
-            errors.push(FieldError::invalid(&path, &replicas.into(), "should be a non-negative integer"));
+/// What the schema of a custom resource and its subresources demand. An update of the status is judged by its status.
+fn custom(write: &Write<'_>, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let resource = &write.target.resource;
+    let schema = resource.schema.get();
+    let of_status = write.target.at.subresource == "status";
+    errors.extend(match of_status {
+        true => schema::custom::validate_status(schema, object, old),
+        false => schema::custom::validate_schema(schema, object, old),
+    });
+    if let Some(scale) = resource.definition.as_ref().and_then(|d| d.scale.as_ref()) {
+        if !of_status {
+            errors.extend(replicas_error(object, &scale.spec_replicas));
         }
+        errors.extend(replicas_error(object, &scale.status_replicas));
+        let selector = scale.label_selector.as_ref();
+        errors.extend(selector.and_then(|pointer| not_of_type(object, pointer, "".into(), "string")));
     }
-    errors
+    errors.extend(schema::custom::validate_rest(schema, object, old));
+    rules(write, object, old, errors);
+}
+
+/// What the scale subresource shows must be a number that can be shown.
+fn replicas_error(object: &Value, pointer: &str) -> Option<FieldError> {
+    let Some(replicas) = object.pointer(pointer).and_then(Value::as_i64) else {
+        return not_of_type(object, pointer, 0.into(), "int64");
+    };
+    let detail = match replicas {
+        ..0 => "should be a non-negative integer",
+        0..=0x7fff_ffff => return None,
+        _ => "should be less than or equal to 2147483647",
+    };
+    Some(FieldError::invalid(&Path::new(pointer.replace('/', ".")), &replicas.into(), detail))
+}
+
+/// A value of another type than Go's `wanted`, whose zero value is `zero`; there may be none.
+fn not_of_type(object: &Value, pointer: &str, zero: Value, wanted: &str) -> Option<FieldError> {
+    let (path, value) = (pointer.replace('/', "."), object.pointer(pointer)?);
+    let found = match value {
+        Value::String(_) if wanted == "string" => return None,
+        Value::String(_) => "string",
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    };
+    let value = merge::go_map(value);
+    let detail = format!("{path} accessor error: {value} is of the type {found}, expected {wanted}");
+    Some(FieldError::invalid(&Path::new(path), &zero, &detail))
 }
 
 /// What the CEL rules of a custom resource say, unless the object is too broken to ask them.

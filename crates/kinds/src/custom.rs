@@ -5,6 +5,7 @@
 use crate::jsonpath::JsonPath;
 use crate::printing::Column;
 use crate::resource::{Resource, SchemaRef, Scope, Subresource, Verb};
+use crate::version::priority_order;
 use crate::{builtin, storage_version_hash};
 use object::{GroupResource, GroupVersion, GroupVersionKind, Value};
 use std::sync::Arc;
@@ -128,6 +129,21 @@ fn versions(definition: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<Arc<Reso
         .collect()
 }
 
+/// What is said of a deprecated version whose definition says nothing.
+fn deprecation_warning(spec: &Value, gvk: &GroupVersionKind) -> String {
+    let deprecated = format!("{} {} is deprecated", gvk.api_version(), gvk.kind);
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let newer = versions
+        .filter(|version| version["served"] == true && version["deprecated"] != true)
+        .map(|version| text(&version["name"]))
+        .filter(|name| priority_order(name, &gvk.version).is_lt())
+        .min_by(|a, b| priority_order(a, b));
+    match newer {
+        Some(newer) => format!("{deprecated}; use {}/{newer} {}", gvk.group, gvk.kind),
+        None => deprecated,
+    }
+}
+
 fn custom_version(
     spec: &Value,
     version: &Value,
@@ -143,9 +159,8 @@ fn custom_version(
             path: JsonPath::parse(".metadata.creationTimestamp").ok(),
         });
     }
-    let warning = version["deprecationWarning"]
-        .as_str()
-        .map_or_else(|| format!("{} {} is deprecated", gvk.api_version(), gvk.kind), str::to_owned);
+    let warning = version["deprecationWarning"].as_str();
+    let warning = warning.map_or_else(|| deprecation_warning(spec, gvk), str::to_owned);
     CustomVersion {
         schema: CustomSchema::of(&version["schema"]["openAPIV3Schema"]),
         preserve_unknown_fields: spec["preserveUnknownFields"] == true,

@@ -8,6 +8,20 @@ use object::{ApiError, LabelSelector, Map, Result, Value, json};
 /// # Errors
 /// `Internal` when a custom resource does not say how many replicas it wants.
 pub fn read(resource: &Resource, object: &Value) -> Result<Value> {
+    if let Some(paths) = resource.definition.as_ref().and_then(|d| d.scale.as_ref())
+        && object.pointer(&paths.spec_replicas).and_then(Value::as_i64).is_none()
+    {
+        let path = object::error::quote(&paths.spec_replicas_path);
+        return Err(ApiError::Internal(format!("the spec replicas field {path} does not exist")));
+    }
+    read_to_change(resource, object)
+}
+
+/// As [`read`], for a change: whoever wants no number of replicas yet wants none.
+///
+/// # Errors
+/// `Internal` for a selector that is none.
+pub fn read_to_change(resource: &Resource, object: &Value) -> Result<Value> {
     let mut metadata = Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         metadata.extend(object["metadata"].get(field).map(|v| (field.to_owned(), v.clone())));
@@ -15,10 +29,7 @@ pub fn read(resource: &Resource, object: &Value) -> Result<Value> {
     let (wanted, current, selector) = match resource.definition.as_ref().and_then(|d| d.scale.as_ref()) {
         Some(paths) => {
             let at = |pointer: &str| object.pointer(pointer);
-            let Some(wanted) = at(&paths.spec_replicas).and_then(Value::as_i64) else {
-                let path = object::error::quote(&paths.spec_replicas_path);
-                return Err(ApiError::Internal(format!("the spec replicas field {path} does not exist")));
-            };
+            let wanted = at(&paths.spec_replicas).and_then(Value::as_i64).unwrap_or(0);
             let selector = paths.label_selector.as_deref().and_then(at).and_then(Value::as_str);
             let current = at(&paths.status_replicas).and_then(Value::as_i64).unwrap_or(0);
             (wanted, current, selector.unwrap_or("").to_owned())

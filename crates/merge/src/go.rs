@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use std::fmt::Write;
 
 /// `%v`.
-pub(crate) fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     let mut out = String::new();
     write_plain(&mut out, value);
     out

@@ -19,6 +19,7 @@ mod strategic;
 mod typed;
 
 pub use fields::{FieldFilter, FieldPath, FieldSet};
+pub use go::plain as go_map;
 pub use json_patch::json_patch;
 pub use managed::{
     FieldManager, ManagerInfo, SeveralVersions, SingleVersion, Versions, default_manager_name,

@@ -43,11 +43,10 @@ pub use validate::{validate_schema, validate_status};
 use crate::{NodeId, Schema};
 use object::{FieldError, Value};
 
-/// All that a schema demands of `object`, CEL rules aside. With the object's `old` value, what was wrong and did not
-/// change is let pass.
-pub fn validate(schema: Schema<'_>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = validate_schema(schema, object, old);
-    errors.extend(validate_embedded(schema, object));
+/// All that a schema demands of `object` beside [`validate_schema`], CEL rules aside: of embedded objects, sets and lists with
+/// keys. With the object's `old` value, what was wrong and did not change is let pass.
+pub fn validate_rest(schema: Schema<'_>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = validate_embedded(schema, object);
     errors.extend(validate_lists(schema, object, old));
     errors
 }

@@ -12,7 +12,7 @@ use crate::serve::not_allowed;
 use crate::verbs;
 use http::Method;
 use kinds::Verb;
-use object::Result;
+use object::{ApiError, Result};
 
 pub(crate) use bind::named as bind_named;
 
@@ -31,7 +31,7 @@ pub(crate) async fn answer(call: Call, mut target: Target) -> Result<Answer> {
     let known = target.subresource().is_some_and(|s| s.verbs.contains(&verb));
     let connects = connect::is_connect(&target);
     if !known && !connects {
-        return Err(not_allowed());
+        return Err(if target.resource.custom { not_supported(&target, verb) } else { not_allowed() });
     }
     match (target.at.subresource.as_str(), verb) {
         _ if connects => connect::answer(call, target).await,
@@ -44,4 +44,10 @@ pub(crate) async fn answer(call: Call, mut target: Target) -> Result<Answer> {
         (_, Verb::Patch) => verbs::patch::patch(&call, &mut target).await,
         _ => Err(not_allowed()),
     }
+}
+
+/// What a custom resource's subresource does not do is refused by the resource, not by the route.
+fn not_supported(target: &Target, verb: Verb) -> ApiError {
+    let verb = if verb == Verb::Delete { "delete" } else { "create" };
+    ApiError::MethodNotAllowed { resource: target.group_resource(), verb: verb.into() }
 }

@@ -2,6 +2,7 @@
 
 use crate::call::{Call, Target};
 use crate::negotiate::{Accepted, Media, Shape};
+use crate::patch::Patch;
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer, Outgoing};
 use crate::serve::not_allowed;
@@ -14,9 +15,7 @@ use object::{ApiError, FieldError, GroupKind, GroupVersion, Path, Result, Value,
 /// What a client makes of a scale.
 enum Change {
     Replace(Value),
-    Json(Value),
-    Merge(Value),
-    Apply { config: Value, force: bool },
+    Patch(Patch),
 }
 
 pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<Answer> {
@@ -38,17 +37,7 @@ impl Change {
     fn read(call: &Call, target: &Target, verb: Verb) -> Result<Self> {
         match verb {
             Verb::Update => Ok(Self::Replace(codec::decode_body(call, target, &target.resource)?)),
-            Verb::Patch => {
-                let media = call.header("content-type").split(';').next().unwrap_or("").trim();
-                match media {
-                    "application/json-patch+json" => Ok(Self::Json(codec::patch_json(&call.body)?)),
-                    "application/apply-patch+yaml" => Ok(Self::Apply {
-                        config: codec::apply_config(call)?,
-                        force: call.query.flag("force"),
-                    }),
-                    _ => Ok(Self::Merge(codec::patch_json(&call.body)?)),
-                }
-            }
+            Verb::Patch => Ok(Self::Patch(Patch::parse(call, target)?)),
             _ => Err(not_allowed()),
         }
     }
@@ -56,16 +45,27 @@ impl Change {
 
 /// The parent with the replicas that the change asks for, and their owners.
 fn scaled(call: &Call, target: &Target, parent: &Value, change: &Change) -> Result<Value> {
-    let shown = kinds::scale::read(&target.resource, parent)?;
+    let shown = kinds::scale::read_to_change(&target.resource, parent)?;
     let replicas = |version: &str| replicas_path(target, version);
     let mut live = shown.clone();
     let owned = merge::scale_to_subresource(parent["metadata"].get("managedFields"), &replicas);
     meta::set(&mut live, "managedFields", owned);
     let scale = match change {
-        Change::Apply { config, force } => managed::apply(call, target, Some(&live), config, *force)?,
-        Change::Replace(body) => managed::updated(call, target, &live, body.clone()),
-        Change::Json(patch) => managed::updated(call, target, &live, merge::json_patch(&shown, patch)?),
-        Change::Merge(patch) => managed::updated(call, target, &live, merge::merge_patch(&shown, patch)?),
+        Change::Replace(body) => {
+            let mut body = body.clone();
+            codec::match_path(target, &mut body)?;
+            managed::updated(call, target, &live, body)
+        }
+        Change::Patch(patch) => {
+            let mut made = patch.transform(call, target, &live)?;
+            if target.resource.custom
+                && let Some(config) = patch.applied()
+            {
+                return Err(no_custom_scale(config));
+            }
+            codec::match_path(target, &mut made)?;
+            if patch.applied().is_some() { made } else { managed::updated(call, target, &live, made) }
+        }
     };
     check(target, &shown, &scale)?;
     let mut parent = parent.clone();
@@ -82,6 +82,16 @@ fn scaled(call: &Call, target: &Target, parent: &Value, change: &Change) -> Resu
     meta::set(&mut parent, "managedFields", entries);
     meta::unset(&mut parent, "resourceVersion");
     Ok(parent)
+}
+
+/// Kubernetes cannot tell what was applied to the scale of a custom resource from the resource itself.
+fn no_custom_scale(config: &Value) -> ApiError {
+    failure::plain(format!(
+        "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an \
+         invalid group/version: autoscaling/v1",
+        meta::namespace(config),
+        meta::name(config)
+    ))
 }
 
 /// Where objects of a version of the parent keep their replicas.
@@ -115,7 +125,7 @@ fn send(call: &Call, target: &Target, parent: &Value) -> Result<Answer> {
     let mut scale = kinds::scale::read(&target.resource, parent)?;
     let accepted = call.accept(target, false)?;
     scale = match accepted.shape {
-        Shape::Table => table::of_scale(call, accepted, scale),
+        Shape::Table => table::of_scale(call, accepted, scale, target.resource.custom),
         Shape::Partial => respond::partial(scale, accepted),
         Shape::Whole | Shape::PartialList => scale,
     };

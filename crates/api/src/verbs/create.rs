@@ -24,6 +24,7 @@ pub(crate) async fn create_object(
     mut object: Value,
 ) -> Result<Outgoing> {
     codec::match_path(target, &mut object)?;
+    crate::definitions::check_not_terminating(call, target, &object).await?;
     let (mut object, allocation) =
         pipeline::admit_create(&Write { call, target, old: None }, manage, object).await?;
     target.at.name = meta::name(&object).to_owned();

@@ -4,6 +4,7 @@ use crate::call::{Call, Target};
 use crate::list_options::ListOptions;
 use crate::pipeline;
 use crate::respond::{self, Answer, ListMeta, Outgoing};
+use crate::selection::Selection;
 use crate::strategy::Dependents;
 use crate::{delete_options, failure, stored, strategy};
 use object::{ApiError, Result, Value, json, meta};
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub uid: Option<String>,
     pub resource_version: Option<String>,
     pub dry_run: bool,
+    /// What depends on the object goes with it, by the outdated field that says so.
+    pub cascades: bool,
 }
 
 pub(crate) async fn delete(call: &Call, target: &Target) -> Result<Answer> {
@@ -32,8 +35,10 @@ pub(crate) async fn delete(call: &Call, target: &Target) -> Result<Answer> {
             let status = respond::deleted_status(target, &object);
             Ok(respond::bytes(200, accepted.media.name(), respond::encode(call, target, accepted, &status)?))
         }
-        Deleted::Now(object) | Deleted::Later(object) => {
-            respond::object(call, target, 200, Outgoing::Value(object)).await
+        Deleted::Now(object) => respond::object(call, target, 200, Outgoing::Value(object)).await,
+        Deleted::Later(object) => {
+            let code = if options.cascades { 202 } else { 200 };
+            respond::object(call, target, code, Outgoing::Value(object)).await
         }
     }
 }
@@ -47,9 +52,7 @@ pub(crate) enum Deleted {
 
 /// Deletes one object or marks it for deletion.
 pub(crate) async fn delete_object(call: &Call, target: &Target, options: &Options) -> Result<Deleted> {
-    if let (Some(warning), None) = (strategy::of(&target.resource).delete_warning, &options.propagation) {
-        call.warn(warning);
-    }
+    warn_of_dependents(call, target, options);
     let key = target.key();
     for _ in 0..ATTEMPTS {
         let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
@@ -62,6 +65,12 @@ pub(crate) async fn delete_object(call: &Call, target: &Target, options: &Option
         }
     }
     Err(super::update::modified(target))
+}
+
+fn warn_of_dependents(call: &Call, target: &Target, options: &Options) {
+    if let (Some(warning), None) = (strategy::of(&target.resource).delete_warning, &options.propagation) {
+        call.warn(warning);
+    }
 }
 
 /// One try; `None` when somebody else wrote first.
@@ -287,27 +296,46 @@ pub(crate) fn check_preconditions(target: &Target, options: &Options, object: &V
     Err(ApiError::Conflict { resource, name: target.at.name.clone(), reason })
 }
 
-/// DELETE of a collection: every selected object, one by one, at most a page. Answers with the list of what was there.
+/// DELETE of a collection: every selected object, one by one, at most a page. Answers with the list of what was there; of a
+/// collection that is too large to be held whole, with the beginning of it.
 pub(crate) async fn delete_collection(call: &Call, target: &Target) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
-    let (asked, selection) = ListOptions::new(call, target)?;
+    let (mut asked, selection) = ListOptions::new(call, target)?;
     let options = delete_options::read(call)?;
-    let (entries, mut about) = super::list::select(call, target, &asked, &selection).await?;
+    warn_of_dependents(call, target, &options);
+    let (objects, mut about) = delete_piece(call, target, &options, &asked, &selection).await?;
+    let mut rest = about.continue_token.clone().filter(|_| asked.limit == 0);
+    while let Some(token) = rest {
+        (asked.token, asked.version) = (token, String::new());
+        rest = delete_piece(call, target, &options, &asked, &selection).await?.1.continue_token;
+    }
+    if asked.limit == 0 {
+        about = ListMeta { revision: about.revision, ..Default::default() };
+    }
+    respond::list_of_values(call, target, accepted, objects, &about)
+}
+
+/// Deletes what is looked at together; it, and how the collection goes on.
+async fn delete_piece(
+    call: &Call,
+    target: &Target,
+    options: &Options,
+    asked: &ListOptions,
+    selection: &Selection,
+) -> Result<(Vec<Value>, ListMeta)> {
+    let (entries, about) = super::list::select(call, target, asked, selection).await?;
     let objects = call.api.read_all(target, &entries).await?;
     for object in &objects {
         let mut at = target.at.clone();
         at.namespace = meta::namespace(object).to_owned();
         at.name = meta::name(object).to_owned();
         let one = Target { resource: target.resource.clone(), at, versions: target.versions.clone() };
-        match delete_object(call, &one, &options).await {
+        match delete_object(call, &one, options).await {
             Ok(_) | Err(ApiError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    if asked.limit == 0 {
-        about = ListMeta { revision: about.revision, ..Default::default() };
-    }
-    respond::list_of_values(call, target, accepted, objects, &about)
+    Ok((objects, about))
 }
 
 /// `DeleteOptions` as JSON, read field by field.
@@ -324,5 +352,6 @@ pub(crate) fn options_from(body: &Value) -> Options {
         uid: text(&body["preconditions"]["uid"]),
         resource_version: text(&body["preconditions"]["resourceVersion"]),
         dry_run: body["dryRun"] == json!(["All"]),
+        cascades: body["orphanDependents"] == false,
     }
 }

@@ -130,7 +130,7 @@ async fn patches_that_grow() {
         &cluster,
         (Method::PATCH, &apply, "application/apply-patch+yaml"),
         b"a: b\nc:\n  d: [\n",
-        expect!["400 error decoding YAML: error converting YAML to JSON: yaml: line 3: unclosed bracket '['"],
+        expect!["400 error decoding YAML: error converting YAML to JSON: yaml: line 3: did not find expected node content"],
     )
     .await;
 }

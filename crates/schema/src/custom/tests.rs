@@ -11,10 +11,10 @@ fn messages(spec: Value, value: Value, old: Option<Value>) -> Vec<String> {
     let wrap =
         |spec: Value| json!({"apiVersion": "g/v1", "kind": "K", "metadata": {"name": "n"}, "spec": spec});
     let old = old.map(wrap);
-    validate(compiled.schema(), &wrap(value), old.as_ref())
-        .iter()
-        .map(|e| format!("{}: {}", e.path, e.message))
-        .collect()
+    let (schema, value, old) = (compiled.schema(), wrap(value), old.as_ref());
+    let mut errors = validate_schema(schema, &value, old);
+    errors.extend(validate_rest(schema, &value, old));
+    errors.iter().map(|e| format!("{}: {}", e.path, e.message)).collect()
 }
 
 #[test]

@@ -168,7 +168,8 @@ fn answer(compiled: &schema::custom::Compiled, body: &str, strict: bool) -> Valu
     if strict && !decoded.problems.is_empty() {
         return schema::decode::strict_decoding_error(&decoded.problems).into();
     }
-    let errors = schema::custom::validate(compiled.schema(), &decoded.value, None);
+    let mut errors = schema::custom::validate_schema(compiled.schema(), &decoded.value, None);
+    errors.extend(schema::custom::validate_rest(compiled.schema(), &decoded.value, None));
     if !errors.is_empty() {
         let cause = |e: &object::FieldError| serde_json::json!({"field": e.path, "message": e.message, "reason": e.kind.reason()});
         return errors.iter().map(cause).collect();
