@@ -5,7 +5,7 @@ use clap::Args;
 use hostclient::RemoteKubelet;
 use hub::backup::BackupSocket;
 use hub::{Error, FolderLock, Forwarder, Operator, Place, Stores};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use syncer::{Host, Rights};
