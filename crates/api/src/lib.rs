@@ -105,6 +105,8 @@ pub struct Api {
     oidc: oidc::Asked,
     metrics: Metrics,
     flow: flow::Flow,
+    /// One permit for each large collection that may be on its way.
+    large: Arc<tokio::sync::Semaphore>,
     authenticator: arc_swap::ArcSwap<access::authenticator::TokenAuthenticator>,
     this: std::sync::Weak<Api>,
 }
@@ -147,6 +149,7 @@ impl Api {
             oidc: oidc::Asked::new(config.access.oidc.len()),
             metrics: Metrics::default(),
             flow: flow::Flow::new(store.clone()),
+            large: Arc::new(tokio::sync::Semaphore::new(verbs::large::TOGETHER)),
             authenticator: arc_swap::ArcSwap::from_pointee(authenticate::authenticator(&config)),
             store,
             config,

@@ -12,7 +12,7 @@ use store::{Entry, Revision};
 /// An answer to a request.
 pub(crate) type Answer = Response<Body>;
 
-/// An object on its way out: as stored, or as a value.
+/// An object on its way out: as stored, as a value, or both, when it was just written.
 pub(crate) enum Outgoing {
     Stored(Entry),
     Value(Value),
@@ -138,10 +138,22 @@ pub(crate) fn list_of_values(
     call: &Call,
     target: &Target,
     accepted: Accepted,
-    mut values: Vec<Value>,
+    values: Vec<Value>,
     about: &ListMeta,
 ) -> Result<Answer> {
-    let list = match accepted.shape {
+    let list = shaped_list(call, target, accepted, values, about)?;
+    Ok(bytes(200, accepted.media.name(), encode(call, target, accepted, &list)?))
+}
+
+/// The list of these objects in the shape that the client accepts.
+pub(crate) fn shaped_list(
+    call: &Call,
+    target: &Target,
+    accepted: Accepted,
+    mut values: Vec<Value>,
+    about: &ListMeta,
+) -> Result<Value> {
+    Ok(match accepted.shape {
         Shape::Table => crate::table::of_list(call, target, accepted, &values, about.to_json(false))?,
         Shape::Partial => {
             let what = match target.resource.custom {
@@ -168,8 +180,7 @@ pub(crate) fn list_of_values(
                 "metadata": about.to_json(target.resource.custom), "items": values,
             })
         }
-    };
-    Ok(bytes(200, accepted.media.name(), encode(call, target, accepted, &list)?))
+    })
 }
 
 fn untype(value: &mut Value) {
@@ -191,19 +202,33 @@ fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
     // The metadata object that ends `head` was closed too.
     out.extend_from_slice(b"},\"items\":[");
     for (i, entry) in entries.iter().enumerate() {
+    append_items(&mut out, target, entries);
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// The items of a list, joined by commas, if all can be sent as they are stored.
+pub(crate) fn plain_items(target: &Target, entries: &[Entry]) -> Option<Vec<u8>> {
+    if !entries.iter().all(|e| served_as_stored(target, &e.value).is_some()) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(entries.iter().map(|e| e.value.len() + 64).sum());
+    append_items(&mut out, target, entries);
+    Some(out)
+}
+
+fn append_items(out: &mut Vec<u8>, target: &Target, entries: &[Entry]) {
         if i > 0 {
             out.push(b',');
         }
         if let Some(stored) = Stored::new(&entry.value) {
             if target.resource.custom {
-                stored.append_object(&mut out, entry.mod_revision);
+                stored.append_object(out, entry.mod_revision);
             } else {
-                stored.append_untyped(&mut out, entry.mod_revision);
+                stored.append_untyped(out, entry.mod_revision);
             }
         }
     }
-    out.extend_from_slice(b"]}");
-    out
 }
 
 /// `PartialObjectMetadata` of an object.

@@ -247,7 +247,7 @@ async fn answer(call: Call, mut target: Target) -> Result<Answer> {
     match verb {
         Verb::Get => verbs::get::get(&call, &target).await,
         Verb::List | Verb::Watch if call.info.verb == "watch" => verbs::watch::watch(call, target).await,
-        Verb::List | Verb::Watch => verbs::list::list(&call, &target).await,
+        Verb::List | Verb::Watch => verbs::list::list(call, target).await,
         Verb::Create => verbs::create::create(&call, &mut target).await,
         Verb::Update => verbs::update::update(&call, &mut target).await,
         Verb::Patch => verbs::patch::patch(&call, &mut target).await,

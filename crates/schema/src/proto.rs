@@ -17,7 +17,7 @@ use crate::{
     decode::{Strictness, decode as canonical},
 };
 use object::{GroupVersion, GroupVersionKind, Value, meta};
-use wire::{Reader, put_bytes, put_message};
+use wire::{Reader, put_bytes, put_length, put_message};
 
 /// The first bytes of every envelope.
 pub const MAGIC: &[u8; 4] = b"k8s\0";
@@ -134,17 +134,32 @@ pub fn encode_envelope_as(gvk: &GroupVersionKind, object: &Value) -> Result<Vec<
         ));
     };
     let body = encode(schema, object)?;
-    let mut out = Vec::with_capacity(body.len() + 64);
+    let mut out = envelope_head(gvk, body.len())?;
+    out.extend_from_slice(&body);
+    out.extend_from_slice(&ENVELOPE_TAIL);
+    Ok(out)
+}
+
+/// What stands in an envelope before `length` bytes of a message.
+pub fn envelope_head(gvk: &GroupVersionKind, length: usize) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(length.min(1 << 20) + 64);
     out.extend_from_slice(MAGIC);
     put_message(&mut out, 1, |out| {
         put_bytes(out, 1, gvk.api_version().as_bytes());
         put_bytes(out, 2, gvk.kind.as_bytes());
         Ok(())
     })?;
-    put_bytes(&mut out, 2, &body);
-    put_bytes(&mut out, 3, b"");
-    put_bytes(&mut out, 4, b"");
+    put_length(&mut out, 2, length);
     Ok(out)
+}
+
+/// What follows the message: it has neither an encoding nor a content type of its own.
+pub const ENVELOPE_TAIL: [u8; 4] = [0x1a, 0, 0x22, 0];
+
+/// The message of an object that says its kind, without an envelope. Lists written one after the other read as one list.
+pub fn encode_body(object: &Value) -> Result<Vec<u8>> {
+    let schema = meta::gvk(object).and_then(|gvk| builtin().by_gvk(&gvk));
+    schema.map_or_else(|| error("the type has no protobuf message"), |schema| encode(schema, object))
 }
 
 /// Writes a bare message of a built-in type.

@@ -216,7 +216,13 @@ async fn large(root: &Path) {
     let start = Instant::now();
     let mut after = None;
     loop {
-        let request = ListRequest { prefix: "/registry/".into(), limit: 500, after: after.take(), at: None };
+        let request = ListRequest {
+            prefix: "/registry/".into(),
+            limit: 500,
+            after: after.take(),
+            at: None,
+            ..Default::default()
+        };
         let page = store.list(request).await.expect("list");
         if page.remaining == 0 {
             break;

@@ -74,6 +74,8 @@ pub struct ListRequest {
     pub after: Option<String>,
     /// At most this many entries; 0 means all.
     pub limit: usize,
+    /// No more after the entry with which the values are this many bytes; 0 means all.
+    pub most_bytes: usize,
     /// As of this revision; `None` is now.
     pub at: Option<Revision>,
 }

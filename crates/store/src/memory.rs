@@ -132,13 +132,15 @@ impl State {
             _ => Bound::Included(request.prefix.as_str()),
         };
         let limit = if request.limit == 0 { usize::MAX } else { request.limit };
+        let mut left = if request.most_bytes == 0 { usize::MAX } else { request.most_bytes };
         let mut listing = Listing { revision: at, ..Listing::default() };
         let keys = self.keys.range::<str, _>((from, Bound::Unbounded));
         for (_, changes) in keys.take_while(|(key, _)| key.starts_with(&request.prefix)) {
             let changes = &changes[..changes.partition_point(|(revision, _)| *revision <= at)];
             match changes.last() {
-                Some((_, Some(entry))) if listing.entries.len() < limit => {
-                    listing.entries.push(entry.clone())
+                Some((_, Some(entry))) if listing.entries.len() < limit && left > 0 => {
+                    left = left.saturating_sub(entry.value.len());
+                    listing.entries.push(entry.clone());
                 }
                 Some((_, Some(_))) => listing.remaining += 1,
                 _ => {}

@@ -4,21 +4,36 @@ use crate::call::{Call, Target};
 use crate::list_options::{ListOptions, parse_version};
 use crate::respond::{self, Answer, ListMeta};
 use crate::selection::Selection;
+use crate::verbs::large::{Large, PIECE};
 use crate::{failure, keys};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use object::{ApiError, Result, Value, json};
 use store::{Entry, ListRequest, Revision, StoreError};
 
-pub(crate) async fn list(call: &Call, target: &Target) -> Result<Answer> {
-    let accepted = call.accept(target, false)?;
-    let (options, selection) = ListOptions::new(call, target)?;
+pub(crate) async fn list(call: Call, target: Target) -> Result<Answer> {
+    let accepted = call.accept(&target, false)?;
+    let (options, selection) = ListOptions::new(&call, &target)?;
     call.learn_version().await?;
-    let (entries, about) = select(call, target, &options, &selection).await?;
-    respond::list(call, target, accepted, entries, &about).await
+    let (entries, mut about) = select(&call, &target, &options, &selection).await?;
+    if options.limit > 0 || about.continue_token.is_none() {
+        return respond::list(&call, &target, accepted, entries, &about).await;
+    }
+    // There is more, and no pages were asked for.
+    drop(entries);
+    about.continue_token = None;
+    let after = start(&options, &keys::prefix(&target.resource, &target.at.namespace));
+    Large { call, target, accepted, selection, after, about }.answer().await
 }
 
-/// The stored objects that are asked for, at most a page, and what is said about the list of them.
+/// The key that a list begins after.
+fn start(options: &ListOptions, prefix: &str) -> Option<String> {
+    let (rest, _) = read_token(&options.token).ok()?;
+    Some(format!("{prefix}{rest}"))
+}
+
+/// The stored objects that are asked for, at most a page or a [piece](PIECE), and what is said about the list of them: if it
+/// goes on, there is a token to go on with, whether or not pages were asked for.
 pub(super) async fn select(
     call: &Call,
     target: &Target,
@@ -71,15 +86,16 @@ async fn gather(
         prefix: prefix.to_owned(),
         after: page.after.as_ref().map(|rest| format!("{prefix}{rest}")),
         limit: page.limit,
+        most_bytes: PIECE,
         at: page.at,
     };
     let mut entries = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut bytes) = (0, 0);
     loop {
         let listing = call.api.store.list(request.clone()).await?;
         seen += listing.entries.len();
         if page.limit == 0 || listing.remaining == 0 {
-            call.api.flow.learn(prefix, seen);
+            call.api.flow.learn(prefix, seen + listing.remaining);
         }
         let last = listing.entries.last().map(|e| e.key.to_string());
         if selection.is_everything() {
@@ -97,8 +113,9 @@ async fn gather(
         for (entry, object) in listing.entries.into_iter().zip(objects) {
             if selection.matches(target, &object) {
                 let key = entry.key.to_string();
+                bytes += entry.value.len();
                 entries.push(entry);
-                if page.limit > 0 && entries.len() == page.limit {
+                if bytes >= PIECE || (page.limit > 0 && entries.len() == page.limit) {
                     full = Some(key);
                     break;
                 }

@@ -3,6 +3,7 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod get;
+pub(crate) mod large;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod update;

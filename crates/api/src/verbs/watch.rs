@@ -11,6 +11,7 @@ use crate::list_options::{ListOptions, parse_version};
 use crate::negotiate::{Accepted, Media, Shape};
 use crate::respond::{self, Answer, partial};
 use crate::selection::Selection;
+use crate::verbs::large::{self, PIECE, Pieces};
 use crate::stored::Stored;
 use crate::{conversion, failure, keys, table};
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Entry, Event, ListRequest, Revision, StoreError, Watch};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use tokio::time::{Instant, Sleep};
 
 /// So many of the objects that a watch begins with are converted at a time.
@@ -50,16 +51,22 @@ pub(crate) async fn watch(mut call: Call, target: Target) -> Result<Answer> {
         let error = failure::too_large(required, store.revision());
         return Ok(frames(accepted, futures::stream::iter([Ok(error_frame(accepted, &error))])));
     }
-    let mut pending = VecDeque::new();
+    let (mut pending, mut rest, mut permit) = (VecDeque::new(), Pieces::none(store.clone()), None);
     let from = match start {
         // What lies ahead is waited for.
         Start::After(revision) => revision.min(store.revision()),
         Start::Now { .. } => store.revision(),
         Start::Existing { .. } => {
-            let listing = store
-                .list(ListRequest { prefix: prefix.clone(), ..Default::default() })
-                .await
-                .map_err(failure::store)?;
+            let request = ListRequest { prefix: prefix.clone(), most_bytes: PIECE, ..Default::default() };
+            let mut listing = store.list(request.clone()).await.map_err(failure::store)?;
+            if listing.remaining > 0 {
+                drop(listing);
+                permit = large::permit(&call).await?;
+                listing = store.list(request).await.map_err(failure::store)?;
+            }
+            if let Some(last) = listing.entries.last().filter(|_| listing.remaining > 0) {
+                rest = Pieces::new(store.clone(), &prefix, Some(last.key.to_string()), listing.revision);
+            }
             pending.extend(listing.entries);
             listing.revision
         }
@@ -88,6 +95,8 @@ pub(crate) async fn watch(mut call: Call, target: Target) -> Result<Answer> {
         accepted,
         selection,
         pending,
+        rest,
+        permit,
         converted: VecDeque::new(),
         watch,
         deadline,
@@ -178,6 +187,9 @@ struct Watcher {
     selection: Selection,
     /// Existing objects that are still to be sent as ADDED.
     pending: VecDeque<Entry>,
+    /// Those that were not read yet, and the right to.
+    rest: Pieces,
+    permit: Option<OwnedSemaphorePermit>,
     /// The next of them, where a webhook had to convert them.
     converted: VecDeque<Value>,
     /// Send the bookmark that ends the initial events, at this revision.
@@ -232,6 +244,17 @@ impl Watcher {
                     return Some(frame);
                 }
                 continue;
+            }
+            match self.rest.next().await {
+                Ok(Some(entries)) => {
+                    self.pending.extend(entries);
+                    continue;
+                }
+                Ok(None) => self.permit = None,
+                Err(error) => {
+                    self.over = true;
+                    return Some(self.failed(error));
+                }
             }
             if let Some(revision) = self.initial_end.take() {
                 return Some(self.bookmark(revision, true));

@@ -83,7 +83,7 @@ impl Cluster {
         Self { api: self.api.clone(), user }
     }
 
-    async fn answer(&self, request: Request<bytes::Bytes>) -> http::Response<Body> {
+    pub async fn answer(&self, request: Request<bytes::Bytes>) -> http::Response<Body> {
         let peer = Peer { user: Some(self.user.clone()), ..Peer::default() };
         self.api.serve(request, peer).await
     }

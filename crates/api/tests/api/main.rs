@@ -10,6 +10,7 @@ mod definitions;
 mod extensions;
 mod flow;
 mod hostile;
+mod large;
 mod lists;
 mod nodes;
 mod objects;

@@ -132,9 +132,14 @@ pub(super) fn put_double(out: &mut Vec<u8>, tag: u32, value: f64) {
 
 /// Writes a string or bytes.
 pub(super) fn put_bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
-    put_varint(out, (u64::from(tag) << 3) | 2);
-    put_varint(out, bytes.len() as u64);
+    put_length(out, tag, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// What stands before the bytes of a field.
+pub(super) fn put_length(out: &mut Vec<u8>, tag: u32, length: usize) {
+    put_varint(out, (u64::from(tag) << 3) | 2);
+    put_varint(out, length as u64);
 }
 
 /// Writes a message that `body` fills.

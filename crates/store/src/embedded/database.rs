@@ -38,24 +38,36 @@ impl Snapshot {
         Ok(value)
     }
 
-    /// The entries of these keys, which are part of a list of `total`.
+    /// The entries of these keys, which are part of a list of `total`, up to that with which they are `most` bytes.
     pub(super) fn entries(
         &self,
         keys: &[(Arc<str>, Version)],
         total: usize,
+        most: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         // a list that does not fit anyway must not drive out what does
         let keep = self.cache.would_hold(total);
         let cached = self.cache.get_all(keys.iter().map(|(_, version)| version.revision));
-        let entry = |((key, version), cached): (&(Arc<str>, Version), Option<Bytes>)| {
-            let value = match cached {
-                Some(value) => value,
-                None if keep => self.value(version.revision)?,
-                None => self.stored(version.revision)?,
+        let entry =
+            |((key, version), cached): (&(Arc<str>, Version), Option<Bytes>)| -> Result<Entry, StoreError> {
+                let value = match cached {
+                    Some(value) => value,
+                    None if keep => self.value(version.revision)?,
+                    None => self.stored(version.revision)?,
+                };
+                Ok(version.entry(key.clone(), value))
             };
-            Ok(version.entry(key.clone(), value))
-        };
-        keys.iter().zip(cached).map(entry).collect()
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for item in keys.iter().zip(cached) {
+            let found = entry(item)?;
+            bytes += found.value.len();
+            entries.push(found);
+            if bytes >= most {
+                break;
+            }
+        }
+        Ok(entries)
     }
 
     /// The bytes of all values.

@@ -197,20 +197,26 @@ impl Engine {
             let found = state.index.list(&request.prefix, request.after.as_deref(), request.limit, at);
             (found, at, state.snapshot.clone())
         };
-        let mut entries = Vec::with_capacity(found.keys.len());
+        let mut entries = Vec::new();
+        let mut left = if request.most_bytes == 0 { usize::MAX } else { request.most_bytes };
         for (number, chunk) in found.keys.chunks(LIST_CHUNK).enumerate() {
             if number > 0 {
                 tokio::task::yield_now().await;
             }
-            entries.extend(
-                self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len()))?,
-            );
+            let some =
+                self.read_from(snapshot.clone(), |snapshot| snapshot.entries(chunk, found.keys.len(), left))?;
+            left = left.saturating_sub(some.iter().map(|entry| entry.value.len()).sum());
+            entries.extend(some);
+            if left == 0 {
+                break;
+            }
         }
-        if found.remaining > 0 && request.at.is_none() {
+        let remaining = found.remaining + found.keys.len() - entries.len();
+        if remaining > 0 && request.at.is_none() {
             self.note_page(revision);
         }
         self.used();
-        Ok(Listing { entries, revision, remaining: found.remaining })
+        Ok(Listing { entries, revision, remaining })
     }
 
     /// Some of the log after `after`.

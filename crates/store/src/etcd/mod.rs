@@ -206,8 +206,15 @@ impl Engine {
         };
         let answer = self.range(range).await?;
         let count = usize::try_from(answer.count).unwrap_or(0);
-        let remaining = count.saturating_sub(answer.kvs.len());
-        let entries = answer.kvs.iter().filter_map(|found| self.keys.entry(found)).collect();
+        let mut left = if request.most_bytes == 0 { usize::MAX } else { request.most_bytes };
+        let wanted = answer.kvs.iter().take_while(|found| {
+            let more = left > 0;
+            left = left.saturating_sub(found.value.len());
+            more
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let remaining = count.saturating_sub(wanted.len());
+        let entries = wanted.into_iter().filter_map(|found| self.keys.entry(found)).collect();
         let revision = request.at.unwrap_or_else(|| revision_of(answer.header));
         Ok(Listing { entries, revision, remaining })
     }

@@ -34,7 +34,8 @@ pub(super) async fn pages_and_remaining(store: Arc<dyn Store>) {
         let mut seen = Vec::new();
         let mut at = None;
         loop {
-            let request = ListRequest { prefix: "/a/".into(), after: after.clone(), limit, at };
+            let request =
+                ListRequest { prefix: "/a/".into(), after: after.clone(), limit, at, ..Default::default() };
             let page = store.list(request).await.expect("list");
             assert!(page.entries.len() <= limit);
             seen.extend(keys(&page).iter().map(ToString::to_string));
@@ -49,12 +50,36 @@ pub(super) async fn pages_and_remaining(store: Arc<dyn Store>) {
         let expected: Vec<_> = (0..25).map(|number| format!("/a/{number:02}")).collect();
         assert_eq!(seen, expected);
     }
-    let beyond = ListRequest { prefix: "/a/".into(), after: Some("/a/24".into()), limit: 3, at: None };
+    let beyond = ListRequest {
+        prefix: "/a/".into(),
+        after: Some("/a/24".into()),
+        limit: 3,
+        at: None,
+        ..Default::default()
+    };
     let page = store.list(beyond).await.expect("list");
     assert!(page.entries.is_empty() && page.remaining == 0);
-    let before = ListRequest { prefix: "/b/".into(), after: Some("/a/".into()), limit: 1, at: None };
+    let before = ListRequest {
+        prefix: "/b/".into(),
+        after: Some("/a/".into()),
+        limit: 1,
+        at: None,
+        ..Default::default()
+    };
     let page = store.list(before).await.expect("list");
     assert_eq!((keys(&page), page.remaining), (vec!["/b/00"], 24), "a start before the prefix");
+}
+
+pub(super) async fn pages_by_bytes(store: Arc<dyn Store>) {
+    for number in 0..5 {
+        create(&*store, &format!("/a/{number}"), &"x".repeat(10)).await;
+    }
+    let request = ListRequest { prefix: "/a/".into(), most_bytes: 11, ..Default::default() };
+    let first = store.list(request.clone()).await.expect("list");
+    assert_eq!((keys(&first), first.remaining), (vec!["/a/0", "/a/1"], 3));
+    let (after, at) = (Some("/a/1".into()), Some(first.revision));
+    let rest = store.list(ListRequest { after, at, most_bytes: 1_000, ..request }).await.expect("list");
+    assert_eq!((keys(&rest), rest.remaining), (vec!["/a/2", "/a/3", "/a/4"], 0));
 }
 
 pub(super) async fn older_revisions(store: Arc<dyn Store>) {
@@ -93,7 +118,13 @@ pub(super) async fn older_revisions(store: Arc<dyn Store>) {
             .collect();
         assert_eq!(got, state, "at {revision:?}");
         assert_eq!(listing.revision, revision);
-        let request = ListRequest { prefix: "/k/".into(), limit: 1, at: Some(revision), after: None };
+        let request = ListRequest {
+            prefix: "/k/".into(),
+            limit: 1,
+            at: Some(revision),
+            after: None,
+            ..Default::default()
+        };
         let page = store.list(request).await.expect("list");
         assert_eq!(page.entries.len() + page.remaining, state.len(), "remaining at {revision:?}");
     }
@@ -134,7 +165,8 @@ pub(super) async fn pages_at_a_revision_under_writes(store: Arc<dyn Store>) {
             break;
         }
         let after = seen.last().cloned();
-        let request = ListRequest { prefix: "/a/".into(), after, limit: 7, at: Some(at) };
+        let request =
+            ListRequest { prefix: "/a/".into(), after, limit: 7, at: Some(at), ..Default::default() };
         page = store.list(request).await.expect("list");
     }
     assert_eq!(seen, expected);

@@ -37,6 +37,7 @@ pub async fn run<Made: Future<Output = Arc<dyn Store>>>(make: impl Fn() -> Made)
         writes::expiry,
         lists::prefix_and_order,
         lists::pages_and_remaining,
+        lists::pages_by_bytes,
         lists::older_revisions,
         lists::pages_at_a_revision_under_writes,
         lists::compaction,
