@@ -1,18 +1,20 @@
 //! One connection: TLS, then HTTP/1.1 or HTTP/2, then request by request.
 
 use crate::body::{self, Failure};
+use crate::cork::cork;
 use crate::gzip;
 use crate::handler::{Handler, Peer};
 use crate::limits::Limits;
 use crate::response::{Outgoing, status};
 use crate::stall::Stall;
 use crate::tls::{Shown, Tls};
+use crate::turns::Turns;
 use client::Body;
 use futures::FutureExt;
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use node::{Io, Upgrade, Upgrader};
 use object::ApiError;
@@ -48,6 +50,9 @@ struct Shared {
     limits: Limits,
     /// One permit for each of [`Limits::bodies`].
     budget: Arc<Semaphore>,
+    /// One permit for each of [`Limits::answers`].
+    unsent: Arc<Semaphore>,
+    turns: Turns,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     upgrader: Upgrader,
@@ -57,6 +62,14 @@ struct Shared {
 struct Client {
     address: SocketAddr,
     shown: Shown,
+    /// Ends what is streamed to it. Its own, so that streams do not wait for each other to look at one token.
+    shutdown: CancellationToken,
+}
+
+impl Client {
+    fn new(address: SocketAddr, shown: Shown, listener: &CancellationToken) -> Self {
+        Self { address, shown, shutdown: listener.child_token() }
+    }
 }
 
 impl Connections {
@@ -68,8 +81,20 @@ impl Connections {
     ) -> Self {
         let permits = Arc::new(Semaphore::new(limits.connections));
         let budget = Arc::new(Semaphore::new(limits.bodies));
+        let unsent = Arc::new(Semaphore::new(limits.answers));
+        let turns = Turns::new(limits.threads);
         let upgrader = Upgrader { tasks: TaskTracker::new(), shutdown: shutdown.clone() };
-        let shared = Shared { tls, handler, limits, budget, shutdown, tasks: TaskTracker::new(), upgrader };
+        let shared = Shared {
+            tls,
+            handler,
+            limits,
+            budget,
+            unsent,
+            turns,
+            shutdown,
+            tasks: TaskTracker::new(),
+            upgrader,
+        };
         Self { shared: Arc::new(shared), permits }
     }
 
@@ -81,15 +106,17 @@ impl Connections {
     /// Serves a connection in a task of its own.
     pub(crate) fn start(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         let shared = self.shared.clone();
-        self.shared.tasks.spawn(async move {
+        let turns = shared.turns.clone();
+        self.shared.tasks.spawn(turns.take(async move {
             match shared.tls.clone() {
                 Some(tls) => shared.handshake(stream, address, permit, tls).await,
                 None => {
                     let stream = Stall::new(stream, shared.limits.stall, permit);
-                    shared.serve(stream, Client { address, shown: Shown::Nothing }).await;
+                    let client = Client::new(address, Shown::Nothing, &shared.shutdown);
+                    shared.serve(stream, client).await;
                 }
             }
-        });
+        }));
     }
 
     /// Waits for everything to end; the shutdown was signalled before.
@@ -123,7 +150,8 @@ impl Shared {
         match self.shutdown.run_until_cancelled(timed).await {
             Some(Ok(Ok(stream))) => {
                 let shown = tls.judge(stream.get_ref().1.peer_certificates());
-                self.serve(stream, Client { address, shown }).await;
+                let client = Client::new(address, shown, &self.shutdown);
+                self.serve(stream, client).await;
             }
             Some(Ok(Err(error))) => tracing::debug!(%address, %error, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!(%address, "TLS handshake timed out"),
@@ -133,7 +161,7 @@ impl Shared {
 
     /// Serves HTTP until the client is gone or the listener shuts down.
     async fn serve<T: Io>(self: Arc<Self>, io: T, client: Client) {
-        let mut builder = Builder::new(TokioExecutor::new());
+        let mut builder = Builder::new(self.turns.clone());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header);
         builder
             .http2()
@@ -143,17 +171,19 @@ impl Shared {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER);
         let (shared, client) = (self.clone(), Arc::new(client));
+        let shutdown = client.shutdown.clone();
         let service = service_fn(move |request| {
             let (shared, client) = (shared.clone(), client.clone());
             async move { shared.answer(request, &client).await }
         });
+        let (io, cork) = cork(io);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = self.shutdown.cancelled() => {
+            result = cork.drive(connection.as_mut()) => result,
+            () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                match tokio::time::timeout(self.limits.drain, connection).await {
+                match tokio::time::timeout(self.limits.drain, cork.drive(connection)).await {
                     Ok(result) => result,
                     Err(_) => return,
                 }
@@ -178,7 +208,14 @@ impl Shared {
             }
             body => body,
         };
-        Ok(Response::from_parts(parts, Outgoing::new(body, &self.shutdown)))
+        let Some(body) = Outgoing::new(body, &client.shutdown, &self.unsent) else {
+            return Ok(Outgoing::of(&ApiError::TooManyRequests {
+                message: "Too many answers were not read yet, please try again later.".into(),
+                retry_after: 1,
+                causes: vec![],
+            }));
+        };
+        Ok(Response::from_parts(parts, body))
     }
 
     async fn respond(&self, mut request: Request<Incoming>, client: &Client) -> Result<Response<Body>, Gone> {

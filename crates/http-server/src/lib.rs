@@ -6,13 +6,16 @@
 
 mod body;
 mod connection;
+mod cork;
 mod gzip;
 mod handler;
 mod limits;
 mod response;
 mod server;
 mod stall;
+mod streamed;
 mod tls;
+mod turns;
 
 pub use handler::{Handler, Peer};
 pub use limits::Limits;

@@ -9,10 +9,14 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of all bodies being read at once; a request beyond is answered 429.
     pub bodies: usize,
+    /// Bytes of all complete answers that were not sent yet, but for small ones; an answer beyond is a 429 instead.
+    pub answers: usize,
     /// Open connections; more wait in the kernel's backlog.
     pub connections: usize,
     /// Requests at once on one HTTP/2 connection; the protocol makes the client wait.
     pub streams: u32,
+    /// Threads that connections may keep busy at once; more is done later. `None`: all there are.
+    pub threads: Option<usize>,
     /// For the TLS handshake; a slower client is hung up on.
     pub handshake: Duration,
     /// From the first wish for a request to its whole header, also idling between requests of HTTP/1.1; a slower client
@@ -33,8 +37,10 @@ impl Default for Limits {
         Self {
             body: 3 << 20,
             bodies: 96 << 20,
+            answers: 256 << 20,
             connections: 4096,
             streams: 250,
+            threads: None,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(90),
             body_read: Duration::from_secs(60),

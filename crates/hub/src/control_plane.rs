@@ -49,6 +49,8 @@ pub struct ControlPlaneOptions {
     pub static_tokens: StaticTokens,
     /// Who else may come in.
     pub security: Security,
+    /// How many threads its clients may keep busy at once; `None`: all.
+    pub threads: Option<usize>,
     /// Where pods run.
     pub kubelet: Option<Arc<dyn node::Kubelet>>,
 }
@@ -97,7 +99,8 @@ impl ControlPlane {
         let cared = Some(options.stores.care_for(api.store()));
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let plane = Self { api, identity, issuer, address, shutdown, tasks, cared };
-        plane.listen(options.listener, options.hosts, service_ip, &authorities)?;
+        let limits = Limits { threads: options.threads, ..Limits::default() };
+        plane.listen(options.listener, limits, options.hosts, service_ip, &authorities)?;
         if options.storage.is_shared() {
             let (store, client) = (plane.api.store().clone(), plane.client("kube-apiserver"));
             let address = options.advertise.unwrap_or(address);
@@ -109,6 +112,7 @@ impl ControlPlane {
     fn listen(
         &self,
         listener: TcpListener,
+        limits: Limits,
         hosts: Vec<String>,
         service_ip: IpAddr,
         authorities: &str,
@@ -140,7 +144,7 @@ impl ControlPlane {
             listener,
             tls: Some(tls.map_err(|e| Error(e.to_string()))?),
             handler: Arc::new(handler),
-            limits: Limits::default(),
+            limits,
         };
         self.tasks.spawn(http_server::serve(server, self.shutdown.clone()));
         Ok(())

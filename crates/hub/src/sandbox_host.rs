@@ -46,6 +46,7 @@ impl SandboxHost {
             outbound: None,
             static_tokens: Default::default(),
             security: Default::default(),
+            threads: None,
             kubelet: Some(kubelet.clone()),
         })
         .await?;

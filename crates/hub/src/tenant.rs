@@ -100,6 +100,7 @@ impl Tenant {
             outbound: outbound(&spec, place, host, &cluster),
             static_tokens: Default::default(),
             security: Default::default(),
+            threads: Some(threads()),
             kubelet: Some(Arc::new(HostKubelet::new(cluster.clone(), host, kubelet.clone()))),
         })
         .await?;
@@ -159,6 +160,11 @@ fn policy(spec: &Spec) -> Policy {
         annotations: spec.annotations,
         node_selector: spec.node_selector,
     }
+}
+
+/// How many threads the clients of one virtual cluster may keep busy: all but one, which is there for the others.
+fn threads() -> usize {
+    tokio::runtime::Handle::current().metrics().num_workers().saturating_sub(1).max(1)
 }
 
 /// How its API server calls others. Without a fence it would reach for its tenant what the tenant's pods cannot.

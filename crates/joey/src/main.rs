@@ -28,7 +28,10 @@ fn main() -> ExitCode {
     }
     logging::start(&cli.logging);
     telling::of_panics();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // With one thread alone, nobody could be kept from having it all the time.
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return telling::failed(&hub::Error(format!("cannot start: {error}"))),
     };

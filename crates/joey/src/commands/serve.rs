@@ -80,6 +80,7 @@ impl Serve {
             outbound: None,
             static_tokens,
             security,
+            threads: None,
             kubelet: simulated.as_ref().filter(|_| self.sandbox_nodes > 0).map(Nodes::kubelet),
         })
         .await?;
