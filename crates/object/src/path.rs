@@ -19,17 +19,26 @@ impl Path {
 
     /// The field `name` of what this path names.
     pub fn field(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.into()) } else { Self(format!("{}.{name}", self.0)) }
+        if self.0.is_empty() { Self(name.into()) } else { self.with(&[".", name]) }
     }
 
     /// Item `index` of the list that this path names.
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        self.with(&["[", &index.to_string(), "]"])
     }
 
     /// The value under `key` of the map that this path names.
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.with(&["[", key, "]"])
+    }
+
+    /// Validation makes a path for every field it looks at, so it is made in one piece.
+    fn with(&self, rest: &[&str]) -> Self {
+        let length = rest.iter().map(|part| part.len()).sum::<usize>();
+        let mut path = String::with_capacity(self.0.len() + length);
+        path.push_str(&self.0);
+        rest.iter().for_each(|part| path.push_str(part));
+        Self(path)
     }
 
     /// The spelled path; empty at the root.
