@@ -115,6 +115,13 @@ impl Watch for FeedWatch {
     fn next(&mut self) -> BoxFuture<'_, Result<Arc<Event>, StoreError>> {
         async move {
             loop {
+                // What is there already needs no place among those who wait.
+                if matches!(self.source, Source::Ring(_))
+                    && matches!(self.advance()?, Progress::Event)
+                    && let Some(event) = self.backlog.pop_front()
+                {
+                    return Ok(event);
+                }
                 let group = self.group.clone();
                 let mut changed = std::pin::pin!(group.changed());
                 changed.as_mut().enable();
