@@ -16,6 +16,7 @@ pub(crate) type Answer = Response<Body>;
 pub(crate) enum Outgoing {
     Stored(Entry),
     Value(Value),
+    Written(Value, Entry),
 }
 
 impl From<Value> for Outgoing {
@@ -62,7 +63,7 @@ pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> An
 /// An object of `target`'s kind.
 pub(crate) async fn object(call: &Call, target: &Target, code: u16, object: Outgoing) -> Result<Answer> {
     let accepted = call.accept(target, false)?;
-    if let Outgoing::Stored(entry) = &object
+    if let Outgoing::Stored(entry) | Outgoing::Written(_, entry) = &object
         && accepted == Accepted::PLAIN
         && let Some(stored) = served_as_stored(target, &entry.value)
         && !call.pretty()
@@ -72,7 +73,7 @@ pub(crate) async fn object(call: &Call, target: &Target, code: u16, object: Outg
         return Ok(bytes(code, Media::Json.name(), out));
     }
     let value = match object {
-        Outgoing::Value(value) => value,
+        Outgoing::Value(value) | Outgoing::Written(value, _) => value,
         Outgoing::Stored(entry) => call.api.read(target, &entry).await?,
     };
     let shaped = match accepted.shape {
@@ -201,7 +202,6 @@ fn plain_list(target: &Target, entries: &[Entry], about: &ListMeta) -> Vec<u8> {
     out.extend_from_slice(head.trim_end_matches('}').as_bytes());
     // The metadata object that ends `head` was closed too.
     out.extend_from_slice(b"},\"items\":[");
-    for (i, entry) in entries.iter().enumerate() {
     append_items(&mut out, target, entries);
     out.extend_from_slice(b"]}");
     out
@@ -218,6 +218,7 @@ pub(crate) fn plain_items(target: &Target, entries: &[Entry]) -> Option<Vec<u8>>
 }
 
 fn append_items(out: &mut Vec<u8>, target: &Target, entries: &[Entry]) {
+    for (i, entry) in entries.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }

@@ -33,6 +33,12 @@ pub fn encode(object: &Value) -> Bytes {
     out.into()
 }
 
+/// Whether `text` is somewhere in a stored value. Letters, digits and what joins labels are stored as they are, so that an
+/// object need not be parsed to know that it does not say something.
+pub fn mentions(value: &[u8], text: &str) -> bool {
+    value.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
 fn append_fields<'a>(
     out: &mut Vec<u8>,
     mut first: bool,

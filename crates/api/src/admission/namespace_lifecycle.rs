@@ -6,6 +6,7 @@ use crate::pipeline::Write;
 use crate::stored;
 use object::{ApiError, GroupResource, Result, Value, meta};
 
+const TERMINATING: &str = "Terminating";
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 pub(super) async fn check(write: &Write<'_>, operation: Operation, object: &Value) -> Result<()> {
@@ -21,7 +22,9 @@ pub(super) async fn check(write: &Write<'_>, operation: Operation, object: &Valu
         write.call.api.store.get(&format!("/core/namespaces/{namespace}")).await.map_err(failure::store)?;
     let resource = GroupResource::new("", "namespaces");
     let Some(entry) = entry else { return Err(ApiError::NotFound { resource, name: namespace.clone() }) };
-    let terminating = stored::decode(&entry).is_some_and(|n| n["status"]["phase"] == "Terminating");
+    // Most writes need not know more of their namespace than that the word is not there.
+    let terminating = stored::mentions(&entry.value, TERMINATING)
+        && stored::decode(&entry).is_some_and(|n| n["status"]["phase"] == TERMINATING);
     if !terminating {
         return Ok(());
     }

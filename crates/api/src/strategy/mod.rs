@@ -147,7 +147,7 @@ pub(crate) async fn after_update(
     old: &Value,
     outcome: &Result<Option<Outgoing>>,
 ) {
-    if let Ok(Some(Outgoing::Value(new))) = outcome {
+    if let Ok(Some(Outgoing::Value(new) | Outgoing::Written(new, _))) = outcome {
         service::release_dropped(call, target, new, old).await;
     }
 }

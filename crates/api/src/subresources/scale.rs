@@ -28,7 +28,7 @@ pub(super) async fn answer(call: &Call, target: &Target, verb: Verb) -> Result<A
     codec::check_options(call, if verb == Verb::Patch { "PatchOptions" } else { "UpdateOptions" })?;
     let transform = |parent: &Value| scaled(call, target, parent, &change);
     match update::change(call, target, Manage::Nobody, transform).await? {
-        Outgoing::Value(parent) => send(call, target, &parent),
+        Outgoing::Value(parent) | Outgoing::Written(parent, _) => send(call, target, &parent),
         Outgoing::Stored(entry) => send(call, target, &call.api.read(target, &entry).await?),
     }
 }

@@ -5,6 +5,7 @@ use crate::pipeline::{self, Manage, Write};
 use crate::respond::{self, Answer, Outgoing};
 use crate::{codec, failure, stored};
 use object::{ApiError, Result, Value, meta};
+use std::sync::Arc;
 use std::time::Duration;
 use store::{Expect, StoreError};
 
@@ -47,17 +48,20 @@ pub(crate) async fn create_object(
         }
     };
     let value = stored::encode(&object);
+    let key: Arc<str> = target.key().into();
     let write = store::Write {
-        key: target.key().into(),
+        key: key.clone(),
         expect: Expect::Absent,
-        value: Some(value),
+        value: Some(value.clone()),
         ttl: ttl(target),
     };
     match call.api.store.write(write).await {
         Ok(revision) => {
             meta::set(&mut object, "resourceVersion", revision.0.to_string());
             crate::strategy::after_write(call, target).await?;
-            call.api.present(target, object).await.map(Outgoing::Value)
+            let object = call.api.present(target, object).await?;
+            let entry = store::Entry { key, value, create_revision: revision, mod_revision: revision };
+            Ok(Outgoing::Written(object, entry))
         }
         Err(error) => {
             allocation.undo(call).await;

@@ -101,18 +101,22 @@ async fn commit(call: &Call, target: &Target, entry: &Entry, mut new: Value) -> 
     let old_uid_version = entry.mod_revision;
     // The last finalizer of an object under deletion was taken off: it goes.
     let gone = super::delete::is_due(&new);
-    let value = (!gone).then_some(value);
-    let write =
-        store::Write { key: entry.key.clone(), expect: Expect::At(old_uid_version), value, ttl: None };
+    let write = store::Write {
+        key: entry.key.clone(),
+        expect: Expect::At(old_uid_version),
+        value: (!gone).then(|| value.clone()),
+        ttl: None,
+    };
     match call.api.store.write(write).await {
         Ok(revision) => {
             if gone {
                 super::delete::after(call, target, &new).await;
-            } else {
-                meta::set(&mut new, "resourceVersion", revision.0.to_string());
-                strategy::after_write(call, target).await?;
+                return call.api.present(target, new).await.map(|o| Some(o.into()));
             }
-            call.api.present(target, new).await.map(|o| Some(o.into()))
+            meta::set(&mut new, "resourceVersion", revision.0.to_string());
+            strategy::after_write(call, target).await?;
+            let new = call.api.present(target, new).await?;
+            Ok(Some(Outgoing::Written(new, Entry { value, mod_revision: revision, ..entry.clone() })))
         }
         Err(StoreError::Conflict(_)) => Ok(None),
         Err(error) => Err(failure::store(error)),

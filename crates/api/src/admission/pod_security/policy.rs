@@ -3,7 +3,7 @@
 use object::{FieldError, Path, Value, meta};
 use std::fmt;
 
-const PREFIX: &str = "pod-security.kubernetes.io/";
+pub(super) const PREFIX: &str = "pod-security.kubernetes.io/";
 
 /// How strict a standard is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
