@@ -5,6 +5,7 @@ mod clusters;
 mod commands;
 mod crash;
 mod deployments;
+mod flood;
 mod folders;
 mod full_disk;
 mod helm;

@@ -49,10 +49,21 @@ pub(crate) async fn ensure_references(shared: &Shared, pod: &Value) -> Result<()
             "ConfigMap" => (&CONFIG_MAPS, Kind::ConfigMap),
             _ => (&SECRETS, Kind::Secret),
         };
-        if let Some(object) = shared.cache.get(gvr, meta::namespace(pod), &name) {
-            put(shared, gvr, &object).await?;
-            shared.carried.add(Key::new(kind, meta::namespace(pod), &name));
-        }
+        carry(shared, gvr, &Key::new(kind, meta::namespace(pod), &name)).await?;
+    }
+    Ok(())
+}
+
+/// Makes the host object of one that is there.
+pub(crate) async fn carry(shared: &Shared, gvr: &GroupVersionResource, key: &Key) -> Result<()> {
+    // Only metadata is kept of them: most stay in the virtual cluster, and they may be large.
+    if shared.cache.entry(gvr, &key.namespace, &key.name).is_none() {
+        return Ok(());
+    }
+    if let Some(object) = shared.client.find(gvr, &key.namespace, &key.name).await? {
+        let wanted = translate::config(&shared.cluster, &object);
+        objects::put(shared, gvr, &wanted, &["data", "binaryData"]).await?;
+        shared.carried.add(key.clone());
     }
     Ok(())
 }
@@ -67,12 +78,8 @@ fn is_used(shared: &Shared, key: &Key) -> bool {
 pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, key: &Key) -> Result<()> {
     let (namespace, name) = (&*key.namespace, &*key.name);
     let carried = shared.carried.holds(key);
-    match shared.cache.get(gvr, namespace, name) {
-        Some(object) if carried || is_used(shared, key) => {
-            put(shared, gvr, &object).await?;
-            shared.carried.add(key.clone());
-            Ok(())
-        }
+    match shared.cache.entry(gvr, namespace, name) {
+        Some(_) if carried || is_used(shared, key) => carry(shared, gvr, key).await,
         None if carried => {
             objects::delete(shared, gvr, &shared.host_name(namespace, name)).await?;
             shared.carried.remove(key);
@@ -80,9 +87,4 @@ pub(crate) async fn sync(shared: &Shared, gvr: &GroupVersionResource, key: &Key)
         }
         _ => Ok(()),
     }
-}
-
-/// Makes the host object like the virtual one.
-pub(crate) async fn put(shared: &Shared, gvr: &GroupVersionResource, object: &Value) -> Result<()> {
-    objects::put(shared, gvr, &translate::config(&shared.cluster, object), &["data", "binaryData"]).await
 }

@@ -65,10 +65,7 @@ async fn put(shared: &Shared, ingress: &Value, wanted: &Value) -> Result<()> {
         }
     }
     for secret in secrets {
-        if let Some(object) = shared.cache.get(&SECRETS, namespace, secret) {
-            config::put(shared, &SECRETS, &object).await?;
-            shared.carried.add(Key::new(Kind::Secret, namespace, secret));
-        }
+        config::carry(shared, &SECRETS, &Key::new(Kind::Secret, namespace, secret)).await?;
     }
     objects::put(shared, &INGRESSES, wanted, &["spec"]).await?;
     // One that was on its way meanwhile did not know.

@@ -98,10 +98,10 @@ impl Syncer {
                 shared.changed(change);
             }
         }));
-        for gvr in [&PODS, &SERVICES, &CLAIMS, &CONFIG_MAPS, &SECRETS, &VOLUMES] {
+        for gvr in [&PODS, &SERVICES, &CLAIMS, &VOLUMES] {
             shared.cache.track(gvr, Keep::Full);
         }
-        for gvr in [&NAMESPACES, &NODES, &ENDPOINT_SLICES] {
+        for gvr in [&CONFIG_MAPS, &SECRETS, &NAMESPACES, &NODES, &ENDPOINT_SLICES] {
             shared.cache.track(gvr, Keep::Metadata);
         }
         if network_policies {
