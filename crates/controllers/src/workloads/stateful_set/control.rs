@@ -42,9 +42,9 @@ impl State<'_> {
             }
         }
         let condemned: Vec<_> = by_ordinal.iter().rev().filter(|(o, _)| **o < first || **o >= end).collect();
-        let unhealthy = self.first_unhealthy(&by_ordinal, first..end);
+        let unavailable = self.first_unavailable(&by_ordinal, first..end);
         for (ordinal, pod) in condemned {
-            let is_first = unhealthy.is_some_and(|first| Arc::ptr_eq(first, pod));
+            let is_first = unavailable.is_some_and(|first| Arc::ptr_eq(first, pod));
             if self.condemn(is_first, *ordinal, pod, &mut actions).is_break() {
                 return actions;
             }
@@ -68,13 +68,15 @@ impl State<'_> {
             && pods::is_available(pod, int(&self.set["spec"]["minReadySeconds"]), self.now)
     }
 
-    fn first_unhealthy<'a>(
+    /// The unavailable pod of the lowest ordinal, of those wanted if there is one.
+    fn first_unavailable<'a>(
         &self,
         pods: &BTreeMap<i64, &'a Arc<Value>>,
         wanted: std::ops::Range<i64>,
     ) -> Option<&'a Arc<Value>> {
-        let inside = pods.range(wanted.clone()).find(|(_, pod)| !self.is_healthy(pod));
-        let outside = || pods.iter().rev().find(|(o, pod)| !wanted.contains(o) && !self.is_healthy(pod));
+        let lacks = |pod: &Value| meta::deletion_timestamp(pod).is_some() || !self.is_available(pod);
+        let inside = pods.range(wanted.clone()).find(|(_, pod)| lacks(pod));
+        let outside = || pods.iter().find(|(o, pod)| !wanted.contains(o) && lacks(pod));
         inside.or_else(outside).map(|(_, pod)| *pod)
     }
 
@@ -111,7 +113,7 @@ impl State<'_> {
     /// Deletes a pod that is no longer wanted, the highest ordinal first.
     fn condemn(
         &self,
-        is_first_unhealthy: bool,
+        is_first_unavailable: bool,
         ordinal: i64,
         pod: &Value,
         actions: &mut Vec<Action>,
@@ -122,7 +124,7 @@ impl State<'_> {
             return wait;
         }
         let fit = self.is_healthy(pod) && self.is_available(pod);
-        if ordered && !fit && !is_first_unhealthy {
+        if ordered && !fit && !is_first_unavailable {
             return wait;
         }
         actions.extend(self.claim_owners(ordinal, Some(pod)));

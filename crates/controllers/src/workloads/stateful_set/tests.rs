@@ -78,6 +78,17 @@ fn the_highest_goes_first() {
 }
 
 #[test]
+fn scaling_down_waits_for_the_unhealthy_but_for_the_lowest_of_them() {
+    let some = |ready: [bool; 3]| {
+        let pods = (0..3).map(|ordinal| pod(ordinal, "one", ready[ordinal as usize]));
+        plan([set(0, "one"), revision("one", 1)].into_iter().chain(pods).collect())
+    };
+    assert!(some([false, false, false]).is_empty());
+    assert_eq!(some([false, false, true]), ["delete pods db-2"]);
+    assert_eq!(some([true, true, false]), ["delete pods db-2"], "the only one");
+}
+
+#[test]
 fn an_update_goes_from_the_top_down_to_the_partition() {
     let mut updated = set(3, "two");
     updated["status"]["currentRevision"] = meta::name(&revision("one", 1)).into();
