@@ -1,12 +1,12 @@
-//! Watchers of one prefix: one queue, one wake-up, shared by all of them.
+//! Watchers of one prefix: one queue and one line to wait in, shared by all of them.
 
 use crate::{Event, Revision, StoreError};
+use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use std::task::{Context, Poll, Waker};
 
 /// How many revisions of dropped events a group remembers, to tell a slow watcher where to read on.
 const DROPPED: usize = 1_024;
@@ -15,7 +15,21 @@ const DROPPED: usize = 1_024;
 pub(super) struct Group {
     pub(super) prefix: Arc<str>,
     queue: RwLock<Queue>,
-    changed: Notify,
+    line: RwLock<Line>,
+}
+
+/// Who may wait, in the order in which they came. They keep their places: watches of one connection came one after the
+/// other, so they are woken one after the other, and what they have to send can go out together.
+#[derive(Default)]
+struct Line {
+    next: u64,
+    places: Vec<(u64, Arc<AtomicWaker>)>,
+}
+
+/// A watcher's place in the line.
+pub(super) struct Place {
+    number: u64,
+    waker: Arc<AtomicWaker>,
 }
 
 struct Queue {
@@ -52,7 +66,7 @@ impl Group {
     ) -> Self {
         let events = ring.iter().filter(|event| event.key.starts_with(prefix)).cloned().collect();
         let queue = Queue { events, first: 1, floor, dropped: VecDeque::new(), batch: Revision(0), ended };
-        Self { prefix: prefix.into(), queue: RwLock::new(queue), changed: Notify::new() }
+        Self { prefix: prefix.into(), queue: RwLock::new(queue), line: RwLock::default() }
     }
 
     /// True when this is the first change of the batch: the group is to be woken once.
@@ -87,12 +101,43 @@ impl Group {
         self.queue.write().ended = Some(error);
     }
 
+    /// Wakes everyone who waits.
     pub(super) fn wake(&self) {
-        self.changed.notify_waiters();
+        let waiting: Vec<Waker> = self.line.read().places.iter().filter_map(|(_, place)| place.take()).collect();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+    /// Takes the last place in the line.
+    pub(super) fn queue_up(&self) -> Place {
+        let mut line = self.line.write();
+        line.next += 1;
+        let place = Place { number: line.next, waker: Arc::default() };
+        line.places.push((place.number, place.waker.clone()));
+        place
+    }
+
+    /// Gives a place up.
+    pub(super) fn step_out(&self, place: &Place) {
+        let places = &mut self.line.write().places;
+        if let Ok(index) = places.binary_search_by_key(&place.number, |(number, _)| *number) {
+            places.remove(index);
+        }
+    }
+
+    /// Ready when a watcher at `cursor` that saw everything up to `seen` has something to look at.
+    pub(super) fn poll_changed(
+        &self,
+        place: &Place,
+        cursor: u64,
+        seen: Revision,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        place.waker.register(cx.waker());
+        let queue = self.queue.read();
+        let nothing = queue.ended.is_none()
+            && cursor >= queue.first
+            && queue.events.back().is_none_or(|last| last.revision <= seen);
+        if nothing { Poll::Pending } else { Poll::Ready(()) }
     }
 
     pub(super) fn shrink(&self) {

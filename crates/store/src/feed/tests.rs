@@ -275,3 +275,27 @@ fn only_those_concerned_are_woken() {
     drop(waits);
     assert_eq!(setup.watch("/new", 0).try_next().err(), Some(StoreError::Closed));
 }
+
+/// Whom the wake-ups reached, in order.
+struct Numbered(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Wake for Numbered {
+    fn wake(self: Arc<Self>) {
+        self.1.lock().push(self.0);
+    }
+}
+
+#[test]
+fn watchers_keep_their_places() {
+    let setup = Setup::new(100);
+    let mut watches: Vec<_> = (0..5).map(|_| setup.watch("/a/", 0)).collect();
+    let woken = Arc::new(Mutex::new(vec![]));
+    drop(watches.remove(1));
+    let mut waits: Vec<_> = watches.iter_mut().map(Watch::next).collect();
+    for (number, wait) in waits.iter_mut().enumerate().rev() {
+        let waker = Arc::new(Numbered(number, woken.clone())).into();
+        assert!(wait.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    }
+    setup.publish(&["/a/1"]);
+    assert_eq!(*woken.lock(), [0, 1, 2, 3], "as they came, not as they began to wait");
+}

@@ -1,17 +1,19 @@
 //! One watcher: from history to the ring, and back when it was too slow.
 
-use super::group::{Found, Group};
+use super::group::{Found, Group, Place};
 use super::{Changes, Feed, History};
 use crate::{Event, Revision, StoreError, Watch};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 
 /// An ordered stream of one feed's changes under one prefix.
 pub struct FeedWatch {
     feed: Arc<Feed>,
     group: Arc<Group>,
+    place: Place,
     history: Weak<dyn History>,
     /// Fetched, not yet handed out.
     backlog: VecDeque<Arc<Event>>,
@@ -49,7 +51,8 @@ impl FeedWatch {
         history: Weak<dyn History>,
     ) -> Self {
         let source = group.cursor(from).map_or(Source::Behind, Source::Ring);
-        Self { feed, group, history, backlog: VecDeque::new(), seen: from, source }
+        let place = group.queue_up();
+        Self { feed, group, place, history, backlog: VecDeque::new(), seen: from, source }
     }
 
     /// Does what can be done without waiting, but reads history only once: that may take long.
@@ -115,16 +118,6 @@ impl Watch for FeedWatch {
     fn next(&mut self) -> BoxFuture<'_, Result<Arc<Event>, StoreError>> {
         async move {
             loop {
-                // What is there already needs no place among those who wait.
-                if matches!(self.source, Source::Ring(_))
-                    && matches!(self.advance()?, Progress::Event)
-                    && let Some(event) = self.backlog.pop_front()
-                {
-                    return Ok(event);
-                }
-                let group = self.group.clone();
-                let mut changed = std::pin::pin!(group.changed());
-                changed.as_mut().enable();
                 match (self.advance()?, &mut self.source) {
                     (Progress::Event, _) => {
                         if let Some(event) = self.backlog.pop_front() {
@@ -136,7 +129,11 @@ impl Watch for FeedWatch {
                         let changes = reading.await;
                         self.take(changes);
                     }
-                    (Progress::Nothing, _) => changed.await,
+                    (Progress::Nothing, Source::Ring(cursor)) => {
+                        let (group, place, cursor, seen) = (&self.group, &self.place, *cursor, self.seen);
+                        poll_fn(|cx| group.poll_changed(place, cursor, seen, cx)).await;
+                    }
+                    (Progress::Nothing, _) => {}
                 }
             }
         }
@@ -168,6 +165,7 @@ impl Watch for FeedWatch {
 
 impl Drop for FeedWatch {
     fn drop(&mut self) {
+        self.group.step_out(&self.place);
         self.feed.leave(&self.group);
     }
 }
