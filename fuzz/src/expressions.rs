@@ -80,8 +80,11 @@ pub(crate) fn crd_schema(data: &[u8]) {
     let compiled = custom::compile(&schema);
     let schema = compiled.schema();
     let Ok(read) = custom::decode_json(schema, object, Strictness::Warn) else { return };
-    custom::validate(schema, &read.value, None);
-    custom::validate(schema, &read.value, Some(&read.value));
+    for old in [None, Some(&read.value)] {
+        custom::validate_schema(schema, &read.value, old);
+        custom::validate_status(schema, &read.value, old);
+        custom::validate_rest(schema, &read.value, old);
+    }
     if has_rules(schema, &read.value) {
         cel_rules::validate(schema, &read.value, None, &mut |_| ());
     }
