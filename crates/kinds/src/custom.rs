@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(beta.storage_version.version, "v1");
         assert_eq!(
             (v1.deprecation(), beta.deprecation()),
-            (None, Some("example.com/v1beta1 Widget is deprecated"))
+            (None, Some("example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget"))
         );
         assert_eq!(beta.storage_version_hash, v1.storage_version_hash);
     }
