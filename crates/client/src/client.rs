@@ -35,6 +35,17 @@ pub struct List {
     pub continue_token: String,
 }
 
+/// An object as the server sent it.
+#[derive(Clone, Debug)]
+pub struct Encoded(pub(crate) Bytes);
+
+impl Encoded {
+    /// The object.
+    pub fn parse(&self) -> Result<Value> {
+        parse(&self.0)
+    }
+}
+
 impl Client {
     /// A client over `transport`; the part of `user_agent` before `/` is the field manager of its writes.
     pub fn new(transport: Arc<dyn Transport>, user_agent: &str) -> Self {
@@ -128,8 +139,13 @@ impl Client {
 
     /// Creates an object in its `metadata.namespace`; answers it as stored.
     pub async fn create(&self, gvr: &GroupVersionResource, object: &Value) -> Result<Value> {
+        self.create_encoded(gvr, object).await?.parse()
+    }
+
+    /// As [`create`](Self::create), for who need not look at the answer, or only puts it in a cache.
+    pub async fn create_encoded(&self, gvr: &GroupVersionResource, object: &Value) -> Result<Encoded> {
         let path = path(gvr, meta::namespace(object), "", "");
-        parse(&self.call(Method::POST, &path, Some((JSON, encode(object)))).await?)
+        self.call(Method::POST, &path, Some((JSON, encode(object)))).await.map(Encoded)
     }
 
     /// As [`create`](Self::create), of what a person wrote: fields that the server does not know are refused, not dropped.
@@ -169,8 +185,19 @@ impl Client {
         object: &Value,
         subresource: &str,
     ) -> Result<Value> {
+        self.update_encoded(gvr, object, subresource).await?.parse()
+    }
+
+    /// As [`update_subresource`](Self::update_subresource), of the object itself where none is named; see
+    /// [`create_encoded`](Self::create_encoded).
+    pub async fn update_encoded(
+        &self,
+        gvr: &GroupVersionResource,
+        object: &Value,
+        subresource: &str,
+    ) -> Result<Encoded> {
         let path = path(gvr, meta::namespace(object), meta::name(object), subresource);
-        parse(&self.call(Method::PUT, &path, Some((JSON, encode(object)))).await?)
+        self.call(Method::PUT, &path, Some((JSON, encode(object)))).await.map(Encoded)
     }
 
     /// Patches an object, or a subresource of it.
@@ -182,10 +209,22 @@ impl Client {
         subresource: &str,
         patch: &Patch,
     ) -> Result<Value> {
+        self.patch_encoded(gvr, namespace, name, subresource, patch).await?.parse()
+    }
+
+    /// As [`patch`](Self::patch); see [`create_encoded`](Self::create_encoded).
+    pub async fn patch_encoded(
+        &self,
+        gvr: &GroupVersionResource,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        patch: &Patch,
+    ) -> Result<Encoded> {
         let mut query = Query::of(path(gvr, namespace, name, subresource));
         patch.query(&mut query);
         let body = Some((patch.content_type(), encode(patch.body())));
-        parse(&self.call(Method::PATCH, &query.finish(), body).await?)
+        self.call(Method::PATCH, &query.finish(), body).await.map(Encoded)
     }
 
     /// Deletes an object; answers it, or a `Status` that names it.

@@ -14,7 +14,7 @@ mod transport;
 mod watch;
 
 pub use cache::{Cache, Change, Entry, Keep, Owner, Reflectors, Scope, Store};
-pub use client::{Client, List};
+pub use client::{Client, Encoded, List};
 pub use options::{DeleteOptions, ListOptions, Patch, Propagation, WatchOptions};
 pub use transport::{Body, BodyStream, Transport, TransportError};
 pub use watch::{Frame, FrameType, WatchStream};

@@ -100,7 +100,26 @@ impl WatchStream {
     }
 }
 
+/// How API servers write the events that matter most, up to the object.
+const PLAIN: [(&[u8], FrameType); 4] = [
+    (b"{\"type\":\"MODIFIED\",\"object\":", FrameType::Modified),
+    (b"{\"type\":\"ADDED\",\"object\":", FrameType::Added),
+    (b"{\"type\":\"DELETED\",\"object\":", FrameType::Deleted),
+    (b"{\"type\":\"BOOKMARK\",\"object\":", FrameType::Bookmark),
+];
+
+/// The event of a line that looks as expected; who reads the object will see whether it is one.
+fn plain(line: &Bytes) -> Option<Frame> {
+    let text = line.trim_ascii();
+    let (head, kind) = PLAIN.iter().find(|(head, _)| text.starts_with(head))?;
+    let object = text[head.len()..].strip_suffix(b"}").filter(|object| object.starts_with(b"{"))?;
+    Some(Frame { kind: *kind, object: line.slice_ref(object) })
+}
+
 fn frame(line: &Bytes) -> Result<Frame> {
+    if let Some(frame) = plain(line) {
+        return Ok(frame);
+    }
     let unreadable =
         |error: &dyn std::fmt::Display| ApiError::Internal(format!("unreadable watch event: {error}"));
     let read: Line<'_> = serde_json::from_slice(line).map_err(|error| unreadable(&error))?;

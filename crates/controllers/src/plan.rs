@@ -61,6 +61,12 @@ pub trait Controller: Send + Sync + 'static {
     /// Which keys a change concerns.
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key));
 
+    /// How long the keys of a change may wait, so that what changes until then is worked on together.
+    fn patience(&self, change: &Change) -> Duration {
+        let _ = change;
+        Duration::ZERO
+    }
+
     /// Which keys are to be looked at again after a resource had to be listed anew and deletions may have gone unseen (of objects
     /// that are not kept). Asked of those that watch everything.
     fn relisted(&self, cache: &Cache, gvr: &GroupVersionResource, add: &mut dyn FnMut(Key)) {
@@ -78,6 +84,15 @@ pub trait Controller: Send + Sync + 'static {
         let plan = self.plan(&shell.cache, key, shell.now());
         Box::pin(std::future::ready(Ok(plan)))
     }
+}
+
+/// How long a controller of many objects may wait for more of their statuses. A set's pods become ready one after the other:
+/// without waiting, each would be a write of the set's status, and of that of the set's owner.
+pub(crate) const TOGETHER: Duration = Duration::from_millis(50);
+
+/// Whether an object is there before and after a change, and nobody has begun to delete it: only its state is new.
+pub(crate) fn goes_on(change: &Change) -> bool {
+    matches!((&change.old, &change.new), (Some(old), Some(new)) if old.uid == new.uid && old.deleting == new.deleting)
 }
 
 /// The last step of a plan: sees what became of the others, usually to write a status. The cache has all writes so far.

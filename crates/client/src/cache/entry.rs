@@ -101,24 +101,6 @@ struct LeanOwner<'a> {
     block_owner_deletion: Option<bool>,
 }
 
-#[derive(Deserialize)]
-struct VersionOnly<'a> {
-    #[serde(borrow)]
-    metadata: VersionMetadata<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionMetadata<'a> {
-    #[serde(borrow, default)]
-    resource_version: Cow<'a, str>,
-}
-
-/// The version that an encoded object (or bookmark) carries.
-pub(crate) fn version_of(bytes: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<VersionOnly<'_>>(bytes).ok()?.metadata.resource_version.parse().ok()
-}
-
 impl Entry {
     pub(crate) fn read(bytes: &[u8], shape: &Arc<Shape>, full: bool) -> serde_json::Result<Self> {
         let lean: Lean<'_> = serde_json::from_slice(bytes)?;

@@ -11,12 +11,13 @@ mod entry;
 mod index;
 mod reflector;
 mod store;
+mod version;
 
 pub use entry::{Entry, Owner};
 pub use reflector::Reflectors;
 pub use store::{Keep, Store};
 
-use crate::client::Client;
+use crate::client::{Client, Encoded};
 use object::{GroupVersionResource, LabelSelector, meta};
 use parking_lot::{Mutex, RwLock};
 use reflector::Command;
@@ -270,11 +271,22 @@ impl Cache {
 
     /// Puts in what a write answered, unless the watch has already told of it or of something newer.
     pub fn observe(&self, gvr: &GroupVersionResource, object: &Value) {
-        let Some(store) = self.store(gvr) else { return };
-        let Ok(bytes) = serde_json::to_vec(object) else { return };
-        if let Some(change) = store.read(&bytes).and_then(|entry| store.put(entry, false)) {
+        if self.store(gvr).is_some()
+            && let Ok(bytes) = serde_json::to_vec(object)
+        {
+            self.observe_encoded(gvr, &Encoded(bytes.into()));
+        }
+    }
+
+    /// As [`observe`](Self::observe); answers what was written, also where something newer is known. `None` if the resource
+    /// is not tracked.
+    pub fn observe_encoded(&self, gvr: &GroupVersionResource, object: &Encoded) -> Option<Arc<Entry>> {
+        let store = self.store(gvr)?;
+        let entry = Arc::new(store.read(&object.0)?);
+        if let Some(change) = store.put(entry.clone()) {
             self.notify(&change);
         }
+        Some(entry)
     }
 
     /// Takes out what a delete has removed.

@@ -1,6 +1,6 @@
 //! Lists and watches every tracked resource, all on one task.
 
-use super::entry::version_of;
+use super::version::version_of;
 use super::{Cache, Scope, Store};
 use crate::backoff::Backoff;
 use crate::client::Client;
@@ -183,8 +183,11 @@ impl Reflector {
                     None
                 }
                 FrameType::Deleted => self.store.read(&frame.object).and_then(|last| self.store.remove(last)),
+                FrameType::Added | FrameType::Modified if version.is_some_and(|v| self.store.is_own(v)) => {
+                    None
+                }
                 FrameType::Added | FrameType::Modified => {
-                    self.store.read(&frame.object).and_then(|entry| self.store.put(entry, true))
+                    self.store.read(&frame.object).and_then(|entry| self.store.put_watched(entry))
                 }
             };
             if let Some(change) = change {

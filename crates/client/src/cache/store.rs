@@ -7,13 +7,16 @@ use futures::future::AbortHandle;
 use object::label_selector::Operator;
 use object::{GroupVersionResource, LabelSelector};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// How many local deletions are remembered until the watch tells of them; the oldest are forgotten first (the object may
 /// then reappear for the moment until its `DELETED` event).
 const TOMBSTONES: usize = 1024;
+
+/// How many writes of our own are remembered until the watch tells of them; those forgotten are read again.
+const OWN: usize = 4096;
 
 /// How much of each object is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ struct Inner {
     tombstones: VecDeque<Box<str>>,
     /// The newest version that the list or watch has told of.
     version: u64,
+    /// Newer versions that were put in as answers to writes of our own.
+    own: BTreeSet<u64>,
 }
 
 /// The copies of one resource.
@@ -198,28 +203,51 @@ impl Store {
         self.shape.kind.get_or_init(|| kind.to_owned());
     }
 
-    /// Puts in an object that the watch (or a write of our own) tells of. Older news change nothing.
-    pub(super) fn put(&self, entry: Entry, from_watch: bool) -> Option<Change> {
+    /// Puts in what a write of our own answered. Older news change nothing.
+    pub(super) fn put(&self, entry: Arc<Entry>) -> Option<Change> {
         let mut inner = self.inner.write();
-        if from_watch {
-            inner.version = inner.version.max(entry.version);
-            if inner.tombstones.contains(&entry.uid) {
-                return None;
-            }
-        } else if entry.version <= inner.version {
+        if entry.version <= inner.version {
             return None;
         }
+        inner.own.insert(entry.version);
+        if inner.own.len() > OWN {
+            inner.own.pop_first();
+        }
+        self.take_in(&mut inner, entry)
+    }
+
+    /// Puts in an object that the watch tells of. Older news change nothing.
+    pub(super) fn put_watched(&self, entry: Entry) -> Option<Change> {
+        let mut inner = self.inner.write();
+        inner.advance(entry.version);
+        if inner.tombstones.contains(&entry.uid) {
+            return None;
+        }
+        self.take_in(&mut inner, Arc::new(entry))
+    }
+
+    /// Whether the watch tells of a write of our own, which was put in before: a version is that of one write.
+    pub(super) fn is_own(&self, version: u64) -> bool {
+        let mut inner = self.inner.write();
+        let own = inner.own.contains(&version);
+        if own {
+            inner.advance(version);
+        }
+        own
+    }
+
+    fn take_in(&self, inner: &mut Inner, entry: Arc<Entry>) -> Option<Change> {
         if !self.wants(&entry) {
             let old = inner.take(&(entry.namespace.clone(), entry.name.clone()));
-            return Some(Change { gvr: self.gvr.clone(), old, new: Some(Arc::new(entry)) });
+            return Some(Change { gvr: self.gvr.clone(), old, new: Some(entry) });
         }
-        inner.put(Arc::new(entry)).map(|change| change.of(&self.gvr))
+        inner.put(entry).map(|change| change.of(&self.gvr))
     }
 
     /// Takes out an object that the watch says is gone.
     pub(super) fn remove(&self, last: Entry) -> Option<Change> {
         let mut inner = self.inner.write();
-        inner.version = inner.version.max(last.version);
+        inner.advance(last.version);
         inner.tombstones.retain(|uid| *uid != last.uid);
         let key = (last.namespace.clone(), last.name.clone());
         if !self.keeps(Keep::Metadata) && !inner.objects.contains_key(&key) {
@@ -251,14 +279,13 @@ impl Store {
 
     /// The watch has told of everything up to this version.
     pub(super) fn advance(&self, version: u64) {
-        let mut inner = self.inner.write();
-        inner.version = inner.version.max(version);
+        self.inner.write().advance(version);
     }
 
     /// Makes the copies be what a list at `version` says. What was put in since is kept.
     pub(super) fn replace(&self, listed: Vec<Entry>, version: u64) -> Vec<Change> {
         let mut inner = self.inner.write();
-        inner.version = inner.version.max(version);
+        inner.advance(version);
         let mut changes = vec![];
         let present: std::collections::HashSet<Key> =
             listed.iter().map(|entry| (entry.namespace.clone(), entry.name.clone())).collect();
@@ -324,6 +351,14 @@ impl Put {
 }
 
 impl Inner {
+    /// The list or watch has told of everything up to this version.
+    fn advance(&mut self, version: u64) {
+        self.version = self.version.max(version);
+        while self.own.first().is_some_and(|own| *own <= self.version) {
+            self.own.pop_first();
+        }
+    }
+
     fn put(&mut self, entry: Arc<Entry>) -> Option<Put> {
         let key = (entry.namespace.clone(), entry.name.clone());
         let old = match self.objects.get(&key) {

@@ -21,10 +21,10 @@ fn own_writes_are_seen_and_older_news_change_nothing() {
     let cache = Cache::offline();
     let store = cache.track(&pods(), Keep::Full);
     cache.observe(&pods(), &pod("p", "1", 5));
-    assert!(store.put(entry(&store, &pod("p", "1", 4)), true).is_none());
-    assert!(store.put(entry(&store, &pod("p", "1", 5)), true).is_none());
+    assert!(store.put_watched(entry(&store, &pod("p", "1", 4))).is_none());
+    assert!(store.put_watched(entry(&store, &pod("p", "1", 5))).is_none());
     assert_eq!(store.get("a", "p").unwrap().version, 5);
-    assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_some());
+    assert!(store.put_watched(entry(&store, &pod("p", "1", 6))).is_some());
     // The watch is at 6 already: an answer that arrives late says nothing new, even of an object that is gone.
     let last = entry(&store, &pod("p", "1", 8));
     assert!(store.remove(last).is_some());
@@ -33,15 +33,29 @@ fn own_writes_are_seen_and_older_news_change_nothing() {
 }
 
 #[test]
+fn the_watch_need_not_read_what_we_wrote() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    for version in [5, 7, 8] {
+        cache.observe(&pods(), &pod("p", "1", version));
+    }
+    assert_eq!([5, 6, 7].map(|version| store.is_own(version)), [true, false, true]);
+    // What the watch has told of is not told again.
+    assert!(!store.is_own(7));
+    store.put_watched(entry(&store, &pod("p", "1", 9)));
+    assert!(!store.is_own(8));
+}
+
+#[test]
 fn what_we_deleted_does_not_come_back() {
     let cache = Cache::offline();
     let store = cache.track(&pods(), Keep::Full);
     cache.observe(&pods(), &pod("p", "1", 5));
     cache.forget(&pods(), "a", "p", "1");
-    assert!(store.put(entry(&store, &pod("p", "1", 6)), true).is_none());
+    assert!(store.put_watched(entry(&store, &pod("p", "1", 6))).is_none());
     assert!(store.replace(vec![entry(&store, &pod("p", "1", 6))], 6).is_empty());
     assert!(store.remove(entry(&store, &pod("p", "1", 7))).is_none());
-    assert!(store.put(entry(&store, &pod("p", "2", 8)), true).is_some());
+    assert!(store.put_watched(entry(&store, &pod("p", "2", 8))).is_some());
 }
 
 #[test]
@@ -81,13 +95,13 @@ fn of_objects_without_owners_only_the_changes_are_told() {
     let store = cache.track(&pods(), Keep::Dependents);
     let mut free = pod("free", "1", 5);
     free["metadata"]["ownerReferences"] = json!([]);
-    assert!(store.put(entry(&store, &free), true).is_some_and(|change| change.new.is_some()));
-    assert!(store.put(entry(&store, &pod("owned", "2", 6)), true).is_some());
+    assert!(store.put_watched(entry(&store, &free)).is_some_and(|change| change.new.is_some()));
+    assert!(store.put_watched(entry(&store, &pod("owned", "2", 6))).is_some());
     assert_eq!(store.list("").len(), 1);
     // Losing its owners an object is no longer kept, but its end is told.
     let mut freed = pod("owned", "2", 7);
     freed["metadata"]["ownerReferences"] = json!([]);
-    assert!(store.put(entry(&store, &freed), true).is_some_and(|change| change.old.is_some()));
+    assert!(store.put_watched(entry(&store, &freed)).is_some_and(|change| change.old.is_some()));
     assert!(store.is_empty());
     let last = store.remove(entry(&store, &free)).unwrap();
     assert_eq!((&*last.old.unwrap().uid, last.new.is_none()), ("1", true));

@@ -67,12 +67,10 @@ async fn one(shell: &Shell, component: &'static str, action: Action) -> Result<(
     let wanted_name = verb.name().to_owned();
     let outcome = match &verb {
         Verb::Nothing => Ok(None),
-        Verb::Create(object) => client.create(&gvr, object).await.map(Some),
-        Verb::Update(object, subresource) => {
-            client.update_subresource(&gvr, object, subresource).await.map(Some)
-        }
+        Verb::Create(object) => client.create_encoded(&gvr, object).await.map(Some),
+        Verb::Update(object, subresource) => client.update_encoded(&gvr, object, subresource).await.map(Some),
         Verb::Patch { namespace, name, subresource, patch } => {
-            client.patch(&gvr, namespace, name, subresource, patch).await.map(Some)
+            client.patch_encoded(&gvr, namespace, name, subresource, patch).await.map(Some)
         }
         Verb::Delete { namespace, name, options } => {
             let uid = options.uid.as_deref().unwrap_or("");
@@ -93,11 +91,14 @@ async fn one(shell: &Shell, component: &'static str, action: Action) -> Result<(
         // What was to be changed is gone: the watch will tell, and that is no failure.
         Err(error) if error.is_not_found() && matches!(verb, Verb::Update(..) | Verb::Patch { .. }) => Ok(()),
         Ok(written) => {
-            if let Some(object) = &written {
-                cache.observe(&gvr, object);
-            }
-            let name = written.as_ref().map_or(&*wanted_name, meta::name);
-            tell(&shell.recorder, component, succeeded, name, None);
+            let entry = written.as_ref().and_then(|object| cache.observe_encoded(&gvr, object));
+            let name = match (entry, written) {
+                _ if !wanted_name.is_empty() || succeeded.is_none() => wanted_name,
+                (Some(entry), _) => entry.name.to_string(),
+                (None, Some(object)) => meta::name(&object.parse()?).to_owned(),
+                (None, None) => wanted_name,
+            };
+            tell(&shell.recorder, component, succeeded, &name, None);
             Ok(())
         }
         Err(error) => {

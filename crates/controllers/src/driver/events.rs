@@ -4,7 +4,7 @@
 use crate::plan::Event;
 use client::{Client, Patch};
 use jiff::Timestamp;
-use object::{meta, time};
+use object::time;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
@@ -99,7 +99,8 @@ impl Writer {
             Decision::Drop => Ok(()),
             Decision::Count { namespace, name, count, message } => {
                 let patch = json!({"count": count, "lastTimestamp": time::format(now), "message": message});
-                let patched = self.client.patch(&EVENTS, &namespace, &name, "", &Patch::Merge(patch)).await;
+                let patched =
+                    self.client.patch_encoded(&EVENTS, &namespace, &name, "", &Patch::Merge(patch)).await;
                 match patched {
                     Err(error) if error.is_not_found() => {
                         self.create(component, event, &message, now).await.map(|_| ())
@@ -128,12 +129,13 @@ impl Writer {
         let time = time::format(now);
         let object = json!({
             "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace_of(event)},
+            "metadata": {"name": &name, "namespace": namespace_of(event)},
             "involvedObject": event.regarding, "type": event.kind, "reason": event.reason, "message": message,
             "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
             "firstTimestamp": time, "lastTimestamp": time, "count": 1,
         });
-        Ok(meta::name(&self.client.create(&EVENTS, &object).await?).to_owned())
+        self.client.create_encoded(&EVENTS, &object).await?;
+        Ok(name)
     }
 
     /// Tells apart events of the same instant.

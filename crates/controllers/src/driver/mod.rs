@@ -130,8 +130,12 @@ impl Driver {
     fn changed(weak: &Weak<Self>, change: &Change) {
         let Some(driver) = weak.upgrade() else { return };
         let tell = |index: u8| {
-            driver.controllers[usize::from(index)]
-                .keys(&driver.shell.cache, change, &mut |key| driver.queue.add((index, key)));
+            let controller = &driver.controllers[usize::from(index)];
+            let patience = controller.patience(change);
+            controller.keys(&driver.shell.cache, change, &mut |key| match patience {
+                Duration::ZERO => driver.queue.add((index, key)),
+                patience => driver.queue.add_within((index, key), patience),
+            });
         };
         for index in driver.by_resource.get(&*change.gvr).into_iter().flatten() {
             tell(*index);

@@ -53,6 +53,13 @@ impl Queue {
         }
     }
 
+    /// Adds after `wait`, unless it waits for work already.
+    pub(super) fn add_within(&self, item: Item, wait: Duration) {
+        if !self.state.lock().queued.contains(&item) {
+            self.add_after(item, wait);
+        }
+    }
+
     /// Adds after `wait`, unless it is due sooner already.
     pub(super) fn add_after(&self, item: Item, wait: Duration) {
         let at = Instant::now() + wait;
@@ -173,6 +180,22 @@ mod tests {
         assert_eq!(queue.pop(|_| true), Some(item(0, "a")));
         queue.done(&item(0, "a"));
         assert_eq!(queue.pop(|_| true), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_wait_is_worked_on_together() {
+        let queue = Queue::new(1);
+        let wait = Duration::from_millis(50);
+        queue.add_within(item(0, "a"), wait);
+        queue.add_within(item(0, "a"), wait * 2);
+        assert_eq!(queue.pop(|_| true), None);
+        tokio::time::advance(wait).await;
+        queue.next_due();
+        // It waits for work now, and needs no second turn.
+        queue.add_within(item(0, "a"), wait);
+        assert_eq!(queue.pop(|_| true), Some(item(0, "a")));
+        queue.done(&item(0, "a"));
+        assert_eq!(queue.next_due(), None);
     }
 
     #[tokio::test(start_paused = true)]

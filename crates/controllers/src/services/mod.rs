@@ -27,15 +27,16 @@ fn services_of(selecting: &Selecting, change: &Change, add: &mut dyn FnMut(Key))
         selecting.changed(change);
         return add(Key::new(&entry.namespace, &entry.name));
     }
-    if !change.is(&PODS) || !matters(change) {
+    if !change.is(&PODS) {
+        return;
+    }
+    let services: Vec<String> = change.both().flat_map(|pod| selecting.of(pod)).collect();
+    // Most pods are behind no service: those are not even read.
+    if services.is_empty() || !matters(change) {
         return;
     }
     let namespace = &change.entry().namespace;
-    for pod in change.both() {
-        for service in selecting.of(pod) {
-            add(Key::new(namespace, &service));
-        }
-    }
+    services.iter().for_each(|service| add(Key::new(namespace, service)));
 }
 
 /// Whether a pod changed in what endpoints tell.

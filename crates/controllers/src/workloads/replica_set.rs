@@ -2,7 +2,7 @@
 
 use super::int;
 use crate::common::{conditions, owners, pods};
-use crate::plan::{Action, Controller, Event, Finish, Key, Plan};
+use crate::plan::{Action, Controller, Event, Finish, Key, Plan, TOGETHER, goes_on};
 use crate::resources::{PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use client::{Cache, Change};
 use jiff::Timestamp;
@@ -84,6 +84,11 @@ impl Controller for ReplicaSetController {
                 }
             }
         }
+    }
+
+    fn patience(&self, change: &Change) -> Duration {
+        // Pods that go have to be replaced at once.
+        if change.is(&PODS) && goes_on(change) { TOGETHER } else { Duration::ZERO }
     }
 
     fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {

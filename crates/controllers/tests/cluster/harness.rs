@@ -12,8 +12,8 @@ use controllers::{Controllers, Handle, Options};
 use futures::future::BoxFuture;
 use object::{GroupVersionResource, meta};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::Store;
 use store::memory::MemoryStore;
@@ -23,10 +23,24 @@ use tokio::task::JoinHandle;
 /// The longest any test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often what was asked, such as `PUT replicasets/status`.
+type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
+
 /// Counts the requests that go through it.
 struct Counting {
     inner: InProcess,
-    count: Arc<AtomicUsize>,
+    counts: Counts,
+}
+
+/// The method, the resource and the subresource of a request.
+fn kind_of(request: &http::Request<Bytes>) -> String {
+    let mut words: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+    words.drain(..if words[0] == "api" { 2 } else { 3 }.min(words.len()));
+    if words.first() == Some(&"namespaces") && words.len() > 2 {
+        words.drain(..2);
+    }
+    let subresource = words.get(2).map(|word| format!("/{word}")).unwrap_or_default();
+    format!("{} {}{subresource}", request.method(), words.first().unwrap_or(&""))
 }
 
 impl Transport for Counting {
@@ -34,14 +48,14 @@ impl Transport for Counting {
         &self,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        *self.counts.lock().unwrap().entry(kind_of(&request)).or_default() += 1;
         self.inner.send(request)
     }
 }
 
 pub struct Cluster {
     pub client: Client,
-    requests: Arc<AtomicUsize>,
+    counts: Counts,
     pub controllers: Handle,
     changed: Arc<Notify>,
     kubelet: JoinHandle<()>,
@@ -81,8 +95,8 @@ pub fn admin() -> UserInfo {
 impl Cluster {
     pub async fn start() -> Self {
         let api = open_api(MemoryStore::new()).await.unwrap();
-        let requests = Arc::new(AtomicUsize::new(0));
-        let transport = Counting { inner: InProcess::new(api, admin()), count: requests.clone() };
+        let counts = Counts::default();
+        let transport = Counting { inner: InProcess::new(api, admin()), counts: counts.clone() };
         let client = Client::new(Arc::new(transport), "test");
         let controllers =
             Controllers::start(client.clone(), Options { root_ca: Some("CA".into()), ..Options::default() });
@@ -90,12 +104,12 @@ impl Cluster {
         let notify = changed.clone();
         controllers.cache().subscribe(Arc::new(move |_| notify.notify_one()));
         let kubelet = tokio::spawn(run_pods(client.clone()));
-        Self { client, requests, controllers, changed, kubelet }
+        Self { client, counts, controllers, changed, kubelet }
     }
 
-    /// Requests made so far, by all.
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+    /// Requests made so far, by all, by what they ask.
+    pub fn requests(&self) -> BTreeMap<String, usize> {
+        self.counts.lock().unwrap().clone()
     }
 
     pub fn cache(&self) -> &Cache {

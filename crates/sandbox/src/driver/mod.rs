@@ -182,11 +182,7 @@ impl Sandbox {
         let (driven, token) = (shared.clone(), shutdown.clone());
         shared.tasks.spawn(async move {
             let work = async {
-                tokio::join!(
-                    reflectors.run(),
-                    run::drive(driven.clone()),
-                    telling::tell(&driven, telling)
-                );
+                tokio::join!(reflectors.run(), run::drive(driven.clone()), telling::tell(&driven, telling));
             };
             let _ = token.run_until_cancelled(work).await;
             driven.cache.unsubscribe_all();

@@ -328,16 +328,21 @@ impl Shared {
     }
 
     /// Writes fields of a pod's status, unless the pod changed meanwhile: then the watch will tell, and `None` is answered.
-    async fn write_status(&self, pod: &Value, status: object::Map<String, Value>) -> Result<Option<Value>> {
+    async fn write_status(
+        &self,
+        pod: &Value,
+        status: object::Map<String, Value>,
+    ) -> Result<Option<Arc<Value>>> {
         let (namespace, name) = (meta::namespace(pod), meta::name(pod));
         let patch = Patch::Merge(json!({
             "metadata": {"uid": meta::uid(pod), "resourceVersion": meta::resource_version(pod)}, "status": status,
         }));
-        match self.client.patch(&self.resources.pods, namespace, name, "status", &patch).await {
-            Ok(new) => {
-                self.cache.observe(&self.resources.pods, &new);
-                Ok(Some(new))
-            }
+        let gvr = &self.resources.pods;
+        match self.client.patch_encoded(gvr, namespace, name, "status", &patch).await {
+            Ok(new) => match self.cache.observe_encoded(gvr, &new).and_then(|entry| entry.value()) {
+                Some(pod) => Ok(Some(pod)),
+                None => new.parse().map(|pod| Some(Arc::new(pod))),
+            },
             Err(error) if error.is_not_found() || error.code() == 409 => Ok(None),
             Err(error) => Err(error),
         }
@@ -374,7 +379,7 @@ impl Shared {
                 match self.write_status(&pod, step.status).await? {
                     Some(new) => {
                         self.deeds(&pod, &new, memo).await;
-                        pod = Arc::new(new);
+                        pod = new;
                     }
                     // Someone else was faster; the watch brings the newer pod.
                     None => return Ok(Some(spec::later(now, 1.0))),

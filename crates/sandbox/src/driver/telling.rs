@@ -104,14 +104,14 @@ async fn one(shared: &Shared, memory: &Mutex<Memory>, telling: &Telling, name: S
                 json!({"series": {"count": count, "lastObservedTime": object::time::format_micro(*at)}})
             }
         });
-        match shared.client.patch(gvr, about.events_namespace(), &name, "", &patch).await {
+        match shared.client.patch_encoded(gvr, about.events_namespace(), &name, "", &patch).await {
             // It has expired.
             Err(error) if error.is_not_found() => {}
             other => return other.map(drop),
         }
     }
     let source = Source { component: telling.component, host: &telling.host };
-    shared.client.create(gvr, &events::object_of(event, about, &name, source, *at)).await?;
+    shared.client.create_encoded(gvr, &events::object_of(event, about, &name, source, *at)).await?;
     memory.lock().remember(identity, name);
     Ok(())
 }

@@ -8,12 +8,13 @@ mod sets;
 mod status;
 
 use crate::common::owners;
-use crate::plan::{Controller, Key, Plan};
+use crate::plan::{Controller, Key, Plan, TOGETHER, goes_on};
 use crate::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use client::{Cache, Change};
 use jiff::Timestamp;
 use object::{GroupVersionResource, LabelSelector, meta};
 use serde_json::Value;
+use std::time::Duration;
 
 pub(crate) struct DeploymentController;
 
@@ -40,6 +41,10 @@ impl Controller for DeploymentController {
             // Only Recreate waits for pods to be gone.
             add(Key::new(&set.namespace, deployment));
         }
+    }
+
+    fn patience(&self, change: &Change) -> Duration {
+        if change.is(&REPLICA_SETS) && goes_on(change) { TOGETHER } else { Duration::ZERO }
     }
 
     fn plan(&self, cache: &Cache, key: &Key, now: Timestamp) -> Plan {
