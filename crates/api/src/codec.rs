@@ -360,16 +360,10 @@ pub(crate) fn check_options(call: &Call, kind: &str) -> Result<()> {
     let mut errors = Vec::new();
     dry_run_errors(call.query.all("dryRun"), &mut errors);
     let manager = call.query.get("fieldManager");
-    if manager.len() > 128 {
-        errors.push(FieldError::too_long(&Path::new("fieldManager"), 128));
-    }
-    if let Some(c) = manager.chars().find(|c| c.is_control()) {
-        let detail = format!("should only contain printable characters (invalid character: {:?})", c);
-        errors.push(FieldError::invalid(&Path::new("fieldManager"), &manager.into(), &detail));
-    }
+    errors.extend(merge::validate_field_manager(manager, &Path::new("fieldManager")));
     let validation = call.query.get("fieldValidation");
     if !matches!(validation, "" | "Ignore" | "Warn" | "Strict") {
-        let known = ["Ignore", "Strict", "Warn"];
+        let known = ["", "Ignore", "Strict", "Warn"];
         errors.push(FieldError::not_supported(&Path::new("fieldValidation"), &validation.into(), &known));
     }
     if kind == "PatchOptions"
@@ -490,13 +484,18 @@ pub(crate) fn patch_json(call: &Call) -> Result<(Value, Vec<String>)> {
 /// The configuration of a server-side apply: YAML. Whether it is of the path's kind is for the merge to say. Beside it: the
 /// keys that it repeats.
 pub(crate) fn apply_config(call: &Call) -> Result<(Value, Vec<String>)> {
-    if let Ok(decoded) = decode::decode_untyped(&call.body, Strictness::Warn)
-        && decoded.problems.is_empty()
-    {
-        return Ok((decoded.value, Vec::new()));
+    let failed = "error decoding YAML: error";
+    let read = match decode::decode_untyped(&call.body, Strictness::Warn) {
+        Ok(decoded) if decoded.problems.is_empty() => (decoded.value, Vec::new()),
+        _ => lenient::yaml(&call.body)
+            .map_err(|e| ApiError::BadRequest(format!("{failed} converting YAML to JSON: yaml: {e}")))?,
+    };
+    if !read.0.is_object() && !read.0.is_null() {
+        let (found, into) = (merge::json_type(&read.0), "Go value of type map[string]interface {}");
+        let why = format!("while decoding JSON: json: cannot unmarshal {found} into {into}");
+        return Err(ApiError::BadRequest(format!("{failed} unmarshaling JSON: {why}")));
     }
-    let failed = "error converting YAML to JSON: yaml: ";
-    lenient::yaml(&call.body).map_err(|e| ApiError::BadRequest(format!("error decoding YAML: {failed}{e}")))
+    Ok(read)
 }
 
 /// Reports or refuses the keys that an applied configuration repeats.

@@ -13,6 +13,7 @@ use access::UserInfo;
 use bytes::Bytes;
 use client::Body;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response};
 use kinds::{Registry, Resource};
 use object::{ApiError, Result};
@@ -35,7 +36,13 @@ pub struct Peer {
 
 impl Api {
     /// Answers one request. Never fails: what goes wrong is a `Status`.
-    pub async fn serve(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
+    ///
+    /// Boxed here, so that the whole pipeline is compiled once, as this crate is, and not again in each crate that awaits it.
+    pub fn serve(&self, request: Request<Bytes>, peer: Peer) -> BoxFuture<'_, Response<Body>> {
+        Box::pin(self.answer_one(request, peer))
+    }
+
+    async fn answer_one(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let upgrade = node::Upgrade::take(&mut parts.extensions);
         let accept = parts.headers.clone();

@@ -79,7 +79,7 @@ fn decode(patch: &Value) -> Result<Vec<&Map<String, Value>>, ApiError> {
 }
 
 /// Go's word for the type of a JSON value.
-pub(crate) fn json_type(value: &Value) -> &'static str {
+pub fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -20,7 +20,7 @@ mod typed;
 
 pub use fields::{FieldFilter, FieldPath, FieldSet};
 pub use go::plain as go_map;
-pub use json_patch::json_patch;
+pub use json_patch::{json_patch, json_type};
 pub use managed::{
     FieldManager, ManagerInfo, SeveralVersions, SingleVersion, Versions, default_manager_name,
     ignore_timestamps, reset_filter, scale_to_parent, scale_to_subresource, validate_field_manager,

@@ -336,6 +336,10 @@ pub fn service_update(e: &mut Errors, new: &Value, old: &Value) {
     if balanced && class.value != was.raw("loadBalancerClass") {
         e.push(class.invalid(CHANGED));
     }
+    // Kubernetes asks this once more of updates.
+    if spec.get("type").text() != "LoadBalancer" && class.is_set() {
+        e.push(class.forbidden(ONLY_LOAD_BALANCER));
+    }
     let health = spec.get("healthCheckNodePort");
     if needs_health_check(spec.value)
         && needs_health_check(was.value)

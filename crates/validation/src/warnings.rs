@@ -78,7 +78,6 @@ const PODS: &str = "Pod names and hostnames";
 fn pod(w: &mut Warnings, root: &Node<'_>, old: Option<&Value>) {
     // People rarely write to pods that exist.
     if old.is_none() {
-        pods::app_armor(w, root);
         dns_label(w, root, old, "the Pod's hostname");
         pods::all(w, root, true);
     }

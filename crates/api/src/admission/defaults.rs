@@ -1,6 +1,7 @@
 //! Plugins that fill in what the cluster decides: tolerations, priority, default classes, protection finalizers.
 
 use super::{is, refused};
+use crate::call::Call;
 use crate::pipeline::Write;
 use crate::{failure, stored};
 use object::{Quantity, Result, Value, json, meta};
@@ -114,30 +115,12 @@ pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<
     if !is(write, "", "pods") {
         return Ok(());
     }
-    let Some(name) = pod["spec"]["runtimeClassName"].as_str().map(str::to_owned) else {
-        if pod["spec"]["overhead"].as_object().is_some_and(|o| !o.is_empty()) {
-            return Err(refused(
-                write,
-                pod,
-                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
-            ));
-        }
-        return Ok(());
-    };
-    let key = format!("/node.k8s.io/runtimeclasses/{name}");
-    let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
-    let Some(class) = entry.as_ref().and_then(stored::decode) else {
-        return Err(refused(write, pod, &format!("pod rejected: RuntimeClass \"{name}\" not found")));
-    };
+    let Some(class) = class_of(write, pod).await? else { return Ok(()) };
     let fixed = &class["overhead"]["podFixed"];
     if fixed.is_object() {
         let given = &pod["spec"]["overhead"];
         if given.as_object().is_some_and(|o| !o.is_empty()) && given != fixed {
-            return Err(refused(
-                write,
-                pod,
-                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
-            ));
+            return Err(refused(write, pod, OTHER_OVERHEAD));
         }
         pod["spec"]["overhead"] = fixed.clone();
     }
@@ -162,6 +145,51 @@ pub(super) async fn runtime_class(write: &Write<'_>, pod: &mut Value) -> Result<
             }
         }
         pod["spec"]["tolerations"] = all.into();
+    }
+    Ok(())
+}
+
+const OTHER_OVERHEAD: &str = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+
+/// The class that a pod names.
+async fn class_of(write: &Write<'_>, pod: &Value) -> Result<Option<Value>> {
+    let Some(name) = pod["spec"]["runtimeClassName"].as_str() else { return Ok(None) };
+    let key = format!("/node.k8s.io/runtimeclasses/{name}");
+    let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
+    let class = entry.as_ref().and_then(stored::decode);
+    class
+        .map(Some)
+        .ok_or_else(|| refused(write, pod, &format!("pod rejected: RuntimeClass \"{name}\" not found")))
+}
+
+/// RuntimeClass: an overhead, also an empty one, is the class's.
+pub(super) async fn overhead(write: &Write<'_>, pod: &Value) -> Result<()> {
+    if !is(write, "", "pods") || write.old.is_some() || !write.target.at.subresource.is_empty() {
+        return Ok(());
+    }
+    let class = class_of(write, pod).await?;
+    let fixed = class.as_ref().map_or(&Value::Null, |class| &class["overhead"]["podFixed"]);
+    let pod = write.call.with_empties(pod, None);
+    let given = &pod["spec"]["overhead"];
+    if given == fixed {
+        return Ok(());
+    }
+    let unfounded = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+    Err(refused(write, &pod, if fixed.is_null() { unfounded } else { OTHER_OVERHEAD }))
+}
+
+/// PodTopologyLabels: where a node is, its pods say too.
+pub(crate) async fn topology_labels(call: &Call, node: &str, object: &mut Value) -> Result<()> {
+    if node.is_empty() {
+        return Ok(());
+    }
+    let key = format!("/core/nodes/{node}");
+    let (entry, _) = call.api.store.get(&key).await.map_err(failure::store)?;
+    let Some(node) = entry.as_ref().and_then(stored::decode) else { return Ok(()) };
+    for label in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+        if let Some(value) = node["metadata"]["labels"][label].as_str() {
+            meta::set_label(object, label, value);
+        }
     }
     Ok(())
 }

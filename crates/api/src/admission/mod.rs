@@ -1,7 +1,7 @@
 //! Admission: what changes or refuses a write after it was authorized. Built-in plugins first, in Kubernetes' order.
 
 mod certificates;
-mod defaults;
+pub(crate) mod defaults;
 mod json_patch;
 mod limit_ranger;
 mod namespace_lifecycle;
@@ -43,6 +43,10 @@ pub(crate) async fn mutate(write: &Write<'_>, operation: Operation, object: &mut
         defaults::runtime_class(write, object).await?;
         defaults::ingress_class(write, object).await?;
     }
+    if is(write, "", "pods") && write.target.at.subresource.is_empty() {
+        let node = object["spec"]["nodeName"].as_str().unwrap_or("").to_owned();
+        defaults::topology_labels(write.call, &node, object).await?;
+    }
     if operation == Operation::Update && write.target.at.subresource.is_empty() {
         defaults::keep_priority(write, object);
         defaults::tolerations(write, object);
@@ -62,6 +66,7 @@ pub(crate) async fn validate(write: &Write<'_>, operation: Operation, object: &V
     limit_ranger::validate(write, operation, object).await?;
     pod_security::validate(write, operation, object).await?;
     defaults::one_default_priority_class(write, object).await?;
+    defaults::overhead(write, object).await?;
     certificates::validate(write, operation, object).await?;
     defaults::claim_resize(write, object).await?;
     policies::validate(write, operation, object).await?;

@@ -3,7 +3,12 @@
 use crate::call::Call;
 use object::{Quantity, Value, json, meta};
 
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 pub(super) fn prepare_create(call: &Call, object: &mut Value) {
+    if object["spec"]["os"]["name"] != "windows" {
+        take_app_armor_annotations(call, object);
+    }
     let class = qos_class(object);
     object["status"] = json!({"phase": "Pending", "qosClass": class});
     if object["spec"]["schedulingGates"].as_array().is_some_and(|g| !g.is_empty()) {
@@ -12,6 +17,48 @@ pub(super) fn prepare_create(call: &Call, object: &mut Value) {
             "message": "Scheduling is blocked due to non-empty scheduling gates",
             "lastProbeTime": null, "lastTransitionTime": object::time::format(call.now),
         }]);
+    }
+}
+
+/// What annotations say of AppArmor becomes the containers' own fields.
+fn take_app_armor_annotations(call: &Call, pod: &mut Value) {
+    let of_pod = pod["spec"]["securityContext"].get("appArmorProfile").cloned();
+    let said: Vec<(String, String)> = meta::annotations(pod)
+        .filter_map(|(key, value)| Some((key.strip_prefix(APP_ARMOR)?.to_owned(), value.to_owned())))
+        .collect();
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in pod["spec"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some((name, text)) = said.iter().find(|(name, _)| container["name"] == **name) else {
+                continue;
+            };
+            if container["securityContext"].get("appArmorProfile").is_some_and(|profile| !profile.is_null()) {
+                continue;
+            }
+            let profile = app_armor_profile(text);
+            if profile.is_some() && profile == of_pod {
+                continue;
+            }
+            call.warn(format!(
+                "metadata.annotations[{APP_ARMOR}{name}]: deprecated since v1.30; use the \"appArmorProfile\" field instead"
+            ));
+            if let Some(profile) = profile {
+                meta::child_mut(container, "securityContext").insert("appArmorProfile".into(), profile);
+            }
+        }
+    }
+}
+
+/// The profile that an annotation names; none for what is no profile.
+fn app_armor_profile(annotation: &str) -> Option<Value> {
+    const LONGEST: usize = 4095;
+    match annotation {
+        "unconfined" => Some(json!({"type": "Unconfined"})),
+        "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
+        _ => {
+            let name = annotation.strip_prefix("localhost/")?;
+            let fits = !name.is_empty() && name.trim() == name && name.len() <= LONGEST;
+            fits.then(|| json!({"type": "Localhost", "localhostProfile": name}))
+        }
     }
 }
 

@@ -26,6 +26,11 @@ pub(super) async fn allocate(write: &Write<'_>, object: &mut Value) -> Result<Al
     if !is_service(write.target) || !write.target.at.subresource.is_empty() {
         return Ok(Allocation::default());
     }
+    if object["spec"]["type"] == "ExternalName"
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("internalTrafficPolicy");
+    }
     let addresses = &write.call.api.config.addresses;
     let is_own = !addresses.cidrs().is_empty();
     super::service_families::settle(object, write.old, is_own)?;
@@ -79,11 +84,10 @@ fn drop_dependent(object: &mut Value, old: &Value) {
     if gone(&["ClusterIP", "NodePort", "LoadBalancer"]) {
         dropped.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]);
     }
+    if is_external(old) && !is_external(object) {
+        dropped.push("externalTrafficPolicy");
+    }
     if gone(&["NodePort", "LoadBalancer"]) {
-        // Traffic from outside may still come in over external addresses.
-        if is != "ClusterIP" || object["spec"]["externalIPs"].as_array().is_none_or(Vec::is_empty) {
-            dropped.push("externalTrafficPolicy");
-        }
         drop_node_ports(object, old);
     }
     if gone(&["LoadBalancer"]) {
@@ -97,6 +101,15 @@ fn drop_dependent(object: &mut Value, old: &Value) {
         if spec.get(field) == old["spec"].get(field) {
             spec.remove(field);
         }
+    }
+}
+
+/// Traffic from outside may come to it: by its type, or over external addresses.
+fn is_external(service: &Value) -> bool {
+    match service["spec"]["type"].as_str() {
+        Some("NodePort" | "LoadBalancer") => true,
+        Some("ExternalName") => false,
+        _ => service["spec"]["externalIPs"].as_array().is_some_and(|ips| !ips.is_empty()),
     }
 }
 
@@ -123,12 +136,19 @@ fn keep_node_ports(object: &mut Value, old: &Value) {
     if !matches!(object["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
         return;
     }
+    // What the client says is one port's is no other's.
+    let numbers = |service: &Value| -> Vec<i64> {
+        let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+        ports.filter_map(|port| port["nodePort"].as_i64()).filter(|number| *number != 0).collect()
+    };
+    let (had, named) = (numbers(old), numbers(object));
+    let used = |number: &i64| had.contains(number) && named.contains(number);
     let old_ports = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
     for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
         if port["nodePort"].as_i64().unwrap_or(0) == 0 {
-            let same =
-                old_ports.iter().find(|o| o["port"] == port["port"] && o["protocol"] == port["protocol"]);
-            if let Some(number) = same.and_then(|o| o["nodePort"].as_i64()).filter(|n| *n != 0) {
+            let same = old_ports.iter().rfind(|old| old["name"] == port["name"]);
+            let number = same.and_then(|old| old["nodePort"].as_i64());
+            if let Some(number) = number.filter(|number| *number != 0 && !used(number)) {
                 port["nodePort"] = number.into();
             }
         }

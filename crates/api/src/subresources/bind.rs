@@ -4,7 +4,7 @@ use crate::call::{Call, Target};
 use crate::pipeline::Manage;
 use crate::respond::{self, Answer};
 use crate::verbs::update;
-use crate::{codec, failure};
+use crate::{admission, codec, failure};
 use kinds::Resource;
 use object::{ApiError, FieldError, Path, Result, Value, json, meta};
 use std::sync::Arc;
@@ -43,7 +43,11 @@ async fn bind(call: &Call, target: &Target, binding: &Value) -> Result<Answer> {
         return Err(failure::plain(format!("{}: {}", first.path, first.message)));
     }
     let wanted_uid = meta::uid(binding).to_owned();
-    let transform = |pod: &Value| assign(target, pod, node, binding, &wanted_uid);
+    let mut binding = binding.clone();
+    if kind == "Node" {
+        admission::defaults::topology_labels(call, node, &mut binding).await?;
+    }
+    let transform = |pod: &Value| assign(target, pod, node, &binding, &wanted_uid);
     update::change(call, target, Manage::Nobody, transform).await?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

@@ -31,10 +31,12 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
     let kubelet = call.api.config.kubelet.clone();
     let Some(kubelet) = kubelet else { return nowhere(&target, &found, &call) };
     let wants_slash = proxied && target.at.rest.is_empty() && !call.info.path.ends_with('/');
-    if wants_slash && matches!(call.method, Method::GET | Method::HEAD) && resource != "nodes" {
-        if let Some(answer) = node::proxy::redirect(&call.info.path, &call.raw_query) {
-            return Ok(answer);
-        }
+    if wants_slash
+        && matches!(call.method, Method::GET | Method::HEAD)
+        && resource != "nodes"
+        && let Some(answer) = node::proxy::redirect(&call.info.path, &call.raw_query)
+    {
+        return Ok(answer);
     }
     let request = node::Request {
         method: call.method.clone(),

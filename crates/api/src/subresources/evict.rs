@@ -11,18 +11,18 @@ pub(super) async fn answer(call: &Call, target: &Target) -> Result<Answer> {
     codec::check_options(call, "CreateOptions")?;
     let mut eviction = codec::decode_either(call, target, &["policy/v1beta1"])?;
     let name = meta::name(&eviction);
-    if !name.is_empty() && name != target.at.name {
+    if name != target.at.name {
         return Err(ApiError::BadRequest("name in URL does not match name in Eviction object".into()));
     }
     codec::match_path(target, &mut eviction)?;
     let (entry, _) = call.api.store.get(&target.key()).await.map_err(failure::store)?;
     let pod = entry.as_ref().and_then(stored::decode).ok_or_else(|| target.not_found())?;
     crate::admission::node_restriction::eviction(call, target, &pod)?;
-    if !is_free(&pod) {
-        take_budget(call, target, &pod).await?;
-    }
     let mut options = options_from(&eviction["deleteOptions"]);
     options.dry_run |= call.dry_run();
+    if !is_free(&pod) {
+        take_budget(call, target, &pod, options.dry_run).await?;
+    }
     delete::check_preconditions(target, &options, &pod)?;
     if !options.dry_run {
         mark_disrupted(call, target).await?;
@@ -66,7 +66,7 @@ fn is_free(pod: &Value) -> bool {
         || meta::deletion_timestamp(pod).is_some()
 }
 
-async fn take_budget(call: &Call, target: &Target, pod: &Value) -> Result<()> {
+async fn take_budget(call: &Call, target: &Target, pod: &Value, dry_run: bool) -> Result<()> {
     let prefix = format!("/policy/poddisruptionbudgets/{}/", target.at.namespace);
     for _ in 0..16 {
         let listing = call
@@ -95,7 +95,7 @@ async fn take_budget(call: &Call, target: &Target, pod: &Value) -> Result<()> {
         if let Some(resource) = call.api.registry().await?.get("policy", "v1", "poddisruptionbudgets") {
             managed::on_status(call, resource, "kube-apiserver", budget, &mut taken);
         }
-        if call.dry_run() {
+        if dry_run {
             return Ok(());
         }
         let write = store::Write {
@@ -145,19 +145,48 @@ fn disrupt(call: &Call, budget: &Value, pod: &Value) -> Result<Value> {
         return refuse(10, format!("The disruption budget {name} is still being processed by the server."));
     }
     let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
-    if allowed <= 0 {
-        let (desired, current) =
-            (status["desiredHealthy"].as_i64().unwrap_or(0), status["currentHealthy"].as_i64().unwrap_or(0));
-        return refuse(
-            0,
-            format!("The disruption budget {name} needs {desired} healthy pods and has {current} currently"),
-        );
+    let forbidden = |reason: &str| {
+        let resource = object::GroupResource::new("policy", "poddisruptionbudget");
+        Err(ApiError::Forbidden { resource, name: name.into(), reason: reason.into() })
+    };
+    if allowed < 0 {
+        return forbidden("pdb disruptions allowed is negative");
+    }
+    if status["disruptedPods"].as_object().is_some_and(|pods| pods.len() > MOST_DISRUPTED) {
+        return forbidden("DisruptedPods map too big - too many evictions not confirmed by PDB controller");
+    }
+    if allowed == 0 {
+        return refuse(0, why_none(name, status));
     }
     let mut budget = budget.clone();
     disruption_condition(call, &mut budget, allowed - 1);
     budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
     budget["status"]["disruptedPods"][meta::name(pod)] = object::time::format(call.now).into();
     Ok(budget)
+}
+
+/// More evictions than these are not let through before the disruption controller has seen them.
+const MOST_DISRUPTED: usize = 2000;
+
+/// Why a budget allows no disruption.
+fn why_none(name: &str, status: &Value) -> String {
+    let none = format!("The disruption budget {name} does not allow evicting pods currently");
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let refusal = conditions
+        .into_iter()
+        .find(|c| c["type"] == "DisruptionAllowed" && c["status"] == "False")
+        .map(|c| (c["reason"].as_str().unwrap_or(""), c["message"].as_str().unwrap_or("")))
+        .filter(|(_, message)| !message.is_empty());
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    let (desired, current) = (number("desiredHealthy"), number("currentHealthy"));
+    match refusal {
+        Some(("SyncFailed", message)) => format!("{none} because it failed sync: {message}"),
+        _ if current <= desired => {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {current} currently")
+        }
+        Some((reason, message)) => format!("{none} ({reason}): {message}"),
+        None => none,
+    }
 }
 
 /// `DisruptionAllowed`, as the disruption controller keeps it.

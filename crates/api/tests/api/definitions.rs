@@ -127,7 +127,10 @@ async fn versions_show_what_they_know() {
     let widget = json!({"apiVersion": "example.com/v1beta1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"old": "x", "size": 2}});
     let made = cluster.post(&beta, widget).await;
     assert_eq!(made.body["spec"], json!({"size": 2}), "the kept version has no such field");
-    assert_eq!(made.warnings, ["299 - \"example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget\""]);
+    assert_eq!(
+        made.warnings,
+        ["299 - \"example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget\""]
+    );
     let config = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"color": "red"}});
     let applied = cluster.apply(&format!("{WIDGETS}/w"), "alice", config).await;
     assert_eq!(applied.body["spec"], json!({"color": "red", "size": 2}), "{}", applied.body);

@@ -143,11 +143,6 @@ fn container(w: &mut Warnings, container: &Node<'_>, holder: &Node<'_>, is_pod: 
     }
 }
 
-/// The AppArmor annotations of a pod, which a server moves to fields.
-pub fn app_armor(w: &mut Warnings, pod: &Node<'_>) {
-    containers(&pod.get("spec")).for_each(|container| app_armor_of(w, &container, pod));
-}
-
 fn app_armor_of(w: &mut Warnings, container: &Node<'_>, holder: &Node<'_>) {
     let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.get("name").text());
     let annotation = holder.get("metadata").get("annotations");

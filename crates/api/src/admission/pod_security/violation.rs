@@ -1,7 +1,6 @@
 //! How a pod breaks a standard, in the words of Kubernetes.
 
 use object::Value;
-use object::error::quote;
 
 /// One check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub(super) fn reasons(violations: &[Violation]) -> String {
 
 /// `"a", "b"`.
 pub(super) fn quoted<T: AsRef<str>>(words: &[T]) -> String {
-    words.iter().map(|w| quote(w.as_ref())).collect::<Vec<_>>().join(", ")
+    words.iter().map(|w| format!("\"{}\"", w.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn plural<'a>(one: &'a str, many: &'a str, count: usize) -> &'a str {

@@ -8,7 +8,7 @@ mod usage;
 
 use super::{Operation, is, refused};
 use crate::pipeline::Write;
-use crate::{failure, stored};
+use crate::{failure, managed, stored};
 use object::{ApiError, Quantity, Result, Value, json, meta};
 use std::collections::BTreeMap;
 use store::{Entry, Expect, ListRequest, StoreError};
@@ -138,7 +138,13 @@ fn check(
 
 /// Writes the charged quotas; `false` when one of them changed meanwhile.
 async fn commit(write: &Write<'_>, charged: Vec<(Entry, Value)>) -> Result<bool> {
-    for (entry, quota) in charged {
+    let registry = write.call.api.registry().await?;
+    for (entry, mut quota) in charged {
+        if let (Some(resource), Some(old)) =
+            (registry.get("", "v1", "resourcequotas"), stored::decode(&entry))
+        {
+            managed::on_status(write.call, resource, "kube-apiserver", &old, &mut quota);
+        }
         let value = Some(stored::encode(&quota));
         let expect = Expect::At(entry.mod_revision);
         match write.call.api.store.write(store::Write { key: entry.key, expect, value, ttl: None }).await {
