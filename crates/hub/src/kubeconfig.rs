@@ -107,7 +107,8 @@ const EXTENSION: &str = "joey.dev";
 /// Notes in a virtual cluster's context which context its host is.
 pub fn set_host(config: &mut Value, context: &str, host: &str) {
     let all = config["contexts"].as_array_mut();
-    if let Some(entry) = all.into_iter().flatten().find(|e| e["name"] == context) {
+    let found = all.into_iter().flatten().find(|e| e["name"] == context);
+    if let Some(entry) = found.filter(|e| e["context"].is_object()) {
         entry["context"]["extensions"] = json!([{"name": EXTENSION, "extension": {"host": host}}]);
     }
 }
@@ -210,6 +211,43 @@ mod tests {
         assert_eq!(config["preferences"]["colors"], true);
         assert!(remove(&mut config, "joey-demo") && !remove(&mut config, "joey-demo"));
         assert_eq!(config["contexts"], json!([theirs]));
+    }
+
+    /// People, and other programs, write kubeconfigs.
+    #[test]
+    fn nothing_in_a_kubeconfig_makes_it_fall() {
+        let odd = [
+            "",
+            "~",
+            "7",
+            "text",
+            "[]",
+            "[[]]",
+            "[~, 7, text]",
+            "{}",
+            "{a: b}",
+            "[{name: a}]",
+            "[{name: a, context: text}]",
+            "[{name: a, context: {extensions: 7}}]",
+            "[{name: a, context: {extensions: [{name: joey.dev, extension: 7}]}}]",
+            "[{name: [], context: ~}]",
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let own = json!({"contexts": [{"name": "b", "context": "text"}], "clusters": "text", "users": [7]});
+        for (list, value) in ["contexts", "clusters", "users"].iter().flat_map(|l| odd.map(|v| (l, v))) {
+            std::fs::write(&file, format!("kind: Config\n{list}: {value}\n")).unwrap();
+            let Ok(mut config) = read(&file) else { continue };
+            for name in ["a", "b"] {
+                let _ = (is_foreign(&config, name), host_of(&config, name), namespace_of(&config, name));
+                merge(&mut config, &own);
+                set_host(&mut config, name, "host");
+                assert!(contexts_of(&config, "host").count() <= 1);
+            }
+            write(&file, &config).unwrap();
+            assert_eq!(read(&file).unwrap(), config, "{list}: {value}");
+            remove(&mut config, "a");
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn claim_folder(folder: &Path, uid: &str) -> Result<(), Error> {
             "{} holds the data of an earlier virtual cluster of this name: move it away, or delete it",
             folder.display()
         ))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
             std::fs::create_dir_all(folder).map_err(|e| Error::file("make", folder, &e))?;
             std::fs::write(&file, uid).map_err(|e| Error::file("write", &file, &e))
         }

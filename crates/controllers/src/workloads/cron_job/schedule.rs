@@ -188,6 +188,48 @@ mod tests {
         next.map_or("never".to_owned(), |time| time.to_string())
     }
 
+    /// A schedule that got past validation, or was written before there was one.
+    #[test]
+    fn no_schedule_keeps_a_controller_busy_or_makes_it_fall() {
+        let at: Timestamp = "2026-07-01T00:00:00Z".parse().unwrap();
+        for odd in [
+            "",
+            "@",
+            "@every",
+            "@every ",
+            "@every -1h",
+            "@every 9999999h",
+            "@every 1ns",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "*/0 * * * *",
+            "*/18446744073709551615 * * * *",
+            "18446744073709551616 * * * *",
+            "5-1 * * * *",
+            "- * * * *",
+            ", * * * *",
+            "1,, * * * *",
+            "/ * * * *",
+            "1/ * * * *",
+            "1-2-3 * * * *",
+            "0 0 31 2 *",
+            "0 0 30 feb ?",
+            "? ? ? ? ?",
+            "0 0 * * 7",
+            "0 0 * jan-dec sun-sat",
+            "\u{0660} * * * *",
+            "\u{212a} * * * *",
+            "0 0 1 1 \u{0}",
+        ] {
+            let Ok(schedule) = Schedule::parse(odd) else { continue };
+            let next = schedule.next(at, &TimeZone::UTC);
+            assert!(next.is_none_or(|next| next > at), "{odd}");
+            let last = schedule.next(Timestamp::MAX, &TimeZone::UTC);
+            assert_eq!(last, None, "{odd}: there is no later time");
+        }
+    }
+
     #[test]
     fn the_next_time_is_found() {
         let at = "2026-01-31T10:07:30Z";
