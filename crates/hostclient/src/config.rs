@@ -3,6 +3,7 @@
 use crate::HostTransport;
 use client::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,9 +55,46 @@ fn load(file: Option<&Path>) -> Result<Option<(PathBuf, Kubeconfig)>, HostError>
     if !path.exists() {
         return Err(HostError(format!("{} does not exist", path.display())));
     }
-    let config = Kubeconfig::read_from(&path)
-        .map_err(|e| HostError(format!("{} is not a kubeconfig: {e}", path.display())))?;
+    let config =
+        read(&path).map_err(|why| HostError(format!("{} is not a kubeconfig: {why}", path.display())))?;
     Ok(Some((path, config)))
+}
+
+/// What `Kubeconfig::read_from` does, by way of JSON values: it has the YAML reader compiled once more for each of its types.
+fn read(path: &Path) -> Result<Kubeconfig, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| e.to_string())?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut all = Kubeconfig::default();
+    for mut document in documents.into_iter().filter(|d| !d.is_null()) {
+        anchor(&mut document, folder);
+        let config = serde_json::from_value(document).map_err(|e| e.to_string())?;
+        all = all.merge(config).map_err(|e| e.to_string())?;
+    }
+    Ok(all)
+}
+
+/// Files that a kubeconfig names are looked for beside it; so are commands, unless they are bare names.
+fn anchor(config: &mut Value, folder: &Path) {
+    let absolute = |at: Option<&mut Value>, may: fn(&str) -> bool| {
+        if let Some(Value::String(path)) = at
+            && !path.is_empty()
+            && Path::new(path).is_relative()
+            && may(path)
+        {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+    };
+    let mut each = |list: &str, pointer: &str, may| {
+        for named in config.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            absolute(named.pointer_mut(pointer), may);
+        }
+    };
+    each("clusters", "/cluster/certificate-authority", |_| true);
+    for file in ["/user/client-certificate", "/user/client-key", "/user/tokenFile"] {
+        each("users", file, |_| true);
+    }
+    each("users", "/user/exec/command", |command| command.contains('/'));
 }
 
 fn found() -> Option<PathBuf> {
@@ -65,4 +103,32 @@ fn found() -> Option<PathBuf> {
     }
     let home = std::env::var_os("HOME").map(PathBuf::from)?;
     Some(home.join(".kube/config")).filter(|p| p.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn files_are_looked_for_beside_the_kubeconfig() {
+        let folder = Path::new("/etc/joey");
+        let mut config = serde_json::json!({
+            "clusters": [{"name": "a", "cluster": {"certificate-authority": "ca.crt", "server": "https://a"}}],
+            "users": [
+                {"name": "a", "user": {"client-certificate": "/elsewhere/a.crt", "client-key": "keys/a", "tokenFile": ""}},
+                {"name": "b", "user": {"exec": {"command": "bin/login"}}},
+                {"name": "c", "user": {"exec": {"command": "aws"}}},
+            ],
+        });
+        anchor(&mut config, folder);
+        let users = config["users"].as_array().unwrap().iter().map(|u| u["user"].to_string());
+        let said = format!("{}\n{}", config["clusters"][0]["cluster"], users.collect::<Vec<_>>().join("\n"));
+        expect![[r#"
+            {"certificate-authority":"/etc/joey/ca.crt","server":"https://a"}
+            {"client-certificate":"/elsewhere/a.crt","client-key":"/etc/joey/keys/a","tokenFile":""}
+            {"exec":{"command":"/etc/joey/bin/login"}}
+            {"exec":{"command":"aws"}}"#]]
+        .assert_eq(&said);
+    }
 }

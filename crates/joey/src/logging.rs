@@ -2,7 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// How much is logged, and how.
 #[derive(Args)]
@@ -23,17 +24,18 @@ enum Format {
 
 /// Starts logging for the whole process.
 pub(crate) fn start(options: &Options) {
-    let level = match options.verbose {
+    let usual = match options.verbose {
         0 => "warn,kube_client=off",
         1 => "info,api=debug,kube_client=off",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_env("JOEY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var("JOEY_LOG").ok().and_then(|targets| targets.parse().ok());
+    let targets: Targets = wanted.unwrap_or_else(|| usual.parse().expect("these are targets and levels"));
     let colours = std::io::stderr().is_terminal();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    let all = tracing_subscriber::registry().with(targets);
     match options.log_format {
-        Format::Text => subscriber.init(),
-        Format::Json => subscriber.json().init(),
+        Format::Text => all.with(lines).init(),
+        Format::Json => all.with(lines.json()).init(),
     }
 }
