@@ -103,7 +103,8 @@ impl Group {
 
     /// Wakes everyone who waits.
     pub(super) fn wake(&self) {
-        let waiting: Vec<Waker> = self.line.read().places.iter().filter_map(|(_, place)| place.take()).collect();
+        let waiting: Vec<Waker> =
+            self.line.read().places.iter().filter_map(|(_, place)| place.take()).collect();
         waiting.into_iter().for_each(Waker::wake);
     }
 

@@ -50,21 +50,28 @@ fn selectors_mean_the_tenants_own_pods() {
             "ports": [{"protocol": "TCP", "port": "sql"}, {"port": 8000, "endPort": 8010}],
         }],
     });
-    check(false, spec, expect![[r#"
+    check(
+        false,
+        spec,
+        expect![[r#"
         pods {"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}],"matchLabels":{"app":"db","held.joey.dev/joey.dev_cluster":"another"}}
         ingress from
           {"podSelector":{"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}],"matchLabels":{"app":"web"}}}
           {"podSelector":{"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["pay"]}]}}
           {"podSelector":{"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"DoesNotExist"}]}}
           {"podSelector":{"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]}],"matchLabels":{"app":"metrics"}}}
-          ports [{"port":"sql","protocol":"TCP"},{"endPort":8010,"port":8000}]"#]]);
+          ports [{"port":"sql","protocol":"TCP"},{"endPort":8010,"port":8000}]"#]],
+    );
 }
 
 #[test]
 fn what_is_not_fenced_stays_as_it_was_said() {
     let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [
         {}, {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 5432}]}]});
-    check(false, spec, expect![[r#"
+    check(
+        false,
+        spec,
+        expect![[r#"
         pods {"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}]}
         ingress from
           anybody
@@ -72,7 +79,8 @@ fn what_is_not_fenced_stays_as_it_was_said() {
           anybody
         egress to
           {"ipBlock":{"cidr":"10.0.0.0/8","except":["10.1.0.0/16"]}}
-          ports [{"port":5432}]"#]]);
+          ports [{"port":5432}]"#]],
+    );
 }
 
 #[test]
@@ -80,7 +88,10 @@ fn no_rule_is_wider_than_the_fence() {
     let blocks = json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["1.1.1.1/32"]}}]);
     let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"],
         "ingress": [{}, {"from": blocks}], "egress": [{}, {"to": blocks}, {"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}]});
-    check(true, spec, expect![[r#"
+    check(
+        true,
+        spec,
+        expect![[r#"
         pods {"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}]}
         ingress from
           {"podSelector":{"matchLabels":{"joey.dev/cluster":"demo"}}}
@@ -95,7 +106,8 @@ fn no_rule_is_wider_than_the_fence() {
           {"ipBlock":{"cidr":"0.0.0.0/0","except":["1.1.1.1/32","10.0.0.0/8","172.16.0.0/12","192.168.0.0/16","100.64.0.0/10","169.254.0.0/16"]}}
         egress to
           {"ipBlock":{"cidr":"192.0.2.7/32"}}
-          ports [{"port":5353,"protocol":"UDP"},{"port":5354,"protocol":"TCP"},{"port":6443,"protocol":"TCP"}]"#]]);
+          ports [{"port":5353,"protocol":"UDP"},{"port":5354,"protocol":"TCP"},{"port":6443,"protocol":"TCP"}]"#]],
+    );
 }
 
 #[test]
@@ -108,7 +120,10 @@ fn ways_to_dns_and_the_api_are_named_as_elsewhere() {
         {"to": [other], "ports": [{"protocol": "UDP", "port": 53}]},
         {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "ports": [{"protocol": "TCP", "port": 6443}]},
     ]});
-    check(true, spec, expect![[r#"
+    check(
+        true,
+        spec,
+        expect![[r#"
         pods {"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["shop"]}]}
         egress to
           {"podSelector":{"matchExpressions":[{"key":"joey.dev/cluster","operator":"In","values":["demo"]},{"key":"joey.dev/namespace","operator":"In","values":["kube-system"]}],"matchLabels":{"k8s-app":"kube-dns"}}}
@@ -124,7 +139,8 @@ fn ways_to_dns_and_the_api_are_named_as_elsewhere() {
           ports [{"port":6443,"protocol":"TCP"}]
         egress to
           {"ipBlock":{"cidr":"192.0.2.7/32"}}
-          ports [{"port":6443,"protocol":"TCP"}]"#]]);
+          ports [{"port":6443,"protocol":"TCP"}]"#]],
+    );
 }
 
 #[test]
