@@ -13,8 +13,9 @@ fn an_operator_runs_virtual_clusters_of_a_remote_host() {
     );
     let said = host.joey(&["create", "far", "--wait"]);
     assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, host.log());
-    let port =
-        said.out.rsplit(':').next().and_then(|rest| rest.split_whitespace().next()?.parse::<u16>().ok());
+    let address =
+        said.out.split_once("https://127.0.0.1:").and_then(|(_, rest)| rest.split_whitespace().next());
+    let port = address.and_then(|port| port.parse::<u16>().ok());
     assert!(port.is_some_and(|port| (21000..22000).contains(&port)), "from the one given on: {}", said.out);
     assert_eq!(host.joey(&["connect", "far"]).code, 0);
     let far = |arguments: &[&str]| host.kubectl_in("joey-far", arguments);
