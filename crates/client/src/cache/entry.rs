@@ -1,6 +1,7 @@
 //! One cached object: encoded, with the metadata that is looked at all the time read out.
 
 use super::Hot;
+use super::part::part_of;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -140,6 +141,16 @@ impl Entry {
         *parsed = Arc::downgrade(&value);
         self.shape.hot.keep(&value, self.raw.len().max(LEAST));
         Some(value)
+    }
+
+    /// What is at a path of field names, such as `spec`, `nodeName`: for who looks at each change, and seldom needs the rest of
+    /// the object. Of objects that are kept in full.
+    pub fn at(&self, path: &[&str]) -> Option<Value> {
+        let parsed = self.parsed.lock().upgrade();
+        match parsed {
+            Some(value) => path.iter().try_fold(&*value, |value, field| value.get(field)).cloned(),
+            None => part_of(&self.raw, path),
+        }
     }
 
     fn parse(&self) -> Option<Value> {

@@ -9,9 +9,9 @@
 
 mod entry;
 mod index;
+mod part;
 mod reflector;
 mod store;
-mod version;
 
 pub use entry::{Entry, Owner};
 pub use reflector::Reflectors;

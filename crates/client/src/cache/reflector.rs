@@ -1,6 +1,6 @@
 //! Lists and watches every tracked resource, all on one task.
 
-use super::version::version_of;
+use super::part::version_of;
 use super::{Cache, Scope, Store};
 use crate::backoff::Backoff;
 use crate::client::Client;

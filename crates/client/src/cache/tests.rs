@@ -47,6 +47,23 @@ fn the_watch_need_not_read_what_we_wrote() {
 }
 
 #[test]
+fn a_part_is_the_same_whether_the_object_was_parsed_or_not() {
+    let cache = Cache::offline();
+    let store = cache.track(&pods(), Keep::Full);
+    cache.observe(&pods(), &pod("p", "1", 5));
+    let entry = store.get("a", "p").unwrap();
+    let parts = || {
+        [&["metadata", "labels"][..], &["metadata", "labels", "x"], &["spec", "nodeName"]]
+            .map(|path| entry.at(path))
+    };
+    let unparsed = parts();
+    let whole = entry.value().unwrap();
+    assert_eq!(unparsed, [Some(json!({"x": "y"})), Some(json!("y")), None]);
+    assert_eq!(parts(), unparsed);
+    drop(whole);
+}
+
+#[test]
 fn what_we_deleted_does_not_come_back() {
     let cache = Cache::offline();
     let store = cache.track(&pods(), Keep::Full);

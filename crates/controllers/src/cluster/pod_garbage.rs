@@ -57,11 +57,7 @@ impl Controller for PodGarbageCollector {
             && pod.deleting
         {
             add(Key::new(&pod.namespace, &pod.name));
-        } else if change
-            .new
-            .as_ref()
-            .is_some_and(|pod| pod.value().is_some_and(|pod| pods::is_finished(&pod)))
-        {
+        } else if change.new.as_ref().is_some_and(|pod| pods::has_finished(pod)) {
             add(Key::new("", ""));
         }
     }

@@ -52,6 +52,9 @@ impl Controller for ResourceClaimController {
                 waiting.for_each(|pod| add(Key::new(namespace, meta::name(pod))));
             }
         } else {
+            if entry.at(&["spec", "resourceClaims"]).is_none() {
+                return;
+            }
             let Some(pod) = entry.value().filter(|pod| claims(pod).next().is_some()) else { return };
             if change.new.is_some() && !is_done(&pod) {
                 add(Key::new(namespace, &entry.name));

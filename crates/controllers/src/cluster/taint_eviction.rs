@@ -1,13 +1,15 @@
 //! Deletes pods from nodes with `NoExecute` taints that they do not tolerate (any longer).
 
+use crate::common::pods;
 use crate::plan::{Action, Controller, Event, Key, Plan};
 use crate::resources::{NODES, PODS};
-use client::{Cache, Change};
+use client::{Cache, Change, Entry};
 use jiff::Timestamp;
 use object::{GroupVersionResource, meta, time};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Remembers since when each pod bears its taints; entries go with the pod or the taint.
@@ -27,9 +29,8 @@ impl Controller for TaintEvictionController {
 
     fn keys(&self, cache: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         if change.is(&NODES) {
-            let taints = |entry: &Option<std::sync::Arc<client::Entry>>| {
-                entry.as_ref().and_then(|node| node.value()).map_or_else(Vec::new, |node| no_execute(&node))
-            };
+            let taints =
+                |node: &Option<Arc<Entry>>| node.as_ref().map_or_else(Vec::new, |node| taints_of(node));
             if taints(&change.old) == taints(&change.new) {
                 return;
             }
@@ -42,11 +43,8 @@ impl Controller for TaintEvictionController {
         match &change.new {
             None => drop(self.since.lock().remove(&*change.entry().uid)),
             Some(pod) => {
-                let tainted = pod.value().is_some_and(|pod| {
-                    let node = pod["spec"]["nodeName"].as_str().and_then(|node| cache.get(&NODES, "", node));
-                    node.is_some_and(|node| !no_execute(&node).is_empty())
-                });
-                if tainted {
+                let node = pods::node_of(pod).and_then(|node| cache.entry(&NODES, "", &node));
+                if node.is_some_and(|node| !taints_of(&node).is_empty()) {
                     add(Key::new(&pod.namespace, &pod.name));
                 }
             }
@@ -59,7 +57,7 @@ impl Controller for TaintEvictionController {
             return Plan::nothing();
         }
         let node = pod["spec"]["nodeName"].as_str().and_then(|node| cache.get(&NODES, "", node));
-        let taints = node.map_or_else(Vec::new, |node| no_execute(&node));
+        let taints = node.map_or_else(Vec::new, |node| no_execute(&node["spec"]["taints"]));
         let mut since = self.since.lock();
         let named = format!("{}/{}", meta::namespace(&pod), meta::name(&pod));
         match patience(&pod, &taints) {
@@ -86,8 +84,13 @@ impl Controller for TaintEvictionController {
     }
 }
 
-fn no_execute(node: &Value) -> Vec<Value> {
-    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+/// Those of a node, read without the rest of it.
+fn taints_of(node: &Entry) -> Vec<Value> {
+    node.at(&["spec", "taints"]).map_or_else(Vec::new, |taints| no_execute(&taints))
+}
+
+fn no_execute(taints: &Value) -> Vec<Value> {
+    let taints = taints.as_array().into_iter().flatten();
     taints.filter(|taint| taint["effect"] == "NoExecute").cloned().collect()
 }
 

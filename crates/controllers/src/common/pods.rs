@@ -1,6 +1,7 @@
 //! What controllers ask about pods.
 
 use super::conditions;
+use client::Entry;
 use jiff::Timestamp;
 use object::{meta, time};
 use serde_json::Value;
@@ -14,6 +15,19 @@ pub(crate) fn is_active(pod: &Value) -> bool {
 /// Succeeded or failed.
 pub(crate) fn is_finished(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+/// As [`is_finished`], without reading the rest of the pod.
+pub(crate) fn has_finished(pod: &Entry) -> bool {
+    matches!(pod.at(&["status", "phase"]), Some(Value::String(phase)) if phase == "Succeeded" || phase == "Failed")
+}
+
+/// The node that it was given to, read without the rest of the pod.
+pub(crate) fn node_of(pod: &Entry) -> Option<String> {
+    match pod.at(&["spec", "nodeName"])? {
+        Value::String(node) => Some(node).filter(|node| !node.is_empty()),
+        _ => None,
+    }
 }
 
 /// Whether its condition `Ready` is true.

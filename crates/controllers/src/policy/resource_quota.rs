@@ -112,8 +112,8 @@ fn limits_changed(change: &Change) -> bool {
 fn gives_back(change: &Change) -> bool {
     let (Some(old), Some(new)) = (&change.old, &change.new) else { return change.new.is_none() };
     if change.is(&PODS) {
-        let over = |pod: Arc<Value>| crate::common::pods::is_finished(&pod);
-        return new.value().is_some_and(over) && !old.value().is_some_and(over);
+        let over = crate::common::pods::has_finished;
+        return over(new) && !over(old);
     }
     change.is(&SERVICES) || change.is(&PERSISTENT_VOLUME_CLAIMS)
 }

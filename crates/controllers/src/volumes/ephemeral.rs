@@ -25,7 +25,8 @@ impl Controller for EphemeralVolumeController {
     fn keys(&self, _: &Cache, change: &Change, add: &mut dyn FnMut(Key)) {
         if change.is(&PODS) {
             let fresh = change.old.is_none() && change.new.as_ref().is_some_and(|pod| !pod.deleting);
-            if fresh && change.entry().value().is_some_and(|pod| volumes(&pod).next().is_some()) {
+            let volumes = || change.entry().at(&["spec", "volumes"]);
+            if fresh && volumes().is_some_and(|volumes| ephemeral(&volumes).next().is_some()) {
                 add(Key::new(&change.entry().namespace, &change.entry().name));
             }
         } else if change.new.is_none()
@@ -40,7 +41,7 @@ impl Controller for EphemeralVolumeController {
             cache.get(&PODS, &key.namespace, &key.name).filter(|pod| meta::deletion_timestamp(pod).is_none());
         let Some(pod) = pod else { return Plan::nothing() };
         let mut plan = Plan::nothing();
-        for volume in volumes(&pod) {
+        for volume in ephemeral(&pod["spec"]["volumes"]) {
             let claim = claim(&pod, volume);
             match cache.entry(&PERSISTENT_VOLUME_CLAIMS, &key.namespace, meta::name(&claim)) {
                 None => {
@@ -66,8 +67,8 @@ impl Controller for EphemeralVolumeController {
     }
 }
 
-fn volumes(pod: &Value) -> impl Iterator<Item = &Value> {
-    pod["spec"]["volumes"].as_array().into_iter().flatten().filter(|volume| volume["ephemeral"].is_object())
+fn ephemeral(volumes: &Value) -> impl Iterator<Item = &Value> {
+    volumes.as_array().into_iter().flatten().filter(|volume| volume["ephemeral"].is_object())
 }
 
 fn claim(pod: &Value, volume: &Value) -> Value {

@@ -29,8 +29,7 @@ impl Controller for ClaimProtection {
             return add(Key::new(&entry.namespace, &entry.name));
         }
         // Only what lets a claim go matters: a pod that is gone or over.
-        let gone =
-            change.new.is_none() || entry.value().is_some_and(|pod| crate::common::pods::is_finished(&pod));
+        let gone = change.new.is_none() || crate::common::pods::has_finished(entry);
         if gone && cache.list(&PERSISTENT_VOLUME_CLAIMS, &entry.namespace).iter().any(|claim| claim.deleting)
         {
             for claim in entry.value().iter().flat_map(|pod| claims_of(pod)) {

@@ -127,7 +127,11 @@ impl Pods {
     /// What to do about a pod, if anything.
     pub fn work(&mut self, namespace: &Arc<str>, name: &Arc<str>) -> Option<BoxFuture<'static, Done>> {
         let key = (namespace.clone(), name.clone());
-        let Some(pod) = self.shared.cache.get(&self.shared.resources.pods, namespace, name) else {
+        let entry = self.shared.cache.entry(&self.shared.resources.pods, namespace, name);
+        if entry.as_ref().is_some_and(|pod| self.goes_on_elsewhere(&key, pod)) {
+            return None;
+        }
+        let Some(pod) = entry.and_then(|pod| pod.value()) else {
             self.forget(&key);
             return None;
         };
@@ -165,6 +169,21 @@ impl Pods {
         });
         let shared = self.shared.clone();
         Some(Box::pin(async move { shared.bring_on(key, pod, index, memo).await }))
+    }
+
+    /// Takes in the news of a pod that somebody else's node runs, if there are none but of its status.
+    fn goes_on_elsewhere(&mut self, key: &Name, pod: &Entry) -> bool {
+        let node = pod.at(&["spec", "nodeName"]);
+        let Some(node) = node.as_ref().and_then(Value::as_str).filter(|node| !node.is_empty()) else {
+            return false;
+        };
+        let known = self.uids.get(key).is_some_and(|uid| **uid == *pod.uid);
+        let goes_on = known && self.shared.node_index(node).is_none() && self.cluster.goes_on(pod, node);
+        if goes_on {
+            self.assumed.remove(&*pod.uid);
+            self.waiting.remove(key);
+        }
+        goes_on
     }
 
     fn schedule(&mut self, key: Name, pod: Arc<Value>) -> Option<BoxFuture<'static, Done>> {

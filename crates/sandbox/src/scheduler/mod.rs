@@ -21,11 +21,12 @@ pub use verdict::Unschedulable;
 pub use volumes::{Volumes, Waiting, would_do};
 
 use crate::spec;
+use client::Entry;
 use object::meta;
 use pod_affinity::Terms;
 use resources::Resources;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A pod that takes room on a node.
@@ -39,6 +40,7 @@ pub(crate) struct Placed {
     ports: Vec<(String, String, i64)>,
     anti_affinity: Option<Arc<Terms>>,
     owner: String,
+    generation: i64,
     deleting: bool,
     /// Whether it goes because somebody more important asked for its room.
     preempted: bool,
@@ -54,9 +56,33 @@ pub(crate) struct Node {
     allocatable: Resources,
     used: Resources,
     pods: BTreeMap<String, Placed>,
+    /// How many of the pods have the same owner, by its uid; without those that go.
+    siblings: HashMap<String, i64>,
 }
 
 impl Node {
+    fn put(&mut self, uid: &str, placed: Placed) {
+        self.used.add(&placed.requests);
+        if placed.has_siblings() {
+            *self.siblings.entry(placed.owner.clone()).or_default() += 1;
+        }
+        self.pods.insert(uid.to_owned(), placed);
+    }
+
+    fn take(&mut self, uid: &str) -> Option<Placed> {
+        let placed = self.pods.remove(uid)?;
+        self.used.subtract(&placed.requests);
+        if placed.has_siblings()
+            && let Some(count) = self.siblings.get_mut(&placed.owner)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.siblings.remove(&placed.owner);
+            }
+        }
+        Some(placed)
+    }
+
     fn label(&self, key: &str) -> Option<&str> {
         self.value.as_ref().and_then(|v| meta::label(v, key))
     }
@@ -87,10 +113,24 @@ impl Placed {
             ports: resources::host_ports(pod),
             anti_affinity: Terms::required(pod, "podAntiAffinity").map(Arc::new),
             owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or("").to_owned(),
+            generation: meta::generation(pod),
             deleting: meta::deletion_timestamp(pod).is_some(),
             preempted: meta::deletion_timestamp(pod).is_some() && is_preempted(pod),
             started: pod["status"]["startTime"].as_str().unwrap_or("").to_owned(),
         }
+    }
+
+    fn has_siblings(&self) -> bool {
+        !self.owner.is_empty() && !self.deleting
+    }
+
+    /// Whether an entry of the pod, which is not deleted, says the same but for its status.
+    fn is_still(&self, pod: &Entry) -> bool {
+        let labels = pod.labels.iter().map(|(key, value)| (&**key, &**value));
+        !self.deleting
+            && pod.at(&["metadata", "generation"]).and_then(|g| g.as_i64()).unwrap_or(0) == self.generation
+            && labels.eq(self.labels.iter().map(|(key, value)| (&**key, &**value)))
+            && pod.controller().map_or("", |owner| &owner.uid) == self.owner
     }
 }
 
@@ -148,12 +188,27 @@ impl Cluster {
         self.place(uid, node, Placed::new(pod));
     }
 
+    /// Takes in a change of a pod that is on `node` already, where only its status is new: no more of it is read than has to be.
+    /// False if it is to be put anew.
+    pub fn goes_on(&mut self, pod: &Entry, node: &str) -> bool {
+        let text = |path: &[&str]| pod.at(path).and_then(|value| value.as_str().map(str::to_owned));
+        if pod.deleting || self.placed.get(&*pod.uid).is_none_or(|known| known != node) {
+            return false;
+        }
+        let known = self.nodes.get_mut(node).and_then(|node| node.pods.get_mut(&*pod.uid));
+        let Some(placed) = known.filter(|placed| placed.is_still(pod)) else { return false };
+        if matches!(text(&["status", "phase"]).as_deref(), Some("Succeeded" | "Failed")) {
+            return false;
+        }
+        placed.started = text(&["status", "startTime"]).unwrap_or_default();
+        true
+    }
+
     fn place(&mut self, uid: &str, node: &str, placed: Placed) {
         self.keeping_away += usize::from(placed.anti_affinity.is_some());
         let entry = self.nodes.entry(node.to_owned()).or_default();
         entry.name = node.to_owned();
-        entry.used.add(&placed.requests);
-        entry.pods.insert(uid.to_owned(), placed);
+        entry.put(uid, placed);
         self.placed.insert(uid.to_owned(), node.to_owned());
     }
 
@@ -162,8 +217,7 @@ impl Cluster {
         self.nominated.remove(uid);
         let Some(name) = self.placed.remove(uid) else { return };
         let Some(node) = self.nodes.get_mut(&name) else { return };
-        if let Some(placed) = node.pods.remove(uid) {
-            node.used.subtract(&placed.requests);
+        if let Some(placed) = node.take(uid) {
             self.keeping_away -= usize::from(placed.anti_affinity.is_some());
         }
         if node.value.is_none() && node.pods.is_empty() {
@@ -222,6 +276,11 @@ struct Asking<'a> {
     requests: Resources,
     ports: Vec<(String, String, i64)>,
     owner: &'a str,
+    /// The only node it may go to, empty if any.
+    wanted: &'a str,
+    /// Whether it demands something of nodes; whether it prefers some.
+    demands: bool,
+    prefers: bool,
     affinity: pod_affinity::Rules,
     spread: spread::Rules,
     /// What is promised to other pods that are as important, by node.
@@ -243,6 +302,9 @@ impl<'a> Asking<'a> {
             requests: Resources::of_pod(pod),
             ports: resources::host_ports(pod),
             owner: meta::controller_of(pod).and_then(|o| o["uid"].as_str()).unwrap_or(""),
+            wanted: spec::node_name(pod),
+            demands: node_affinity::demands(pod),
+            prefers: node_affinity::prefers(pod),
             affinity: pod_affinity::Rules::new(pod, cluster),
             spread: spread::Rules::new(pod, cluster),
             promised,
@@ -254,7 +316,7 @@ impl<'a> Asking<'a> {
         let of_node = taints::cordoned(self.pod, value)
             .or_else(|| self.elsewhere(node))
             .or_else(|| taints::refused(self.pod, value))
-            .or_else(|| node_affinity::refused(self.pod, value))
+            .or_else(|| self.demands.then(|| node_affinity::refused(self.pod, value)).flatten())
             .or_else(|| self.ports_taken(node));
         if let Some(refusal) = of_node {
             return Some(vec![refusal]);
@@ -268,8 +330,7 @@ impl<'a> Asking<'a> {
     }
 
     fn elsewhere(&self, node: &Node) -> Option<Refusal> {
-        let wanted = spec::node_name(self.pod);
-        (!wanted.is_empty() && wanted != node.name)
+        (!self.wanted.is_empty() && self.wanted != node.name)
             .then(|| Refusal::of_node("node(s) didn't match the requested node name"))
     }
 
@@ -283,11 +344,9 @@ impl<'a> Asking<'a> {
     /// More room, fewer siblings and preferred places score higher.
     fn score(&self, node: &Node, value: &Value) -> i64 {
         let room = node.allocatable.room(&node.used, &self.requests);
-        let siblings = match self.owner {
-            "" => 0,
-            owner => node.pods.values().filter(|p| p.owner == owner && !p.deleting).count() as i64,
-        };
-        let preferred = node_affinity::preference(self.pod, value) - taints::aversion(self.pod, value) * 100;
+        let siblings = node.siblings.get(self.owner).copied().unwrap_or(0);
+        let liked = if self.prefers { node_affinity::preference(self.pod, value) } else { 0 };
+        let preferred = liked - taints::aversion(self.pod, value) * 100;
         room - siblings * 30 - node.pods.len() as i64
             + preferred
             + self.spread.preference(node)

@@ -10,6 +10,16 @@ pub(super) fn refused(pod: &Value, node: &Value) -> Option<Refusal> {
     (!matches(pod, node)).then(|| Refusal::of_node("node(s) didn't match Pod's node affinity/selector"))
 }
 
+/// Whether the pod demands anything of nodes.
+pub(super) fn demands(pod: &Value) -> bool {
+    !pod["spec"]["nodeSelector"].is_null() || !required(pod).is_null()
+}
+
+/// Whether the pod would rather be on some nodes than on others.
+pub(super) fn prefers(pod: &Value) -> bool {
+    !preferred(pod).is_null()
+}
+
 /// Whether the node has what the pod demands of nodes.
 pub(super) fn matches(pod: &Value, node: &Value) -> bool {
     let mut selector = pod["spec"]["nodeSelector"].as_object().into_iter().flatten();
@@ -22,6 +32,10 @@ pub(super) fn matches(pod: &Value, node: &Value) -> bool {
 
 fn required(pod: &Value) -> &Value {
     &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+}
+
+fn preferred(pod: &Value) -> &Value {
+    &pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
 }
 
 /// Whether a node selector selects the node.
@@ -45,9 +59,7 @@ pub(super) fn named(pod: &Value) -> Option<BTreeSet<&str>> {
 
 /// The weights of the preferences that the node meets.
 pub(super) fn preference(pod: &Value, node: &Value) -> i64 {
-    let preferred =
-        &pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
-    let met = preferred.as_array().into_iter().flatten().filter(|p| satisfies(&p["preference"], node));
+    let met = preferred(pod).as_array().into_iter().flatten().filter(|p| satisfies(&p["preference"], node));
     met.map(|p| p["weight"].as_i64().unwrap_or(0)).sum()
 }
 

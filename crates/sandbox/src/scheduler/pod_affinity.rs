@@ -80,7 +80,8 @@ impl Rules {
         let near = Terms::required(pod, "podAffinity").map(|terms| terms.0).unwrap_or_default();
         let selected =
             |namespace: &str, labels: &Labels| near.iter().all(|t| t.selects(cluster, namespace, labels));
-        let friends = all(cluster).filter(|(_, p)| !near.is_empty() && selected(&p.namespace, &p.labels));
+        let others = (!near.is_empty()).then(|| all(cluster)).into_iter().flatten();
+        let friends = others.filter(|(_, p)| selected(&p.namespace, &p.labels));
         let company: BTreeSet<Domain> =
             friends.flat_map(|(node, _)| near.iter().filter_map(|t| domain(node, &t.topology_key))).collect();
         let first = company.is_empty() && selected(namespace, &labels);

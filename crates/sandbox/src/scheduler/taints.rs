@@ -8,8 +8,8 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// Whether the node is cordoned, and the pod minds.
 pub(super) fn cordoned(pod: &Value, node: &Value) -> Option<Refusal> {
-    let cordon = serde_json::json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"});
-    let minds = node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon);
+    let cordon = || serde_json::json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"});
+    let minds = node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon());
     minds.then(|| Refusal::of_node("node(s) were unschedulable"))
 }
 

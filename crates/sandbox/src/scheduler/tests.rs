@@ -68,6 +68,41 @@ fn pods_go_where_there_is_room() {
 }
 
 #[test]
+fn of_a_pod_that_goes_on_only_what_is_new_is_read() {
+    let pods = object::GroupVersionResource::new("", "v1", "pods");
+    let cache = client::Cache::offline();
+    cache.track(&pods, client::Keep::Full);
+    let mut one = pod("1", cpu("1500m"));
+    one["metadata"]["generation"] = 1.into();
+    let mut cluster = cluster();
+    cluster.put_pod(&one, "a");
+    let mut version = 0;
+    let mut goes_on = |change: &dyn Fn(&mut Value), node: &str| {
+        let mut next = one.clone();
+        change(&mut next);
+        version += 1;
+        next["metadata"]["resourceVersion"] = version.to_string().into();
+        cache.observe(&pods, &next);
+        cluster.goes_on(&cache.entry(&pods, "n", "1").unwrap(), node)
+    };
+    assert!(goes_on(
+        &|pod| pod["status"] = json!({"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}),
+        "a"
+    ));
+    assert!(!goes_on(&|_| {}, "b"), "elsewhere");
+    assert!(!goes_on(&|pod| pod["status"]["phase"] = "Failed".into(), "a"), "over");
+    assert!(!goes_on(&|pod| pod["metadata"]["generation"] = 2.into(), "a"), "resized");
+    assert!(!goes_on(&|pod| pod["metadata"]["labels"]["app"] = "b".into(), "a"), "spread otherwise");
+    assert!(
+        !goes_on(&|pod| pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(), "a"),
+        "going"
+    );
+    let adopted = json!([{"uid": "rs", "controller": true}]);
+    assert!(!goes_on(&|pod| pod["metadata"]["ownerReferences"] = adopted.clone(), "a"), "adopted");
+    assert_eq!(cluster.nodes["a"].pods["1"].started, "2026-01-01T00:00:00Z");
+}
+
+#[test]
 fn siblings_spread_and_nodes_fill_up() {
     let mut cluster = cluster();
     let mut seen = vec![];

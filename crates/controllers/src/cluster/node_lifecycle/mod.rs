@@ -71,10 +71,8 @@ impl Controller for NodeLifecycleController {
                 }
             }
         } else if let Some(pod) = &change.new {
-            let place =
-                |entry: &client::Entry| entry.value().and_then(|pod| node_of(&pod).map(str::to_owned));
-            let Some(node) = place(pod) else { return };
-            let moved = change.old.as_ref().and_then(|old| place(old)).as_ref() != Some(&node);
+            let Some(node) = pods::node_of(pod) else { return };
+            let moved = change.old.as_ref().and_then(|old| pods::node_of(old)).as_ref() != Some(&node);
             if moved && cache.get(&NODES, "", &node).is_some_and(|node| ready(&node) != "True") {
                 add(Key::new(&pod.namespace, &pod.name));
             }
