@@ -53,6 +53,8 @@ pub(crate) struct Placed {
 pub(crate) struct Node {
     name: String,
     value: Option<Arc<Value>>,
+    /// Neither cordoned nor tainted.
+    open: bool,
     allocatable: Resources,
     used: Resources,
     pods: BTreeMap<String, Placed>,
@@ -148,6 +150,7 @@ impl Cluster {
         let entry = self.nodes.entry(name.clone()).or_default();
         entry.name = name;
         entry.allocatable = Resources::of_map(&node["status"]["allocatable"]);
+        entry.open = taints::open(&node);
         entry.value = Some(node);
     }
 
@@ -313,9 +316,13 @@ impl<'a> Asking<'a> {
 
     /// The first filter that refuses, with all its reasons; `None` when the node will do.
     fn refused(&self, node: &Node, value: &Value) -> Option<Vec<Refusal>> {
-        let of_node = taints::cordoned(self.pod, value)
+        let keeps_out = |why: fn(&Value, &Value) -> Option<Refusal>| match node.open {
+            true => None,
+            false => why(self.pod, value),
+        };
+        let of_node = keeps_out(taints::cordoned)
             .or_else(|| self.elsewhere(node))
-            .or_else(|| taints::refused(self.pod, value))
+            .or_else(|| keeps_out(taints::refused))
             .or_else(|| self.demands.then(|| node_affinity::refused(self.pod, value)).flatten())
             .or_else(|| self.ports_taken(node));
         if let Some(refusal) = of_node {
@@ -346,7 +353,8 @@ impl<'a> Asking<'a> {
         let room = node.allocatable.room(&node.used, &self.requests);
         let siblings = node.siblings.get(self.owner).copied().unwrap_or(0);
         let liked = if self.prefers { node_affinity::preference(self.pod, value) } else { 0 };
-        let preferred = liked - taints::aversion(self.pod, value) * 100;
+        let disliked = if node.open { 0 } else { taints::aversion(self.pod, value) };
+        let preferred = liked - disliked * 100;
         room - siblings * 30 - node.pods.len() as i64
             + preferred
             + self.spread.preference(node)

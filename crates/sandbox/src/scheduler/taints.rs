@@ -6,10 +6,15 @@ use serde_json::Value;
 
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
+/// Whether the node keeps nobody away.
+pub(super) fn open(node: &Value) -> bool {
+    node["spec"]["unschedulable"] != true && taints(node).next().is_none()
+}
+
 /// Whether the node is cordoned, and the pod minds.
 pub(super) fn cordoned(pod: &Value, node: &Value) -> Option<Refusal> {
-    let cordon = || serde_json::json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"});
-    let minds = node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon());
+    let cordon = serde_json::json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"});
+    let minds = node["spec"]["unschedulable"] == true && !tolerated(pod, &cordon);
     minds.then(|| Refusal::of_node("node(s) were unschedulable"))
 }
 

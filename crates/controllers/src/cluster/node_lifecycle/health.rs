@@ -3,6 +3,7 @@
 //! Times are those at which this process heard, not those that the node wrote: clocks of machines differ.
 
 use crate::common::conditions;
+use client::Entry;
 use jiff::Timestamp;
 use object::{meta, time};
 use serde_json::{Value, json};
@@ -76,9 +77,16 @@ fn heartbeat(node: &Value) -> Option<String> {
 
 /// The status of the Ready condition, `Unknown` before there is one.
 pub(super) fn ready(node: &Value) -> &str {
-    conditions::find(&node["status"]["conditions"], "Ready")
-        .and_then(|ready| ready["status"].as_str())
-        .unwrap_or("Unknown")
+    ready_among(&node["status"]["conditions"])
+}
+
+/// Whether it says that it is ready, read without the rest of it.
+pub(super) fn is_ready(node: &Entry) -> bool {
+    node.at(&["status", "conditions"]).is_some_and(|conditions| ready_among(&conditions) == "True")
+}
+
+fn ready_among(conditions: &Value) -> &str {
+    conditions::find(conditions, "Ready").and_then(|ready| ready["status"].as_str()).unwrap_or("Unknown")
 }
 
 /// The status of a node that was silent for too long, unless it says so already.

@@ -73,7 +73,7 @@ impl Controller for NodeLifecycleController {
         } else if let Some(pod) = &change.new {
             let Some(node) = pods::node_of(pod) else { return };
             let moved = change.old.as_ref().and_then(|old| pods::node_of(old)).as_ref() != Some(&node);
-            if moved && cache.get(&NODES, "", &node).is_some_and(|node| ready(&node) != "True") {
+            if moved && cache.entry(&NODES, "", &node).is_some_and(|node| !health::is_ready(&node)) {
                 add(Key::new(&pod.namespace, &pod.name));
             }
         }
