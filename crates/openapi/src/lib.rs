@@ -2,7 +2,7 @@
 //!
 //! Those of built-in groups are facts, packed in `facts/documents.bin` and unpacked when asked for; they are the same for
 //! every server and not kept. Custom resources' are built out of their definitions as apiextensions does. What is costly to find
-//! out (the aggregated list, the hashes) is kept with the [`Documents`] of one registry.
+//! out (the aggregated list, OpenAPI v2, the hashes) is kept with the [`Documents`] of one registry.
 
 mod accept;
 mod aggregated;
@@ -73,6 +73,9 @@ struct Kept {
     aggregated: [OnceLock<(Packed, String)>; 2],
     /// The index of OpenAPI v3.
     index: OnceLock<Bytes>,
+    /// OpenAPI v2: its hash, and the document as JSON and as protobuf.
+    v2_hash: OnceLock<String>,
+    v2: [OnceLock<Packed>; 2],
 }
 
 /// What servers without custom resources have in common.

@@ -113,6 +113,20 @@ fn v2_can_be_had_as_protobuf() {
     assert!(document.body.starts_with(b"\x0a\x032.0"));
 }
 
+#[test]
+fn v2_is_kept_and_known_by_its_tag() {
+    let documents = Documents::new(Arc::new(with_widgets()));
+    let ask =
+        |headers: &HeaderMap| documents.get("/openapi/v2", headers, "").expect("acceptable").expect("there");
+    let mut headers = HeaderMap::new();
+    let first = ask(&headers);
+    assert_eq!(first, ask(&headers));
+    headers.insert("if-none-match", header(&first, "etag").parse().expect("a value"));
+    assert_eq!(ask(&headers).code, 304);
+    let other = get(Registry::builtin(), "/openapi/v2", &[]);
+    assert_ne!(header(&first, "etag"), header(&other, "etag"), "another registry's");
+}
+
 fn with_widgets() -> Registry {
     let definition = json!({"spec": {
         "group": "stable.example.com", "scope": "Namespaced",
