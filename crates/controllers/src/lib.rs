@@ -16,6 +16,7 @@ pub mod policy;
 pub mod resources;
 mod root_ca;
 mod service_account;
+mod service_account_legacy_tokens;
 mod service_account_tokens;
 mod services;
 mod start;

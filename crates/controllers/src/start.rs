@@ -185,6 +185,7 @@ pub const NAMES: &[&str] = &[
     "token-cleaner-controller",
     "certificatesigningrequest-cleaner-controller",
     "validatingadmissionpolicy-status-controller",
+    "legacy-serviceaccount-token-cleaner-controller",
 ];
 
 fn all(options: &Options) -> Vec<Box<dyn Controller>> {
@@ -249,6 +250,7 @@ fn more() -> Vec<Box<dyn Controller>> {
         Box::new(bootstrap_tokens::BootstrapSigner),
         Box::new(bootstrap_tokens::TokenCleaner),
         Box::new(admission_policy::AdmissionPolicyStatusController),
+        Box::new(crate::service_account_legacy_tokens::LegacyTokenCleaner),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! PodDisruptionBudgets: how many pods may be disturbed now.
 
+use super::stale_disruption::{self, OF_POD};
 use crate::common::{conditions, owners, pods, words};
 use crate::driver::Shell;
 use crate::plan::{Action, Controller, Event, Key, Plan};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an eviction is expected to take, seconds; after that the pod counts as not disturbed.
-const EVICTION_SECONDS: i64 = 120;
+pub(super) const EVICTION_SECONDS: i64 = 120;
 
 pub(crate) struct DisruptionController;
 
@@ -47,6 +48,9 @@ impl Controller for DisruptionController {
         if change.is(&POD_DISRUPTION_BUDGETS) {
             return add(Key::new(&entry.namespace, &entry.name));
         }
+        if change.is(&PODS) && change.new.as_ref().is_some_and(|pod| stale_disruption::is_told(pod)) {
+            add(Key::new(&entry.namespace, &format!("{OF_POD}{}", entry.name)));
+        }
         for budget in cache.list(&POD_DISRUPTION_BUDGETS, &entry.namespace) {
             let Some(value) = budget.value() else { continue };
             let selector = selector(&value);
@@ -70,6 +74,10 @@ impl Controller for DisruptionController {
     fn reconcile<'a>(&'a self, shell: &'a Shell, key: &'a Key) -> BoxFuture<'a, Result<Plan, ApiError>> {
         Box::pin(async move {
             let cache = &shell.cache;
+            if let Some(name) = key.name.strip_prefix(OF_POD) {
+                let pod = cache.get(&PODS, &key.namespace, name);
+                return Ok(pod.map_or_else(Plan::nothing, |pod| stale_disruption::plan(&pod, shell.now())));
+            }
             let Some(budget) = cache.get(&POD_DISRUPTION_BUDGETS, &key.namespace, &key.name) else {
                 return Ok(Plan::nothing());
             };

@@ -4,3 +4,4 @@ pub(crate) mod admission_policy;
 pub(crate) mod disruption;
 pub mod quota_usage;
 pub(crate) mod resource_quota;
+mod stale_disruption;
