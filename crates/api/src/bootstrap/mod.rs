@@ -3,8 +3,10 @@
 
 mod flow_control;
 
-use crate::{Api, api_services, failure, stored};
+use crate::stored::{self, Stored};
+use crate::{Api, api_services, failure};
 use access::bootstrap_policy::{self, Reconcile};
+use bytes::Bytes;
 use futures::future::try_join_all;
 use object::{Result, Value, json, meta};
 use std::collections::{BTreeMap, HashMap};
@@ -12,45 +14,20 @@ use std::sync::Arc;
 use store::{Entry, Expect, ListRequest, StoreError, Write};
 
 pub(crate) async fn run(api: &Api) -> Result<()> {
-    let mut objects = simple(api);
     let trust = extension_trust(crate::aggregation::published(api).await?);
-    objects.push((EXTENSION_TRUST.into(), trust.clone()));
-    let objects = objects.into_iter().map(|(key, object)| (key, object, false));
-    let roles = bootstrap_policy::objects().into_iter().map(|object| (role_key(&object), object, true));
-    let wanted: Vec<_> = objects.chain(roles).collect();
-    let present = present(api, wanted.iter().map(|(key, ..)| key.as_str())).await?;
-    let now = object::time::format(object::time::now());
+    let wanted = wanted(api, &trust);
+    let present = present(api, wanted.iter().map(|wanted| wanted.key.as_str())).await?;
     let mut writes = Vec::new();
     if let Some(entry) = present.get(EXTENSION_TRUST) {
         writes.extend(refreshed(entry, &trust["data"]));
     }
-    for (key, mut object, reconciled) in wanted {
+    for Wanted { key, object, reconciled } in wanted {
         match present.get(key.as_str()) {
             None => {
-                complete(&mut object, &now);
-                writes.push(Write {
-                    key: key.into(),
-                    expect: Expect::Absent,
-                    value: Some(stored::encode(&object)),
-                    ttl: None,
-                });
+                let value = Some(object);
+                writes.push(Write { key: key.into(), expect: Expect::Absent, value, ttl: None });
             }
-            Some(entry) if reconciled => {
-                let existing = stored::decode(entry);
-                let changed = bootstrap_policy::reconcile(existing.as_ref(), &object);
-                if let Some(
-                    Reconcile::Create(changed) | Reconcile::Update(changed) | Reconcile::Recreate(changed),
-                ) = changed
-                {
-                    let value = Some(stored::encode(&changed));
-                    writes.push(Write {
-                        key: key.into(),
-                        expect: Expect::At(entry.mod_revision),
-                        value,
-                        ttl: None,
-                    });
-                }
-            }
+            Some(entry) if reconciled => writes.extend(reconcile(entry, &object)),
             Some(_) => {}
         }
     }
@@ -63,6 +40,36 @@ pub(crate) async fn run(api: &Api) -> Result<()> {
     }))
     .await?;
     Ok(())
+}
+
+/// An object that every cluster has.
+struct Wanted {
+    key: String,
+    /// Encoded, as it is stored in a new cluster: as trees they take ten times the memory, and all are needed at once.
+    object: Bytes,
+    /// Whether it is brought up to date in a cluster that has it.
+    reconciled: bool,
+}
+
+fn wanted(api: &Api, trust: &Value) -> Vec<Wanted> {
+    let now = object::time::format(object::time::now());
+    let trust = (EXTENSION_TRUST.to_owned(), trust.clone());
+    let simple = simple(api).into_iter().chain([trust]).map(|(key, object)| (key, object, false));
+    let roles = bootstrap_policy::objects().into_iter().map(|object| (role_key(&object), object, true));
+    let encoded = simple.chain(roles).map(|(key, mut object, reconciled)| {
+        complete(&mut object, &now);
+        Wanted { key, object: stored::encode(&object), reconciled }
+    });
+    encoded.collect()
+}
+
+/// The write that brings what is stored up to date, if it is not.
+fn reconcile(entry: &Entry, wanted: &Bytes) -> Option<Write> {
+    let wanted = Stored::new(wanted)?.parse(entry.mod_revision)?;
+    let (Reconcile::Create(changed) | Reconcile::Update(changed) | Reconcile::Recreate(changed)) =
+        bootstrap_policy::reconcile(stored::decode(entry).as_ref(), &wanted)?;
+    let value = Some(stored::encode(&changed));
+    Some(Write { key: entry.key.clone(), expect: Expect::At(entry.mod_revision), value, ttl: None })
 }
 
 /// What there is of the wanted objects, by key: whole folders where many are wanted, so that a store far away is asked a
