@@ -22,6 +22,8 @@ pub(crate) struct Taken {
     pub processor: f64,
     /// Of each operation, in milliseconds.
     pub latencies: Vec<f64>,
+    /// Operations that should have been and were not.
+    pub missed: f64,
 }
 
 impl Taken {
@@ -30,6 +32,7 @@ impl Taken {
         self.seconds += other.seconds;
         self.processor += other.processor;
         self.latencies.extend(other.latencies);
+        self.missed += other.missed;
     }
 
     pub fn per_second(&self) -> f64 {

@@ -145,6 +145,13 @@ fn tell(name: &str, targets: &[Target], taken: &[Taken], aim: f64) {
             taken.p99(),
         );
     }
+    for (target, taken) in targets.iter().zip(taken).filter(|(_, taken)| taken.missed > 0.0) {
+        let all = taken.operations + taken.missed;
+        println!(
+            "| {name} | {}: {:.0} of {all:.0} delivered in time | | | | | |",
+            target.name, taken.operations
+        );
+    }
 }
 
 /// Makes what is read and changed; what an earlier run left is used again.
