@@ -19,7 +19,6 @@ mod conversion;
 mod definitions;
 mod delete_options;
 mod documents;
-mod expressions;
 mod failure;
 mod flow;
 mod followed;

@@ -1,6 +1,5 @@
 //! Whether an object keeps the rules of its kind: built-in ones by the `validation` crate, custom ones by their schema.
 
-use crate::expressions;
 use crate::pipeline::Write;
 use object::{ApiError, FieldError, GroupKind, Path, Result, Value, meta};
 
@@ -18,7 +17,6 @@ pub(crate) async fn create(write: &Write<'_>, object: &Value) -> Result<()> {
     } else {
         validation::validate_create(&kind, object)
     };
-    let errors = with_expressions(errors, object, None);
     refuse(write, object, errors)?;
     warn(write, object, None);
     Ok(())
@@ -49,7 +47,6 @@ pub(crate) async fn update(write: &Write<'_>, object: &Value, old: &Value) -> Re
             _ => validation::validate_update(&kind, object, old),
         }
     };
-    let errors = if subresource.is_empty() { with_expressions(errors, object, Some(old)) } else { errors };
     refuse(write, object, errors)?;
     if subresource.is_empty() {
         warn(write, object, Some(old));
@@ -118,11 +115,6 @@ fn rules(write: &Write<'_>, object: &Value, old: Option<&Value>, errors: &mut Ve
         let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
         errors.push(FieldError::invalid(&Path::root(), &"null".into(), detail));
     }
-}
-
-/// Expressions are only looked at where the rest of the object is right.
-fn with_expressions(errors: Vec<FieldError>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    if errors.is_empty() { expressions::errors(object, old) } else { errors }
 }
 
 fn warn(write: &Write<'_>, object: &Value, old: Option<&Value>) {

@@ -16,6 +16,11 @@ const MAX_LENGTH: usize = 100_000;
 
 const STARTS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
+/// The same at the start of arguments, of a list and of a map.
+const STARTS_ARGUMENT: &str = "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const STARTS_ITEM: &str = "{'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const STARTS_ENTRY: &str = "{'[', '{', '}', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
 /// A parsed expression, and how many ids it uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Parsed {
@@ -324,16 +329,33 @@ impl Parser {
         }
     }
 
+    /// What stands here cannot begin an expression, nor be what else `expecting` names.
+    fn expect_start(&self, also: &[&str], expecting: &str) -> Parse<()> {
+        let starts = match self.token().kind {
+            TokenKind::Symbol(symbol) => {
+                matches!(symbol, "(" | "[" | "{" | "." | "-" | "!" | "true" | "false" | "null")
+                    || also.contains(&symbol)
+            }
+            TokenKind::End | TokenKind::Escaped => false,
+            _ => true,
+        };
+        if starts { Ok(()) } else { self.no_start(expecting) }
+    }
+
     fn no_primary<T>(&self) -> Parse<T> {
+        self.no_start(STARTS)
+    }
+
+    fn no_start<T>(&self, expecting: &str) -> Parse<T> {
         let next = self.tokens.get(self.next + 1).map(|t| &t.kind);
         let starts = matches!(
             next,
             Some(TokenKind::Ident | TokenKind::Int(_) | TokenKind::String(_) | TokenKind::Symbol("(" | "["))
         );
         if starts && self.token().kind != TokenKind::End {
-            return self.fail(format!("extraneous input '{}' expecting {STARTS}", self.token().text));
+            return self.fail(format!("extraneous input '{}' expecting {expecting}", self.token().text));
         }
-        self.unexpected(STARTS)
+        self.unexpected(expecting)
     }
 
     fn negative(&mut self, at: u32) -> Parse<Expr> {
@@ -397,6 +419,7 @@ impl Parser {
         if self.eat(close) {
             return Ok(args);
         }
+        self.expect_start(&[], STARTS_ARGUMENT)?;
         loop {
             args.push(self.expression()?);
             if self.eat(close) {
@@ -410,6 +433,7 @@ impl Parser {
 
     fn list(&mut self, at: u32) -> Parse<Expr> {
         self.advance();
+        self.expect_start(&["]", "?"], STARTS_ITEM)?;
         let mut items = Vec::new();
         while !self.eat("]") {
             let optional = self.eat("?");
@@ -423,6 +447,7 @@ impl Parser {
 
     fn map(&mut self, at: u32) -> Parse<Expr> {
         self.advance();
+        self.expect_start(&["}", "?"], STARTS_ENTRY)?;
         let mut entries = Vec::new();
         while !self.eat("}") {
             let optional = self.eat("?");

@@ -215,7 +215,12 @@ impl FieldError {
 
     /// `Duplicate value: <value>`.
     pub fn duplicate(path: &Path, value: &Value) -> Self {
-        Self::new(FieldErrorKind::Duplicate, path, format!("Duplicate value: {}", show(value)))
+        Self::duplicate_shown(path, &show(value))
+    }
+
+    /// As [`duplicate`](Self::duplicate), with the value already spelled (as Go would print it).
+    pub fn duplicate_shown(path: &Path, shown: &str) -> Self {
+        Self::new(FieldErrorKind::Duplicate, path, format!("Duplicate value: {shown}"))
     }
 
     /// `Not found: <value>`.

@@ -16,6 +16,7 @@ mod diff;
 mod discovery;
 mod dra;
 mod events;
+mod expressions;
 mod flowcontrol;
 mod go;
 mod ip;

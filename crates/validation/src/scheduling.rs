@@ -69,7 +69,8 @@ pub fn runtime_class(e: &mut Errors, object: &Value) {
     let mut seen: Vec<&Value> = vec![];
     for toleration in list.items() {
         if seen.contains(&toleration.value) {
-            e.push(FieldError::duplicate(&toleration.path, toleration.value));
+            let shown = crate::go::compact("Toleration", toleration.value);
+            e.push(FieldError::duplicate_shown(&toleration.path, &shown));
         }
         seen.push(toleration.value);
     }

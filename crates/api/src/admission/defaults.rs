@@ -154,6 +154,9 @@ const OTHER_OVERHEAD: &str = "pod rejected: Pod's Overhead doesn't match Runtime
 /// The class that a pod names.
 async fn class_of(write: &Write<'_>, pod: &Value) -> Result<Option<Value>> {
     let Some(name) = pod["spec"]["runtimeClassName"].as_str() else { return Ok(None) };
+    if name.is_empty() {
+        return Err(failure::plain("resource name may not be empty".into()));
+    }
     let key = format!("/node.k8s.io/runtimeclasses/{name}");
     let (entry, _) = write.call.api.store.get(&key).await.map_err(failure::store)?;
     let class = entry.as_ref().and_then(stored::decode);

@@ -7,7 +7,7 @@ use crate::respond::{self, Answer, ListMeta, Outgoing};
 use crate::selection::Selection;
 use crate::strategy::Dependents;
 use crate::{delete_options, failure, stored, strategy};
-use object::{ApiError, Result, Value, json, meta};
+use object::{ApiError, Result, Value, meta};
 use store::{Entry, Expect, StoreError};
 
 const ATTEMPTS: usize = 64;
@@ -351,7 +351,7 @@ pub(crate) fn options_from(body: &Value) -> Options {
         propagation,
         uid: text(&body["preconditions"]["uid"]),
         resource_version: text(&body["preconditions"]["resourceVersion"]),
-        dry_run: body["dryRun"] == json!(["All"]),
+        dry_run: body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
         cascades: body["orphanDependents"] == false,
     }
 }

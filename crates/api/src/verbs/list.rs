@@ -7,7 +7,7 @@ use crate::selection::Selection;
 use crate::verbs::large::{Large, PIECE};
 use crate::{failure, keys};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use object::{ApiError, Result, Value, json};
 use store::{Entry, ListRequest, Revision, StoreError};
 
@@ -207,9 +207,13 @@ impl Page {
     }
 }
 
+/// Bits beyond the last byte do not matter.
+const AS_GO_READS: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
 /// Where a continue token goes on, and at which version.
 fn read_token(token: &str) -> std::result::Result<(String, i64), String> {
-    let text = URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+    let text = AS_GO_READS.decode(token).map_err(|error| {
         let at = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
             base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
@@ -218,7 +222,8 @@ fn read_token(token: &str) -> std::result::Result<(String, i64), String> {
         };
         format!("illegal base64 data at input byte {at}")
     })?;
-    let token: Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+    let token: Value = serde_json::from_slice(&text)
+        .map_err(|e| schema::decode::check_json(&text).err().unwrap_or_else(|| e.to_string()))?;
     let version = token["v"].as_str().unwrap_or("");
     if version != "meta.k8s.io/v1" {
         return Err(format!("server does not recognize this encoded version {version}"));

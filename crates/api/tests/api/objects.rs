@@ -1,6 +1,7 @@
 //! Create, read, change and delete.
 
 use crate::cluster::{CONFIG_MAPS, Cluster, PODS, config_map, pod};
+use http::Method;
 use object::json;
 
 #[tokio::test]
@@ -30,8 +31,13 @@ async fn dry_run_changes_nothing() {
     assert_eq!(cluster.post(&path, config_map("a")).await.code, 201);
     assert_eq!(cluster.get(&format!("{CONFIG_MAPS}/a")).await.code, 404);
     cluster.create(CONFIG_MAPS, config_map("a")).await;
-    assert_eq!(cluster.delete(&format!("{CONFIG_MAPS}/a?dryRun=All")).await.code, 200);
-    assert_eq!(cluster.get(&format!("{CONFIG_MAPS}/a")).await.code, 200);
+    let path = format!("{CONFIG_MAPS}/a");
+    assert_eq!(cluster.delete(&format!("{path}?dryRun=All")).await.code, 200);
+    for dry_run in [json!(["All"]), json!(["All", "All"])] {
+        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": dry_run});
+        assert_eq!(cluster.send(Method::DELETE, &path, "application/json", Some(options)).await.code, 200);
+    }
+    assert_eq!(cluster.get(&path).await.code, 200);
 }
 
 #[tokio::test]

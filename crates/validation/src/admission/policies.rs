@@ -1,8 +1,13 @@
-//! ValidatingAdmissionPolicies, MutatingAdmissionPolicies and their bindings. Whether CEL compiles is judged elsewhere.
+//! ValidatingAdmissionPolicies, MutatingAdmissionPolicies and their bindings.
+//!
+//! What is wrong with CEL is said where the expression stands, among what else is wrong. A spec that stays is not compiled
+//! again.
 
 use super::webhooks::{match_conditions, one_of, rule_with_operations};
-use crate::node::{Errors, Node, check_required_text, check_text};
+use crate::expressions::{Wanted, fault};
+use crate::node::{Errors, Node, check_required_text, check_text, same};
 use crate::selectors::label_selector;
+use cel_rules::{Environment, Program, Scope, Type};
 use object::{FieldError, GroupVersion, names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -13,24 +18,37 @@ const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
 /// A ValidatingAdmissionPolicy.
 pub fn validating(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    common(e, &spec, false);
-    variables(e, &spec.get("variables"));
+    let scope = scope(&spec);
+    common(e, &spec, scope, false);
+    let known = variables(e, &spec.get("variables"), scope);
     let (validations, annotations) = (spec.get("validations"), spec.get("auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
         e.push(validations.required(detail));
         e.push(annotations.required(detail));
+        return;
     }
-    validations.items().for_each(|v| validation(e, &v));
-    audit_annotations(e, &annotations, object);
+    let scope = Scope { variables: (!known.is_empty()).then_some(&known), ..scope };
+    let judging = scope.environment();
+    let telling = Scope { authorizer: false, ..scope }.environment();
+    validations.items().for_each(|v| validation(e, &v, &judging, &telling));
+    audit_annotations(e, &annotations, object, &judging);
+}
+
+/// What all expressions of a policy may speak of.
+fn scope(spec: &Node<'_>) -> Scope<'static> {
+    let params = spec.get("paramKind").is_set();
+    Scope { namespace: true, authorizer: true, params, ..Scope::default() }
 }
 
 /// An update of a ValidatingAdmissionPolicy.
-pub fn validating_update(e: &mut Errors, new: &Value, _old: &Value) {
-    validating(e, new);
+pub fn validating_update(e: &mut Errors, new: &Value, old: &Value) {
+    if !same(&new["spec"], &old["spec"]) {
+        validating(e, new);
+    }
 }
 
-fn common(e: &mut Errors, spec: &Node<'_>, mutates: bool) {
+fn common(e: &mut Errors, spec: &Node<'_>, scope: Scope<'_>, mutates: bool) {
     failure_policy(e, &spec.get("failurePolicy"));
     if spec.get("paramKind").is_set() {
         param_kind(e, &spec.get("paramKind"));
@@ -44,7 +62,7 @@ fn common(e: &mut Errors, spec: &Node<'_>, mutates: bool) {
     } else {
         e.push(constraints.required(""));
     }
-    match_conditions(e, &spec.get("matchConditions"));
+    match_conditions(e, &spec.get("matchConditions"), scope);
 }
 
 fn failure_policy(e: &mut Errors, policy: &Node<'_>) {
@@ -139,7 +157,12 @@ fn mutable_operations(e: &mut Errors, resources: &Node<'_>) {
     }
 }
 
-fn variables(e: &mut Errors, variables: &Node<'_>) {
+/// More variables than this are not compiled: each sees those before it.
+const MAX_VARIABLES: usize = 256;
+
+/// The types of a policy's variables; each may use those before it.
+fn variables(e: &mut Errors, variables: &Node<'_>, scope: Scope<'_>) -> Vec<(String, Type)> {
+    let mut known: Vec<(String, Type)> = vec![];
     for variable in variables.items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
         if name.text().trim().is_empty() {
@@ -149,18 +172,34 @@ fn variables(e: &mut Errors, variables: &Node<'_>) {
         }
         if expression.text().trim().is_empty() {
             e.push(expression.required("expression is not specified"));
+        } else if known.len() < MAX_VARIABLES {
+            let environment = Scope { variables: Some(&known), ..scope }.environment();
+            let compiled = Program::compile(expression.text(), &environment);
+            let ty = compiled.map(|program| program.result_type().clone()).unwrap_or_else(|error| {
+                e.push(expression.invalid(&error.to_string()));
+                Type::Dyn
+            });
+            known.push((name.text().to_owned(), ty));
         }
     }
+    known
 }
 
-fn validation(e: &mut Errors, validation: &Node<'_>) {
+fn validation(e: &mut Errors, validation: &Node<'_>, judging: &Environment, telling: &Environment) {
     let (expression, message) = (validation.get("expression"), validation.get("message"));
     let message_expression = validation.get("messageExpression");
     if expression.text().trim().is_empty() {
         e.push(expression.required("expression is not specified"));
+    } else {
+        e.extend(fault(expression.text(), judging, Wanted::Bool).map(|why| expression.invalid(&why)));
     }
-    if !message_expression.is_empty() && message_expression.text().trim().is_empty() {
-        e.push(message_expression.invalid("must be non-empty if specified"));
+    if message_expression.text().trim().is_empty() {
+        if !message_expression.is_empty() {
+            e.push(message_expression.invalid("must be non-empty if specified"));
+        }
+    } else {
+        let why = fault(message_expression.text(), telling, Wanted::Text);
+        e.extend(why.map(|why| message_expression.invalid(&why)));
     }
     let text = message.text();
     if !text.is_empty() && text.trim().is_empty() {
@@ -171,7 +210,7 @@ fn validation(e: &mut Errors, validation: &Node<'_>) {
     one_of(e, &validation.get("reason"), &REASONS);
 }
 
-fn audit_annotations(e: &mut Errors, annotations: &Node<'_>, object: &Value) {
+fn audit_annotations(e: &mut Errors, annotations: &Node<'_>, object: &Value, environment: &Environment) {
     if annotations.len() > 20 {
         let detail = "must not have more than 20 auditAnnotations";
         e.push(annotations.invalid(detail));
@@ -186,10 +225,13 @@ fn audit_annotations(e: &mut Errors, annotations: &Node<'_>, object: &Value) {
             let full = format!("{policy}/{}", key.text());
             e.extend(names::qualified_name(&full).iter().map(|m| key.invalid_as(full.as_str(), m)));
         }
-        if value.text().trim().is_empty() {
+        let expression = value.text().trim();
+        if expression.is_empty() {
             e.push(value.required("valueExpression is not specified"));
-        } else if value.text().trim().len() > 5 * 1024 {
+        } else if expression.len() > 5 * 1024 {
             e.push(value.required("must not exceed 5120 bytes in length"));
+        } else {
+            e.extend(fault(expression, environment, Wanted::MaybeText).map(|why| value.invalid(&why)));
         }
         if !seen.insert(key.text()) {
             e.push(FieldError::duplicate(&key.path, &json!(key.text())));
@@ -262,13 +304,15 @@ fn param_ref(e: &mut Errors, reference: &Node<'_>) {
 /// A MutatingAdmissionPolicy.
 pub fn mutating(e: &mut Errors, object: &Value) {
     let spec = Node::root(object).get("spec");
-    common(e, &spec, true);
-    variables(e, &spec.get("variables"));
+    let scope = scope(&spec);
+    common(e, &spec, scope, true);
+    let known = variables(e, &spec.get("variables"), scope);
+    let environment = Scope { variables: Some(&known), mutations: true, ..scope }.environment();
     let mutations = spec.get("mutations");
     if mutations.is_empty() {
         e.push(mutations.required("mutations must contain at least one item"));
     }
-    mutations.items().for_each(|m| mutation(e, &m));
+    mutations.items().for_each(|m| mutation(e, &m, &environment));
     let reinvocation = spec.get("reinvocationPolicy");
     if reinvocation.is_empty() {
         e.push(reinvocation.required(""));
@@ -278,28 +322,34 @@ pub fn mutating(e: &mut Errors, object: &Value) {
 }
 
 /// An update of a MutatingAdmissionPolicy.
-pub fn mutating_update(e: &mut Errors, new: &Value, _old: &Value) {
-    mutating(e, new);
+pub fn mutating_update(e: &mut Errors, new: &Value, old: &Value) {
+    if !same(&new["spec"], &old["spec"]) {
+        mutating(e, new);
+    }
 }
 
-fn mutation(e: &mut Errors, mutation: &Node<'_>) {
+fn mutation(e: &mut Errors, mutation: &Node<'_>, environment: &Environment) {
     let kind = mutation.get("patchType");
     let (apply, patch) = (mutation.get("applyConfiguration"), mutation.get("jsonPatch"));
-    let (chosen, other) = match kind.text() {
+    let (chosen, other, wanted) = match kind.text() {
         "" => {
             e.push(kind.required(""));
             return;
         }
-        "ApplyConfiguration" => (&apply, &patch),
-        "JSONPatch" => (&patch, &apply),
+        "ApplyConfiguration" => (&apply, &patch, Wanted::Object),
+        "JSONPatch" => (&patch, &apply, Wanted::JsonPatches),
         _ => {
             e.push(kind.not_supported(&["ApplyConfiguration", "JSONPatch"]));
             return;
         }
     };
     if chosen.is_set() {
-        if chosen.get("expression").text().trim().is_empty() {
-            e.push(chosen.get("expression").required(""));
+        let at = chosen.get("expression");
+        let expression = at.text().trim();
+        if expression.is_empty() {
+            e.push(at.required(""));
+        } else {
+            e.extend(fault(expression, environment, wanted).map(|why| at.invalid_as(expression, &why)));
         }
     } else {
         e.push(chosen.required(&format!("must be specified when patchType is {}", kind.text())));
@@ -324,4 +374,72 @@ pub fn mutating_binding(e: &mut Errors, object: &Value) {
 /// An update of a MutatingAdmissionPolicyBinding.
 pub fn mutating_binding_update(e: &mut Errors, new: &Value, _old: &Value) {
     mutating_binding(e, new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a policy with these fields in its spec, one a line.
+    fn faults(check: fn(&mut Errors, &Value), more: Value) -> String {
+        let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+        let constraints = json!({
+            "matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule],
+        });
+        let mut spec = json!({"failurePolicy": "Fail", "matchConstraints": constraints});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        let mut errors = vec![];
+        check(&mut errors, &json!({"metadata": {"name": "p"}, "spec": spec}));
+        let first_line =
+            |e: &FieldError| format!("{}: {}", e.path, e.message).lines().next().unwrap_or("").to_owned();
+        errors.iter().map(first_line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn expressions_are_judged_where_they_stand() {
+        let found = faults(
+            validating,
+            json!({
+                "failurePolicy": "Never",
+                "matchConditions": [{"name": "a", "expression": " 1 "}, {"name": "a", "expression": "variables.x"}],
+                "variables": [{"name": "1", "expression": "'x'"}, {"name": "y", "expression": "variables.z"}],
+                "validations": [
+                    {"expression": "nope", "messageExpression": "authorizer", "reason": "Why"},
+                    {"expression": "", "messageExpression": "1"},
+                ],
+                "auditAnnotations": [{"key": "", "valueExpression": "1"}],
+            }),
+        );
+        let wanted = r#"
+spec.failurePolicy: Unsupported value: "Never": supported values: "Fail", "Ignore"
+spec.matchConditions[0].expression: Invalid value: "1": must evaluate to bool but got int
+spec.matchConditions[1].expression: Invalid value: "variables.x": compilation failed: ERROR: <input>:1:1: undeclared reference to 'variables' (in container '')
+spec.matchConditions[1].name: Duplicate value: "a"
+spec.variables[0].name: Invalid value: "1": must be a valid CEL identifier
+spec.variables[1].expression: Invalid value: "variables.z": compilation failed: ERROR: <input>:1:10: undefined field 'z'
+spec.validations[0].expression: Invalid value: "nope": compilation failed: ERROR: <input>:1:1: undeclared reference to 'nope' (in container '')
+spec.validations[0].messageExpression: Invalid value: "authorizer": compilation failed: ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')
+spec.validations[0].reason: Unsupported value: "Why": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"
+spec.validations[1].expression: Required value: expression is not specified
+spec.validations[1].messageExpression: Invalid value: "1": must evaluate to string but got int"#;
+        let (head, annotations) =
+            found.split_once("\nspec.auditAnnotations").expect("annotations are judged");
+        assert_eq!(head, wanted.trim());
+        let last = "[0].valueExpression: Invalid value: \"1\": must evaluate to one of [string null_type] but got int";
+        assert!(annotations.ends_with(last), "{annotations}");
+    }
+
+    #[test]
+    fn mutations_are_judged_before_reinvocation() {
+        let apply = json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "1"}});
+        let patch = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": "["}});
+        let found = faults(mutating, json!({"mutations": [apply, patch]}));
+        let wanted = r#"
+spec.mutations[0].applyConfiguration.expression: Invalid value: "1": must evaluate to Object but got int
+spec.mutations[1].jsonPatch.expression: Invalid value: "[": compilation failed: ERROR: <input>:1:2: Syntax error: mismatched input '<EOF>' expecting {'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+spec.reinvocationPolicy: Required value"#;
+        assert_eq!(found, wanted.trim());
+    }
 }

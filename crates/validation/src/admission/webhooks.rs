@@ -1,7 +1,9 @@
 //! ValidatingWebhookConfigurations and MutatingWebhookConfigurations, and the rules and conditions policies share.
 
-use crate::node::{Errors, Node, check_required_text, check_text};
+use crate::expressions::{Wanted, fault};
+use crate::node::{Errors, Node, check_required_text, check_text, same};
 use crate::selectors::label_selector;
+use cel_rules::Scope;
 use object::{FieldError, names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -15,8 +17,10 @@ pub fn validating(e: &mut Errors, object: &Value) {
 }
 
 /// An update of a ValidatingWebhookConfiguration.
-pub fn validating_update(e: &mut Errors, new: &Value, _old: &Value) {
-    webhooks(e, new, false);
+pub fn validating_update(e: &mut Errors, new: &Value, old: &Value) {
+    if !same(&new["webhooks"], &old["webhooks"]) {
+        webhooks(e, new, false);
+    }
 }
 
 /// A MutatingWebhookConfiguration.
@@ -25,8 +29,10 @@ pub fn mutating(e: &mut Errors, object: &Value) {
 }
 
 /// An update of a MutatingWebhookConfiguration.
-pub fn mutating_update(e: &mut Errors, new: &Value, _old: &Value) {
-    webhooks(e, new, true);
+pub fn mutating_update(e: &mut Errors, new: &Value, old: &Value) {
+    if !same(&new["webhooks"], &old["webhooks"]) {
+        webhooks(e, new, true);
+    }
 }
 
 fn webhooks(e: &mut Errors, object: &Value, mutating: bool) {
@@ -60,7 +66,7 @@ fn webhook(e: &mut Errors, hook: &Node<'_>, mutating: bool) {
         one_of(e, &hook.get("reinvocationPolicy"), &["IfNeeded", "Never"]);
     }
     client_config(e, &hook.get("clientConfig"));
-    match_conditions(e, &hook.get("matchConditions"));
+    match_conditions(e, &hook.get("matchConditions"), Scope { authorizer: true, ..Scope::default() });
 }
 
 /// One of `supported`, if set.
@@ -280,16 +286,23 @@ fn plain_resources(e: &mut Errors, resources: &Node<'_>) {
     }
 }
 
-/// `matchConditions`; whether their CEL compiles is judged elsewhere.
-pub fn match_conditions(e: &mut Errors, conditions: &Node<'_>) {
+/// `matchConditions`, whose expressions may speak of what `scope` has.
+pub fn match_conditions(e: &mut Errors, conditions: &Node<'_>, scope: Scope<'_>) {
+    if conditions.is_empty() {
+        return;
+    }
     if conditions.len() > 64 {
         e.push(FieldError::too_many(&conditions.path, conditions.len(), 64));
     }
+    let environment = scope.environment();
     let mut seen = BTreeSet::new();
     for condition in conditions.items() {
         let (name, expression) = (condition.get("name"), condition.get("expression"));
-        if expression.text().trim().is_empty() {
+        let text = expression.text().trim();
+        if text.is_empty() {
             e.push(expression.required(""));
+        } else {
+            e.extend(fault(text, &environment, Wanted::Bool).map(|why| expression.invalid_as(text, &why)));
         }
         check_required_text(e, &name, names::qualified_name);
         if !name.is_empty() && !seen.insert(name.text()) {

@@ -1,6 +1,7 @@
-//! DeviceClasses, ResourceClaims and ResourceClaimTemplates. Whether CEL compiles is judged elsewhere.
+//! DeviceClasses, ResourceClaims and ResourceClaimTemplates.
 
 use super::{each, each_unique, name_of, qualified};
+use crate::expressions::{Wanted, device_environment, fault};
 use crate::node::{Errors, IMMUTABLE, Node, check_immutable_struct, check_required_text, check_text, same};
 use crate::pod::volume_sources::csi_driver_name;
 use object::names;
@@ -19,8 +20,10 @@ pub fn device_class(e: &mut Errors, object: &Value) {
 }
 
 /// An update of a DeviceClass.
-pub fn device_class_update(e: &mut Errors, new: &Value, _old: &Value) {
-    device_class(e, new);
+pub fn device_class_update(e: &mut Errors, new: &Value, old: &Value) {
+    if !same(&new["spec"], &old["spec"]) {
+        device_class(e, new);
+    }
 }
 
 /// A ResourceClaim.
@@ -71,6 +74,9 @@ pub fn template(e: &mut Errors, object: &Value) {
 
 /// An update of a ResourceClaimTemplate: its spec stays.
 pub fn template_update(e: &mut Errors, new: &Value, old: &Value) {
+    if same(&new["spec"], &old["spec"]) {
+        return;
+    }
     template(e, new);
     let (spec, was) = (Node::root(new).get("spec"), Node::root(old).get("spec"));
     check_immutable_struct(e, &spec, &was, "ResourceClaimTemplateSpec");
@@ -174,12 +180,20 @@ fn toleration(e: &mut Errors, toleration: &Node<'_>) {
 }
 
 fn selectors(e: &mut Errors, selectors: &Node<'_>) {
+    if selectors.is_empty() {
+        return;
+    }
+    let environment = device_environment();
     each(e, selectors, 32, |e, selector| {
         let cel = selector.get("cel");
+        let expression = cel.get("expression");
         if !cel.is_set() {
             e.push(cel.required(""));
-        } else if cel.get("expression").len() > 10 * 1024 {
-            e.push(cel.get("expression").too_long(10 * 1024));
+        } else if expression.len() > 10 * 1024 {
+            e.push(expression.too_long(10 * 1024));
+        } else {
+            let why = fault(expression.text(), &environment, Wanted::Selected);
+            e.extend(why.map(|why| expression.invalid_text(&why)));
         }
     });
 }

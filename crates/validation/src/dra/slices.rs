@@ -10,9 +10,23 @@ use std::collections::BTreeSet;
 
 /// A ResourceSlice.
 pub fn slice(e: &mut Errors, object: &Value) {
+    changed_slice(e, object, None);
+}
+
+/// An update of a ResourceSlice: driver, node and pool stay.
+pub fn slice_update(e: &mut Errors, new: &Value, old: &Value) {
+    changed_slice(e, new, Some(&old["spec"]));
+}
+
+fn changed_slice(e: &mut Errors, object: &Value, before: Option<&Value>) {
     let spec = Node::root(object).get("spec");
     csi_driver_name(e, &spec.get("driver"));
     pool(e, &spec.get("pool"));
+    if let Some(before) = before {
+        stays(e, &spec.get("pool").get("name"), &before["pool"]["name"]);
+        stays(e, &spec.get("driver"), &before["driver"]);
+        stays(e, &spec.get("nodeName"), &before["nodeName"]);
+    }
     where_it_is(e, &spec);
     let (devices, counters) = (spec.get("devices"), spec.get("sharedCounters"));
     if devices.is_set() && counters.is_set() {
@@ -27,6 +41,12 @@ pub fn slice(e: &mut Errors, object: &Value) {
         check_required_text(e, &set.get("name"), names::dns1123_label);
         self::counters(e, &set.get("counters"));
     });
+}
+
+fn stays(e: &mut Errors, node: &Node<'_>, was: &Value) {
+    if node.value != was {
+        e.push(node.invalid(IMMUTABLE));
+    }
 }
 
 fn counters(e: &mut Errors, counters: &Node<'_>) {
@@ -250,20 +270,4 @@ fn is_semantic(version: &str) -> bool {
         && core.split('.').all(number)
         && pre.is_none_or(|pre| pre.split('.').all(|part| word(part) && (!digits(part) || number(part))))
         && build.is_none_or(|build| build.split('.').all(word))
-}
-
-/// An update of a ResourceSlice: driver, node and pool stay.
-pub fn slice_update(e: &mut Errors, new: &Value, old: &Value) {
-    slice(e, new);
-    let spec = Node::root(new).get("spec");
-    let before = &old["spec"];
-    for (node, was) in [
-        (spec.get("pool").get("name"), &before["pool"]["name"]),
-        (spec.get("driver"), &before["driver"]),
-        (spec.get("nodeName"), &before["nodeName"]),
-    ] {
-        if node.value != was {
-            e.push(node.invalid(IMMUTABLE));
-        }
-    }
 }

@@ -121,6 +121,7 @@ pub fn validate_persistent(e: &mut Errors, spec: &Node<'_>, name: &str) {
         let source = source.moved(spec.path.field(shown));
         match field {
             "csi" => persistent_csi(e, &source),
+            "iscsi" => persistent_iscsi(e, &source, name),
             "local" => {
                 check(e, &source);
                 if !spec.get("nodeAffinity").is_set() {
@@ -129,7 +130,7 @@ pub fn validate_persistent(e: &mut Errors, spec: &Node<'_>, name: &str) {
             }
             _ => check(e, &source),
         }
-        persistent_references(e, field, &source, name);
+        persistent_references(e, field, &source);
     }
     if !found {
         e.push(spec.required("must specify a volume type"));
@@ -137,19 +138,9 @@ pub fn validate_persistent(e: &mut Errors, spec: &Node<'_>, name: &str) {
 }
 
 /// PersistentVolumes name secrets with their namespace.
-fn persistent_references(e: &mut Errors, field: &str, source: &Node<'_>, name: &str) {
+fn persistent_references(e: &mut Errors, field: &str, source: &Node<'_>) {
     let secret = source.get("secretRef");
     match field {
-        "iscsi" => {
-            if source.get("initiatorName").is_set() && name.len() + 1 + source.get("targetPortal").len() > 64
-            {
-                let portal = source.get("targetPortal").moved(source.path.field("targetportal"));
-                e.push(portal.invalid_text(ISCSI_TOO_LONG));
-            }
-            if secret.is_set() && secret.get("name").is_empty() {
-                e.push(secret.get("name").required(""));
-            }
-        }
         "cinder" | "storageos" if secret.is_set() && secret.get("namespace").is_empty() => {
             e.push(secret.get("namespace").required(""));
         }
@@ -300,15 +291,44 @@ fn is_iqn(name: &str) -> bool {
         && !tail.contains(|c: char| ",;*&$|".contains(c) || c.is_whitespace())
 }
 
+/// What pods are told of a name that is of no kind. PersistentVolumes are told [`MISSHAPEN`] of it.
+const UNKNOWN_KIND: &str = "must be valid format starting with iqn, eui, or naa";
+const MISSHAPEN: &str = "must be valid format";
+
+fn iscsi_name(e: &mut Errors, name: &Node<'_>, unknown: &str) {
+    match iscsi_shape(name.text()) {
+        None => e.push(name.invalid(unknown)),
+        Some(false) => e.push(name.invalid(MISSHAPEN)),
+        Some(true) => {}
+    }
+}
+
 fn iscsi(e: &mut Errors, source: &Node<'_>) {
-    demand(e, source, &["targetPortal", "iqn"]);
+    demand(e, source, &["targetPortal"]);
+    iscsi_target(e, source, UNKNOWN_KIND);
+    iscsi_initiator(e, source, UNKNOWN_KIND);
+}
+
+/// The same for a PersistentVolume named `name`.
+fn persistent_iscsi(e: &mut Errors, source: &Node<'_>, name: &str) {
+    demand(e, source, &["targetPortal"]);
+    let portal = source.get("targetPortal");
+    if source.get("initiatorName").is_set() && name.len() + 1 + portal.len() > 64 {
+        e.push(portal.moved(source.path.field("targetportal")).invalid_text(ISCSI_TOO_LONG));
+    }
+    iscsi_target(e, source, MISSHAPEN);
+    let secret = source.get("secretRef");
+    if secret.is_set() {
+        demand(e, &secret, &["name"]);
+    }
+    iscsi_initiator(e, source, MISSHAPEN);
+}
+
+fn iscsi_target(e: &mut Errors, source: &Node<'_>, unknown: &str) {
+    demand(e, source, &["iqn"]);
     let iqn = source.get("iqn");
     if !iqn.is_empty() {
-        match iscsi_shape(iqn.text()) {
-            None => e.push(iqn.invalid("must be valid format starting with iqn, eui, or naa")),
-            Some(false) => e.push(iqn.invalid("must be valid format")),
-            Some(true) => {}
-        }
+        iscsi_name(e, &iqn, unknown);
     }
     let lun = source.get("lun");
     if !(0..=255).contains(&lun.int()) {
@@ -318,13 +338,12 @@ fn iscsi(e: &mut Errors, source: &Node<'_>) {
     if chap && !source.get("secretRef").is_set() {
         e.push(source.get("secretRef").required(""));
     }
+}
+
+fn iscsi_initiator(e: &mut Errors, source: &Node<'_>, unknown: &str) {
     let initiator = source.get("initiatorName").moved(source.path.field("initiatorname"));
     if initiator.is_set() {
-        match iscsi_shape(initiator.text()) {
-            None => e.push(initiator.invalid("must be valid format starting with iqn, eui, or naa")),
-            Some(false) => e.push(initiator.invalid("must be valid format")),
-            Some(true) => {}
-        }
+        iscsi_name(e, &initiator, unknown);
     }
 }
 
