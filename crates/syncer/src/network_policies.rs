@@ -32,7 +32,11 @@ pub(crate) async fn sync(shared: &Shared, key: &Key) -> Result<()> {
     let (namespace, name) = (&*key.namespace, &*key.name);
     match shared.cache.get(&NETWORK_POLICIES, namespace, name) {
         Some(policy) => {
-            let wanted = network_policy(&shared.cluster, &policy, &pods::namespaces(shared));
+            let wanted = match network_policy(&shared.cluster, &policy, &pods::namespaces(shared)) {
+                Ok(wanted) => wanted,
+                // What it was before stays in force.
+                Err(refusal) => return events::refused(shared, &policy, "NotCarried", &refusal.0).await,
+            };
             // From now on the host tells when somebody else lays hands on it.
             shared.watched.follow(&NETWORK_POLICIES);
             shared.carried.add(key.clone());

@@ -92,10 +92,14 @@ async fn update(shared: &Shared, service: &Value, host: &Value) -> Result<()> {
         "type",
         "externalTrafficPolicy",
         "internalTrafficPolicy",
+        "loadBalancerClass",
+        "loadBalancerSourceRanges",
+        "trafficDistribution",
     ] {
         match wanted["spec"].get(field) {
             Some(value) => changed["spec"][field] = value.clone(),
-            None if field == "selector" => {
+            // The host has no value of its own for these.
+            None if matches!(field, "selector" | "loadBalancerSourceRanges" | "trafficDistribution") => {
                 drop(changed["spec"].as_object_mut().and_then(|s| s.remove(field)))
             }
             None => {}

@@ -3,14 +3,24 @@
 use crate::pod::{ACCOUNT_ANNOTATION, ANNOTATIONS_ANNOTATION, LABELS_ANNOTATION, PodContext};
 use crate::{Cluster, marks, names};
 use object::{Value, json};
+use std::collections::BTreeSet;
 
 /// The variables that every container of a pod gets.
 pub(crate) struct Environment(Vec<Value>);
 
+/// Variables that name services in all containers of a pod together: more would fill an object on the host. Beyond, only
+/// those of `kubernetes` are set.
+const MOST_VARIABLES: usize = 10_000;
+
 impl Environment {
     /// Those of the services that the pod's context names.
     pub fn new(pod: &Value, context: &PodContext) -> Self {
-        let links = pod["spec"]["enableServiceLinks"].as_bool().unwrap_or(true);
+        let count = |field: &str| pod["spec"][field].as_array().map_or(0, Vec::len);
+        let containers = count("initContainers") + count("containers");
+        // Four of each service, and four of each of its ports.
+        let each: usize = context.services.values().map(|(_, ports)| 4 + 4 * ports.len()).sum();
+        let links = pod["spec"]["enableServiceLinks"].as_bool().unwrap_or(true)
+            && each.saturating_mul(containers) <= MOST_VARIABLES;
         let mut all = Vec::new();
         for (name, (address, ports)) in &context.services {
             if links || name == "kubernetes" {
@@ -85,8 +95,9 @@ const PASSED: [&str; 26] = [
 fn container(cluster: &Cluster, namespace: &str, container: &Value, environment: &Environment) -> Value {
     let mut container = container.clone();
     let own: Vec<Value> = container["env"].as_array().cloned().unwrap_or_default();
-    let mut env: Vec<Value> =
-        environment.0.iter().filter(|e| !own.iter().any(|o| o["name"] == e["name"])).cloned().collect();
+    let names: BTreeSet<&str> = own.iter().filter_map(|variable| variable["name"].as_str()).collect();
+    let given = |e: &&Value| !e["name"].as_str().is_some_and(|name| names.contains(name));
+    let mut env: Vec<Value> = environment.0.iter().filter(given).cloned().collect();
     env.extend(own.into_iter().map(|e| variable(cluster, namespace, e)));
     if !env.is_empty() {
         container["env"] = env.into();

@@ -10,8 +10,17 @@ use std::net::IpAddr;
 /// keep their metadata.
 const FENCED: [&str; 5] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
-/// The same of IPv6.
-const FENCED_V6: [&str; 2] = ["fc00::/7", "fe80::/10"];
+/// The same of IPv6, and of IPv4 where it is translated.
+const FENCED_V6: [&str; 8] = [
+    "fc00::/7",
+    "fe80::/10",
+    "64:ff9b::a00:0/104",
+    "64:ff9b::ac10:0/108",
+    "64:ff9b::c0a8:0/112",
+    "64:ff9b::6440:0/106",
+    "64:ff9b::a9fe:0/112",
+    "64:ff9b:1::/48",
+];
 /// Any address.
 const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
@@ -102,7 +111,9 @@ mod tests {
         assert_eq!(part("::ffff:10.0.0.0/104"), "none");
         assert_eq!(part("1.1.1.1/32"), r#"{"cidr":"1.1.1.1/32"}"#);
         assert_eq!(part("8.0.0.0/6"), r#"{"cidr":"8.0.0.0/6","except":["10.0.0.0/8"]}"#);
-        assert_eq!(public()[1]["ipBlock"], json!({"cidr": "::/0", "except": ["fc00::/7", "fe80::/10"]}));
+        assert_eq!(public()[1]["ipBlock"], json!({"cidr": "::/0", "except": FENCED_V6}));
+        assert_eq!(part("64:ff9b::a9fe:a9fe/128"), "none");
+        assert_eq!(part("64:ff9b::101:101/128"), r#"{"cidr":"64:ff9b::101:101/128"}"#);
         // Kubernetes takes blocks with bits beyond their length; they mean the network all the same.
         assert_eq!(part("10.1.2.3/8"), "none");
     }

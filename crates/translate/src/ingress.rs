@@ -32,6 +32,7 @@ pub fn ingress(cluster: &Cluster, ingress: &Value) -> Result<Option<Value>, Refu
         for (j, path) in list(&rule["http"]["paths"]).iter().enumerate() {
             let field = format!("spec.rules[{i}].http.paths[{j}].backend");
             let mut translated = json!({"backend": backend(cluster, namespace, &field, &path["backend"])?});
+            check_path(&format!("spec.rules[{i}].http.paths[{j}].path"), &path["path"])?;
             for field in ["path", "pathType"] {
                 if path[field].is_string() {
                     translated[field] = path[field].clone();
@@ -51,8 +52,11 @@ pub fn ingress(cluster: &Cluster, ingress: &Value) -> Result<Option<Value>, Refu
     if !tls.is_empty() {
         out["tls"] = tls.into();
     }
+    let mut metadata = marks::metadata(cluster, ingress);
+    // Some controllers would believe it more than the field.
+    metadata["annotations"].as_object_mut().map(|annotations| annotations.remove(CLASS_ANNOTATION));
     Ok(Some(json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": marks::metadata(cluster, ingress), "spec": out,
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": out,
     })))
 }
 
@@ -111,6 +115,16 @@ fn check_host(cluster: &Cluster, field: &str, host: &str) -> Result<(), Refusal>
     Err(Refusal(format!(
         "{field} {what} is not allowed in this virtual cluster: its ingressHosts say which are"
     )))
+}
+
+/// Controllers have put paths into their own configuration as they are: what would end a word or a block there is in no path
+/// of a URL, and in hardly any expression for one.
+fn check_path(field: &str, path: &Value) -> Result<(), Refusal> {
+    let unfit = |c: char| c.is_whitespace() || c.is_control() || "{};\"'`\\#".contains(c);
+    match path.as_str().and_then(|path| path.chars().find(|c| unfit(*c))) {
+        Some(c) => Err(Refusal(format!("{field} may not hold {c:?} where it is carried to the host"))),
+        None => Ok(()),
+    }
 }
 
 fn list(value: &Value) -> &[Value] {

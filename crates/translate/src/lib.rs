@@ -7,6 +7,8 @@
 //! virtual uid differs is not ours to touch.
 
 mod affinity;
+#[cfg(test)]
+mod attacks;
 mod claim;
 mod config;
 mod containers;

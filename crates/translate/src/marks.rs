@@ -1,7 +1,9 @@
 //! How host objects are marked: labels to select them by, annotations that say whose they are.
 
-use crate::{Cluster, Namespaces, names};
+use crate::{Cluster, Namespaces, Refusal, names};
 use object::{LabelSelector, Map, Value, json, meta};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// Label: the virtual cluster.
 pub const CLUSTER: &str = "joey.dev/cluster";
@@ -19,7 +21,8 @@ const DOMAIN: &str = "joey.dev";
 const HELD: &str = "held.joey.dev/";
 
 /// Labels by which meshes, clouds and admission webhooks of a host act with the host's authority.
-const STEERING: [&str; 9] = [
+const STEERING: [&str; 10] = [
+    "aadpodidbinding",
     "admission.datadoghq.com/",
     "azure.workload.identity/",
     "istio.io/",
@@ -151,12 +154,56 @@ pub(crate) fn narrow(cluster: &Cluster, namespaces: Option<&[String]>, selector:
     selector["matchExpressions"] = expressions.into();
 }
 
-/// The virtual namespaces that a label selector takes; none if it cannot be read.
-pub(crate) fn matching(selector: &Value, namespaces: &Namespaces) -> Vec<String> {
-    let Ok(selector) = LabelSelector::from_object(selector) else { return Vec::new() };
-    let taken =
-        namespaces.iter().filter(|(_, labels)| selector.matches(|key| labels.get(key).map(String::as_str)));
-    taken.map(|(name, _)| name.clone()).collect()
+/// The virtual namespaces that the selectors of one object take, spelled out: on the host they are one namespace, whose pods are
+/// told apart by name. Bounded, as a tenant says how many namespaces and selectors there are.
+pub(crate) struct Spelled<'a> {
+    namespaces: &'a Namespaces,
+    /// How often a namespace may still be looked at.
+    looks: Cell<usize>,
+    /// How many names may still be written.
+    names: Cell<usize>,
+}
+
+/// Looks at namespaces for one object: no more time than for any other.
+const LOOKS: usize = 1_000_000;
+/// Names in one object: no host takes an object of as many.
+const NAMES: usize = 50_000;
+
+impl<'a> Spelled<'a> {
+    /// Nothing was asked for so far.
+    pub fn new(namespaces: &'a Namespaces) -> Self {
+        Self { namespaces, looks: Cell::new(LOOKS), names: Cell::new(NAMES) }
+    }
+
+    /// The namespaces that a selector takes; none if it cannot be read. `None`: all there are and will be.
+    ///
+    /// # Errors
+    /// When the object's selectors are too many for so many namespaces.
+    pub fn matching(&self, selector: &Value) -> Result<Option<Vec<String>>, Refusal> {
+        let empty = |field: &str| match &selector[field] {
+            Value::Object(map) => map.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            _ => true,
+        };
+        if empty("matchLabels") && empty("matchExpressions") {
+            return Ok(None);
+        }
+        let Ok(selector) = LabelSelector::from_object(selector) else { return Ok(Some(Vec::new())) };
+        spend(&self.looks, self.namespaces.len())?;
+        let takes =
+            |labels: &BTreeMap<String, String>| selector.matches(|key| labels.get(key).map(String::as_str));
+        let taken = self.namespaces.iter().filter(|(_, labels)| takes(labels));
+        let taken: Vec<String> = taken.take(self.names.get() + 1).map(|(name, _)| name.clone()).collect();
+        spend(&self.names, taken.len())?;
+        Ok(Some(taken))
+    }
+}
+
+fn spend(left: &Cell<usize>, cost: usize) -> Result<(), Refusal> {
+    let rest = left.get().checked_sub(cost);
+    let rest = rest.ok_or_else(|| Refusal("its namespaceSelectors select too many namespaces".into()))?;
+    left.set(rest);
+    Ok(())
 }
 
 /// A label selector, with the names that labels have on the host.

@@ -5,7 +5,8 @@
 //! allow `kube-dns`, or the API's address, allow the ways that lead there.
 
 use crate::fence::{self, Ways};
-use crate::{Cluster, Namespaces, marks};
+use crate::marks::{self, Spelled};
+use crate::{Cluster, Namespaces, Refusal};
 use object::{LabelSelector, Value, json, meta};
 use std::net::IpAddr;
 
@@ -21,20 +22,27 @@ const DNS_NAMESPACE: &str = "kube-system";
 const DNS_LABELS: [(&str, &str); 1] = [("k8s-app", "kube-dns")];
 
 /// The host policy of a virtual one. `namespaces` are the virtual ones, with their labels.
-pub fn network_policy(cluster: &Cluster, policy: &Value, namespaces: &Namespaces) -> Value {
+///
+/// # Errors
+/// When it selects more namespaces than can be spelled out.
+pub fn network_policy(cluster: &Cluster, policy: &Value, namespaces: &Namespaces) -> Result<Value, Refusal> {
     let namespace = meta::namespace(policy);
     let spec = &policy["spec"];
     let mut pods = spec.get("podSelector").filter(|s| s.is_object()).cloned().unwrap_or_else(|| json!({}));
     marks::narrow(cluster, Some(&[namespace.to_owned()]), &mut pods);
     let mut out = json!({"podSelector": pods, "policyTypes": types(spec)});
-    let rules = Rules { cluster, namespace, namespaces };
+    let rules = Rules { cluster, namespace, namespaces, spelled: Spelled::new(namespaces) };
     for (field, peers) in [("ingress", "from"), ("egress", "to")] {
         let Some(list) = spec[field].as_array() else { continue };
-        out[field] = list.iter().flat_map(|rule| rules.rule(rule, peers)).collect::<Vec<_>>().into();
+        let mut all = Vec::new();
+        for rule in list {
+            all.extend(rules.rule(rule, peers)?);
+        }
+        out[field] = all.into();
     }
-    json!({
+    Ok(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": marks::metadata(cluster, policy), "spec": out,
-    })
+    }))
 }
 
 /// Whether a policy's meaning depends on the labels of namespaces.
@@ -82,12 +90,13 @@ struct Rules<'a> {
     cluster: &'a Cluster,
     namespace: &'a str,
     namespaces: &'a Namespaces,
+    spelled: Spelled<'a>,
 }
 
 impl Rules<'_> {
     /// The host's rules for one of the tenant's. None at all where nobody is left whom it lets through: a rule without
     /// peers would let through everybody.
-    fn rule(&self, rule: &Value, field: &str) -> Vec<Value> {
+    fn rule(&self, rule: &Value, field: &str) -> Result<Vec<Value>, Refusal> {
         let ports = rule.get("ports").filter(|p| p.as_array().is_some_and(|p| !p.is_empty()));
         let with = |peers: Option<Vec<Value>>| {
             let mut made = json!({});
@@ -104,7 +113,10 @@ impl Rules<'_> {
         let peers = match named {
             None if !fenced => None,
             None => Some(self.anybody(field)),
-            Some(peers) => Some(peers.iter().filter_map(|peer| self.peer(peer, field)).collect()),
+            Some(peers) => {
+                let peers = peers.iter().filter_map(|peer| self.peer(peer, field).transpose());
+                Some(peers.collect::<Result<Vec<_>, _>>()?)
+            }
         };
         let mut rules = Vec::new();
         if peers.as_ref().is_none_or(|peers| !peers.is_empty()) {
@@ -113,7 +125,7 @@ impl Rules<'_> {
         if field == "to" && (fenced || named.is_some() || ports.is_some()) {
             rules.extend(self.ways(named.map_or(&[][..], Vec::as_slice), ports));
         }
-        rules
+        Ok(rules)
     }
 
     /// Everybody whom the fence lets through.
@@ -125,35 +137,23 @@ impl Rules<'_> {
         all
     }
 
-    fn peer(&self, peer: &Value, field: &str) -> Option<Value> {
+    fn peer(&self, peer: &Value, field: &str) -> Result<Option<Value>, Refusal> {
         if let Some(block) = peer.get("ipBlock").filter(|b| b.is_object()) {
             let block = match (self.cluster.network.fenced, field) {
-                (false, _) => block.clone(),
-                (true, "to") => fence::public_part(block)?,
-                (true, _) => return None,
+                (false, _) => Some(block.clone()),
+                (true, "to") => fence::public_part(block),
+                (true, _) => None,
             };
-            return Some(json!({"ipBlock": block}));
+            return Ok(block.map(|block| json!({"ipBlock": block})));
         }
         let mut pods =
             peer.get("podSelector").filter(|s| s.is_object()).cloned().unwrap_or_else(|| json!({}));
-        marks::narrow(self.cluster, self.selected(peer).as_deref(), &mut pods);
-        Some(json!({"podSelector": pods}))
-    }
-
-    /// The virtual namespaces whose pods a peer means; `None`: all there are and will be.
-    fn selected(&self, peer: &Value) -> Option<Vec<String>> {
-        let Some(selector) = peer.get("namespaceSelector").filter(|s| s.is_object()) else {
-            return Some(vec![self.namespace.to_owned()]);
+        let namespaces = match peer.get("namespaceSelector").filter(|s| s.is_object()) {
+            Some(selector) => self.spelled.matching(selector)?,
+            None => Some(vec![self.namespace.to_owned()]),
         };
-        let empty = |field: &str| match &selector[field] {
-            Value::Object(map) => map.is_empty(),
-            Value::Array(list) => list.is_empty(),
-            _ => true,
-        };
-        if empty("matchLabels") && empty("matchExpressions") {
-            return None;
-        }
-        Some(marks::matching(selector, self.namespaces))
+        marks::narrow(self.cluster, namespaces.as_deref(), &mut pods);
+        Ok(Some(json!({"podSelector": pods})))
     }
 
     /// The rule for what of joey's own these peers and ports mean.
@@ -186,7 +186,12 @@ impl Rules<'_> {
         if peer["ipBlock"].is_object() {
             return false;
         }
-        let there = self.selected(peer).is_none_or(|all| all.iter().any(|n| n == DNS_NAMESPACE));
+        let labels = self.namespaces.get(DNS_NAMESPACE);
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
+        let there = match peer.get("namespaceSelector").filter(|s| s.is_object()) {
+            Some(selector) => LabelSelector::from_object(selector).is_ok_and(|s| s.matches(label)),
+            None => self.namespace == DNS_NAMESPACE,
+        };
         let pods = match peer.get("podSelector").filter(|s| s.is_object()) {
             Some(selector) => LabelSelector::from_object(selector),
             None => Ok(LabelSelector::everything()),

@@ -22,6 +22,9 @@ pub struct PodContext {
     pub directions: Option<&'static str>,
 }
 
+/// Containers of one pod. Each gets variables of joey's own: no host takes an object with those of as many.
+const MOST_CONTAINERS: usize = 4_000;
+
 /// Fields that pass as they are.
 const PASSED: [&str; 11] = [
     "activeDeadlineSeconds",
@@ -57,6 +60,12 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
             pass(&mut out, spec, field);
         }
     }
+    let count = |field: &str| spec[field].as_array().map_or(0, Vec::len);
+    if count("initContainers") + count("containers") > MOST_CONTAINERS {
+        return Err(Refusal(format!(
+            "spec.containers has more than the {MOST_CONTAINERS} that a pod may have"
+        )));
+    }
     let environment = Environment::new(pod, context);
     for field in ["initContainers", "containers"] {
         if let Some(list) = spec[field].as_array() {
@@ -70,7 +79,7 @@ pub fn pod(cluster: &Cluster, pod: &Value, context: &PodContext) -> Result<Value
             translated.map(|n| json!({"name": names::host(cluster, namespace, n)})).collect();
         out.insert("imagePullSecrets".into(), translated.into());
     }
-    affinity::add(cluster, namespace, spec, context, &mut out);
+    affinity::add(cluster, namespace, spec, context, &mut out)?;
     placement::add(cluster, spec, &context.taints, &mut out);
     if let Some(class) = spec["priorityClassName"]
         .as_str()

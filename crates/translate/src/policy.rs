@@ -102,9 +102,7 @@ impl Policy {
             return Ok(());
         }
         let security = &spec["securityContext"];
-        if security["windowsOptions"]["hostProcess"] == true {
-            return refuse("spec.securityContext.windowsOptions.hostProcess");
-        }
+        check_windows("spec.securityContext", security)?;
         if let Some(name) = list(&security["sysctls"])
             .iter()
             .filter_map(|s| s["name"].as_str())
@@ -175,9 +173,7 @@ impl Policy {
         if security["privileged"] == true {
             return refuse(&format!("{path}.securityContext.privileged"));
         }
-        if security["windowsOptions"]["hostProcess"] == true {
-            return refuse(&format!("{path}.securityContext.windowsOptions.hostProcess"));
-        }
+        check_windows(&format!("{path}.securityContext"), security)?;
         if security["procMount"].as_str().is_some_and(|m| m != "Default") {
             return refuse(&format!("{path}.securityContext.procMount"));
         }
@@ -201,6 +197,18 @@ fn check_handlers(path: &str, container: &Value) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// On Windows: no way into the node, and no account of the host's domain.
+fn check_windows(path: &str, security: &Value) -> Result<(), Refusal> {
+    let options = &security["windowsOptions"];
+    if options["hostProcess"] == true {
+        return refuse(&format!("{path}.windowsOptions.hostProcess"));
+    }
+    match ["gmsaCredentialSpec", "gmsaCredentialSpecName"].iter().find(|field| options[**field].is_string()) {
+        Some(field) => refuse(&format!("{path}.windowsOptions.{field}")),
+        None => Ok(()),
+    }
 }
 
 /// The kernel's fences around a container stay up.

@@ -19,7 +19,7 @@ fn cluster(fenced: bool) -> Cluster {
 
 fn check(fenced: bool, spec: Value, expected: Expect) {
     let policy = json!({"metadata": {"name": "p", "namespace": "shop", "uid": "u"}, "spec": spec});
-    let host = network_policy(&cluster(fenced), &policy, &namespaces());
+    let host = network_policy(&cluster(fenced), &policy, &namespaces()).unwrap();
     let mut lines = vec![format!("pods {}", host["spec"]["podSelector"])];
     for (field, peers) in [("ingress", "from"), ("egress", "to")] {
         for rule in host["spec"][field].as_array().into_iter().flatten() {
@@ -98,7 +98,7 @@ fn no_rule_is_wider_than_the_fence() {
         egress to
           {"podSelector":{"matchLabels":{"joey.dev/cluster":"demo"}}}
           {"ipBlock":{"cidr":"0.0.0.0/0","except":["10.0.0.0/8","172.16.0.0/12","192.168.0.0/16","100.64.0.0/10","169.254.0.0/16"]}}
-          {"ipBlock":{"cidr":"::/0","except":["fc00::/7","fe80::/10"]}}
+          {"ipBlock":{"cidr":"::/0","except":["fc00::/7","fe80::/10","64:ff9b::a00:0/104","64:ff9b::ac10:0/108","64:ff9b::c0a8:0/112","64:ff9b::6440:0/106","64:ff9b::a9fe:0/112","64:ff9b:1::/48"]}}
         egress to
           {"ipBlock":{"cidr":"192.0.2.7/32"}}
           ports [{"port":5353,"protocol":"UDP"},{"port":5354,"protocol":"TCP"},{"port":6443,"protocol":"TCP"}]
