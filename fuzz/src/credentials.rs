@@ -54,3 +54,10 @@ pub(crate) fn tokens(data: &[u8]) {
         let _ = StaticTokens::parse(all, "tokens.csv");
     }
 }
+
+/// Somebody's kubeconfig, which says where a host is and who joey is there.
+pub(crate) fn kubeconfig(data: &[u8]) {
+    if let Some(text) = text(data) {
+        let _ = hostclient::parse(text, std::path::Path::new("/nowhere"));
+    }
+}

@@ -10,6 +10,7 @@ mod expressions;
 mod objects;
 mod patches;
 mod requests;
+mod sessions;
 mod targets;
 mod values;
 

@@ -1,12 +1,12 @@
 //! The targets by name, and how they take their input apart.
 
-use crate::{credentials, expressions, objects, patches, requests, values};
+use crate::{credentials, expressions, objects, patches, requests, sessions, values};
 
 /// What is done with an input. It panics when it finds something.
 pub(crate) type Run = fn(&[u8]);
 
 /// Every target. Each has a folder of inputs to begin with under `seeds/`.
-pub(crate) const ALL: [(&str, Run); 14] = [
+pub(crate) const ALL: [(&str, Run); 17] = [
     ("audit-policy", values::audit_policy),
     ("cel", expressions::cel),
     ("cel-functions", expressions::cel_functions),
@@ -14,10 +14,13 @@ pub(crate) const ALL: [(&str, Run); 14] = [
     ("crd-schema", expressions::crd_schema),
     ("fields", patches::fields),
     ("json", objects::json),
+    ("kubeconfig", credentials::kubeconfig),
     ("patch", patches::patch),
     ("protobuf", objects::protobuf),
     ("requests", requests::requests),
+    ("schedules", values::schedules),
     ("selectors", values::selectors),
+    ("sessions", sessions::sessions),
     ("streams", values::streams),
     ("tokens", credentials::tokens),
     ("values", values::values),

@@ -70,6 +70,19 @@ fn sample() -> (Value, Value) {
     )
 }
 
+/// A cron schedule; on the next line a time zone, then the time from which on it counts. The next times come in order, and end.
+pub(crate) fn schedules(data: &[u8]) {
+    let (schedule, rest) = line(data);
+    let (zone, after) = line(rest);
+    let (Some(schedule), Some(zone), Some(after)) = (text(schedule), text(zone), text(after)) else { return };
+    let after = time::parse(after.trim_end()).unwrap_or_default();
+    let Ok(Some(next)) = controllers::next_start(schedule, zone, after) else { return };
+    assert!(next > after, "{schedule} in {zone}: {next} is not after {after}");
+    if let Ok(Some(later)) = controllers::next_start(schedule, zone, next) {
+        assert!(later > next, "{schedule} in {zone}: {later} is not after {next}");
+    }
+}
+
 /// The policy of an audit log, in YAML.
 pub(crate) fn audit_policy(data: &[u8]) {
     if let Some(text) = text(data) {

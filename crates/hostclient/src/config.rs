@@ -60,11 +60,18 @@ fn load(file: Option<&Path>) -> Result<Option<(PathBuf, Kubeconfig)>, HostError>
     Ok(Some((path, config)))
 }
 
-/// What `Kubeconfig::read_from` does, by way of JSON values: it has the YAML reader compiled once more for each of its types.
 fn read(path: &Path) -> Result<Kubeconfig, String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| e.to_string())?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&text, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The kubeconfig of a text that stands in `folder`: what `Kubeconfig::read_from` does, by way of JSON values. It has the YAML
+/// reader compiled once more for each of its types.
+///
+/// # Errors
+/// Says why the text is none.
+pub fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| e.to_string())?;
     let mut all = Kubeconfig::default();
     for mut document in documents.into_iter().filter(|d| !d.is_null()) {
         anchor(&mut document, folder);

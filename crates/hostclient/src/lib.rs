@@ -6,7 +6,7 @@ mod config;
 mod kubelet;
 mod measured;
 
-pub use config::{Connection, HostError, connect};
+pub use config::{Connection, HostError, connect, parse};
 pub use kubelet::RemoteKubelet;
 
 use bytes::Bytes;

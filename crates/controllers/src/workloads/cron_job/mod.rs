@@ -20,6 +20,15 @@ const MANY_MISSED: i64 = 100;
 /// How long after its time a job is made, so that clocks may differ a little.
 const LATE: Duration = Duration::from_millis(100);
 
+/// The first time after `after` at which a CronJob with this schedule starts a job; `None`: never.
+///
+/// # Errors
+/// Says what is wrong with the schedule, or with the name of the time zone.
+pub fn next_start(schedule: &str, zone: &str, after: Timestamp) -> Result<Option<Timestamp>, String> {
+    let zone = TimeZone::get(zone).map_err(|error| error.to_string())?;
+    Ok(Schedule::parse(schedule)?.next(after, &zone))
+}
+
 pub(crate) struct CronJobController;
 
 impl Controller for CronJobController {
