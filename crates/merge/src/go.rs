@@ -15,7 +15,8 @@ fn write_plain(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("<nil>"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Value::Number(n) => out.push_str(&number(n)),
+        Value::Number(n) if n.is_i64() => out.push_str(&n.to_string()),
+        Value::Number(n) => out.push_str(&float(n.as_f64().unwrap_or_default(), 1e6)),
         Value::String(s) => out.push_str(s),
         Value::Array(items) => {
             out.push('[');
@@ -60,30 +61,32 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
+        Value::Number(n) if n.is_i64() => "int64",
+        Value::Number(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
     }
 }
 
-/// A number as `%v` prints an `int64` or a `float64`.
+/// A number as JSON has it.
 pub(crate) fn number(n: &Number) -> String {
     match n.as_f64() {
-        Some(float) if n.is_f64() => {
-            let size = float.abs();
-            if size != 0.0 && !(1e-4..1e21).contains(&size) {
-                let text = format!("{float:e}");
-                let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-                let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-                format!("{mantissa}e{sign}{digits:0>2}")
-            } else {
-                format!("{float}")
-            }
-        }
+        Some(value) if n.is_f64() => float(value, 1e21),
         _ => n.to_string(),
     }
+}
+
+/// A `float64`, with an exponent from `large` on.
+fn float(value: f64, large: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-4..large).contains(&size) {
+        return value.to_string();
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
+    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 /// A JSON string literal as Go's encoder writes it, with `<`, `>` and `&` escaped.

@@ -7,6 +7,7 @@
 //! All of it is functions of untyped values and a [`schema::Schema`]: no clock, no IO, and nothing here knows HTTP or
 //! stored objects. Errors are Kubernetes' own, word for word where clients read them.
 
+mod convert;
 mod error;
 pub mod fields;
 mod go;
@@ -18,6 +19,7 @@ pub mod merge_patch;
 mod strategic;
 mod typed;
 
+pub use convert::to_typed;
 pub use fields::{FieldFilter, FieldPath, FieldSet};
 pub use go::plain as go_map;
 pub use json_patch::{json_patch, json_type};

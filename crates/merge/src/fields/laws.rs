@@ -49,7 +49,11 @@ proptest! {
         prop_assert_eq!(paths(&sa.intersection(&sb)), a.intersection(&b).cloned().collect::<Model>());
         prop_assert_eq!(paths(&sa.difference(&sb)), a.difference(&b).cloned().collect::<Model>());
         let left: Model = a.iter().filter(|path| !has_member_above(path, &b)).cloned().collect();
-        prop_assert_eq!(paths(&sa.recursive_difference(&sb)), left);
+        prop_assert_eq!(paths(&sa.clone().recursive_difference(&sb)), left);
+        let (mut more, mut less) = (sa.clone(), sa.clone());
+        more.add(sb.clone());
+        less.remove(&sb);
+        prop_assert_eq!((more, less), (sa.union(&sb), sa.difference(&sb)));
         prop_assert!(a.iter().all(|path| sa.has(&path.0)));
         prop_assert_eq!(sa.difference(&sb).is_empty(), a.is_subset(&b));
     }

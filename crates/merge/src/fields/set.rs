@@ -190,18 +190,38 @@ impl FieldSet {
 
     /// What is here and neither in `other` nor below a member of `other`.
     #[must_use]
-    pub fn recursive_difference(&self, other: &Self) -> Self {
-        let mut out = Self::new();
-        for (a, b) in Zip::new(self, other) {
-            match (a, b) {
-                (Some(a), None) => out.entries.push(a.clone()),
-                (Some(a), Some(b)) if !b.member => {
-                    out.put(a.element.clone(), a.member, a.children.recursive_difference(&b.children));
-                }
-                _ => {}
+    pub fn recursive_difference(mut self, other: &Self) -> Self {
+        self.take_away(other, true);
+        self
+    }
+
+    /// Adds what is in `other`.
+    pub(crate) fn add(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+        } else if !other.is_empty() {
+            *self = self.union(&other);
+        }
+    }
+
+    /// Removes what is in `other`; see [`difference`](Self::difference).
+    pub(crate) fn remove(&mut self, other: &Self) {
+        self.take_away(other, false);
+    }
+
+    fn take_away(&mut self, other: &Self, with_children: bool) {
+        for gone in &other.entries {
+            let Ok(at) = self.find(&gone.element) else { continue };
+            let entry = &mut self.entries[at];
+            entry.member &= !gone.member;
+            if gone.member && with_children {
+                entry.children = Self::new();
+            }
+            entry.children.take_away(&gone.children, with_children);
+            if !entry.member && entry.children.is_empty() {
+                self.entries.remove(at);
             }
         }
-        out
     }
 }
 
@@ -254,7 +274,7 @@ mod tests {
         assert!(owned.has(&FieldPath::of(&["a"]).0));
         assert!(!owned.has(&FieldPath::of(&["c"]).0));
         assert_eq!(owned.difference(&set(&[&["a"]])), set(&[&["a", "b"], &["c", "d"]]));
-        assert_eq!(owned.recursive_difference(&set(&[&["a"], &["c", "d"]])), set(&[]));
+        assert_eq!(owned.clone().recursive_difference(&set(&[&["a"], &["c", "d"]])), set(&[]));
         assert_eq!(owned.intersection(&set(&[&["a", "b"], &["c"]])), set(&[&["a", "b"]]));
     }
 

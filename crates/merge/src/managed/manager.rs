@@ -228,7 +228,7 @@ impl<'a> FieldManager<'a> {
 /// Takes from a manager what nobody owns.
 fn strip(managed: &mut Managed, manager: &ManagerKey) {
     if let Some(owned) = managed.get_mut(manager) {
-        owned.set = owned.set.difference(&STRIPPED);
+        owned.set.remove(&STRIPPED);
         if owned.set.is_empty() {
             managed.remove(manager);
         }

@@ -127,8 +127,10 @@ impl<'a> Updater<'a> {
     ) -> Result<(), UpdateError> {
         self.reconcile(live, managed)?;
         let change = self.take(live, new, managed, manager, true)?;
-        let before = managed.remove(manager).map(|owned| owned.set).unwrap_or_default();
-        let set = before.difference(&change.removed).union(&change.modified).union(&change.added);
+        let mut set = managed.remove(manager).map(|owned| owned.set).unwrap_or_default();
+        set.remove(&change.removed);
+        set.add(change.modified);
+        set.add(change.added);
         let set = self.versions.filter(&new.api_version).apply(set);
         if !set.is_empty() {
             managed.insert(manager.clone(), Owned { set, api_version: new.api_version.clone(), time: None });
@@ -180,9 +182,8 @@ impl<'a> Updater<'a> {
     ) -> Result<Comparison, UpdateError> {
         let compared = |live: &Typed<'a>, new: &Typed<'a>, version: &str| {
             let mut change = live.compare(new).filter(self.versions.filter(version));
-            change.removed = change.removed.difference(&MANAGED_FIELDS);
-            let taken = change.modified.union(&change.added);
-            (change, taken)
+            change.removed.remove(&MANAGED_FIELDS);
+            change
         };
         let mut changes = BTreeMap::from([(new.api_version.clone(), compared(live, new, &new.api_version))]);
         let mut conflicts = Conflicts::new();
@@ -196,7 +197,9 @@ impl<'a> Updater<'a> {
                 };
                 changes.insert(owned.api_version.clone(), compared(&live, &new, &owned.api_version));
             }
-            let conflict = owned.set.intersection(&changes[&owned.api_version].1);
+            let Comparison { modified, added, .. } = &changes[&owned.api_version];
+            let mut conflict = owned.set.intersection(modified);
+            conflict.add(owned.set.intersection(added));
             if !conflict.is_empty() {
                 conflicts.push((key.clone(), conflict));
             }
@@ -209,19 +212,17 @@ impl<'a> Updater<'a> {
         }
         for (key, set) in &conflicts {
             if let Some(owned) = managed.get_mut(key) {
-                owned.set = owned.set.difference(set);
+                owned.set.remove(set);
             }
         }
         for (key, owned) in managed.iter_mut().filter(|(key, _)| *key != manager) {
             debug_assert_ne!(key, manager);
-            if let Some((change, _)) = changes.get(&owned.api_version)
-                && !change.removed.is_empty()
-            {
-                owned.set = owned.set.difference(&change.removed);
+            if let Some(change) = changes.get(&owned.api_version) {
+                owned.set.remove(&change.removed);
             }
         }
         managed.retain(|_, owned| !owned.set.is_empty());
-        Ok(changes.remove(&new.api_version).unwrap_or_default().0)
+        Ok(changes.remove(&new.api_version).unwrap_or_default())
     }
 
     /// Removes what the manager applied last time and does not apply now, unless somebody else owns it.

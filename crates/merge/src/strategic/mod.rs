@@ -3,12 +3,12 @@
 //! The patch carries directives: `$patch: replace|delete` in a map or list item, `$retainKeys`,
 //! `$deleteFromPrimitiveList/<list>` and `$setElementOrder/<list>`.
 
-mod convert;
 mod error;
 mod list;
 mod lookup;
 mod order;
 
+use crate::convert::convert_result;
 use error::PatchError;
 use lookup::Lookup;
 use object::ApiError;
@@ -36,8 +36,8 @@ pub fn strategic_merge_patch(schema: Schema<'_>, document: &Value, patch: &Value
     let document = document.as_object().cloned().unwrap_or_default();
     let merged =
         merge_map(document, map.clone(), Lookup::Type(schema)).map_err(PatchError::into_api_error)?;
-    let merged = merged.into();
-    convert::check_result(schema, &merged, patch)?;
+    let mut merged = merged.into();
+    convert_result(schema, &mut merged, patch)?;
     Ok(merged)
 }
 

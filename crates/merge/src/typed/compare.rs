@@ -25,18 +25,23 @@ impl Comparison {
         }
     }
 
-    fn union(self, other: &Self) -> Self {
-        Self {
-            removed: self.removed.union(&other.removed),
-            modified: self.modified.union(&other.modified),
-            added: self.added.union(&other.added),
-        }
+    fn add(&mut self, other: Self) {
+        self.removed.add(other.removed);
+        self.modified.add(other.modified);
+        self.added.add(other.added);
     }
 
     fn put(&mut self, element: PathElement, outcome: Outcome) {
         let Outcome { change, below } = outcome;
-        self.removed.put(element.clone(), change == Some(Change::Removed), below.removed);
-        self.modified.put(element.clone(), change == Some(Change::Modified), below.modified);
+        let parts = [
+            (&mut self.removed, change == Some(Change::Removed), below.removed),
+            (&mut self.modified, change == Some(Change::Modified), below.modified),
+        ];
+        for (set, member, children) in parts {
+            if member || !children.is_empty() {
+                set.put(element.clone(), member, children);
+            }
+        }
         self.added.put(element, change == Some(Change::Added), below.added);
     }
 }
@@ -76,7 +81,9 @@ fn both(ty: Type<'_>, old: Option<&Value>, new: Option<&Value>) -> Outcome {
     } else {
         let before = as_form(old_atom.form(), old, new);
         let after = as_form(new_atom.form(), old, new);
-        Outcome { change: after.change.or(before.change), below: before.below.union(&after.below) }
+        let mut below = before.below;
+        below.add(after.below);
+        Outcome { change: after.change.or(before.change), below }
     };
     if outcome.change.is_none() {
         outcome.change = match (old, new) {
