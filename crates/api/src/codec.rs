@@ -106,15 +106,18 @@ pub(crate) fn decode_patched(call: &Call, target: &Target, value: Value, patch: 
 /// 500, as Kubernetes has it.
 pub(crate) fn decode_applied(call: &Call, target: &Target, config: &Value, value: Value) -> Result<Value> {
     let expected = expected_kind(target, &target.resource);
-    let decoded = decode_parsed(call, target, &target.resource, value).map_err(|error| {
+    let unconverted = |why: &str| {
         let gvk = format!("{}/{}, Kind={}", expected.group, expected.version, expected.kind);
         let whose = format!("{}/{}; {gvk}", meta::namespace(config), meta::name(config));
-        let what = if error.0.starts_with("illegal base64") { "error decoding from json: " } else { "" };
         crate::failure::plain(format!(
-            "failed to convert new object ({whose}) to proper version: unable to convert unstructured object to {gvk}: {what}{}",
-            error.0
+            "failed to convert new object ({whose}) to proper version: unable to convert unstructured object to {gvk}: {why}"
         ))
-    })?;
+    };
+    let mut value = value;
+    if !target.resource.custom {
+        merge::to_typed(schema(target).get(), &mut value).map_err(|why| unconverted(&why))?;
+    }
+    let decoded = decode_parsed(call, target, &target.resource, value).map_err(|e| unconverted(&e.0))?;
     finish(call, &target.resource, &expected, decoded)
 }
 

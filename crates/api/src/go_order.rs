@@ -5,16 +5,27 @@
 
 use object::{Map, Value};
 use schema::Schema;
+use std::collections::BTreeMap;
 
 /// What a patch went through: the keys and indices below an object or list.
 #[derive(Debug, Default)]
-pub(crate) struct Touched(std::collections::BTreeMap<String, Touched>);
+pub(crate) struct Touched {
+    below: BTreeMap<String, Touched>,
+    /// All that is below, at any depth.
+    wholly: bool,
+}
 
 impl Touched {
-    /// By a merge patch: its own objects.
+    /// By a merge patch: its own objects, and lists with all that they hold.
     pub fn by_merge(patch: &Value) -> Self {
-        let fields = patch.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
-        Self(fields.map(|(key, value)| (key.clone(), Self::by_merge(value))).collect())
+        let fields = patch.as_object().into_iter().flatten();
+        let fields = fields.filter(|(_, value)| value.is_object() || value.is_array());
+        let below = fields.map(|(key, value)| (key.clone(), Self::by_merge(value))).collect();
+        Self { below, wholly: patch.is_array() }
+    }
+
+    fn get(&self, step: &str) -> Option<&Self> {
+        if self.wholly { Some(self) } else { self.below.get(step) }
     }
 
     /// By a JSON patch: whatever has what its operations read and write.
@@ -26,7 +37,7 @@ impl Touched {
                 let parents = pointer.rsplit_once('/').map_or("", |(parents, _)| parents);
                 for step in parents.split('/').skip(1) {
                     let step = step.replace("~1", "/").replace("~0", "~");
-                    at = at.0.entry(step).or_default();
+                    at = at.below.entry(step).or_default();
                 }
             }
         }
@@ -58,7 +69,7 @@ fn write(text: &mut String, schema: Option<Schema<'_>>, value: &Value, touched: 
                 if i > 0 {
                     text.push(',');
                 }
-                let touched = touched.and_then(|touched| touched.0.get(&i.to_string()));
+                let touched = touched.and_then(|touched| touched.get(&i.to_string()));
                 write(text, schema.and_then(Schema::items), item, touched);
             }
             text.push(']');
@@ -81,7 +92,7 @@ fn object(
         }
         text.push_str(&Value::from(key.as_str()).to_string());
         text.push(':');
-        let touched = touched.and_then(|touched| touched.0.get(*key));
+        let touched = touched.and_then(|touched| touched.get(key));
         write(text, schema.and_then(|schema| schema.field(key)), &map[*key], touched);
     }
     text.push('}');
@@ -101,6 +112,11 @@ mod tests {
         assert_eq!(
             to_string(Some(pod), &object, &Touched::by_merge(&json!({"spec": {"nodeName": 1}}))),
             r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"n","uid":"u","labels":{"a":"b"},"managedFields":[{"manager":"m","apiVersion":"v1"}]}}"#
+        );
+        let listed = json!({"metadata": {"managedFields": [{"manager": "m", "apiVersion": "v1"}], "uid": "u", "name": "n"}});
+        assert_eq!(
+            to_string(Some(pod), &listed, &Touched::by_merge(&listed)),
+            r#"{"metadata":{"managedFields":[{"apiVersion":"v1","manager":"m"}],"name":"n","uid":"u"}}"#
         );
         let operations = json!([{"op": "remove", "path": "/metadata/managedFields/0/x"}]);
         assert_eq!(

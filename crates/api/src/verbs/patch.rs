@@ -51,6 +51,6 @@ async fn create_by_apply(
     }
     let apply = || patch.create(call, target).unwrap_or_else(|| Err(target.not_found()));
     let applied = crate::conversion::with_conversions(call, target, apply).await??;
-    let object = codec::decode_value(call, target, &target.resource, applied)?;
+    let object = codec::decode_applied(call, target, config, applied)?;
     super::create::create_object(call, target, &Manage::Applied, object).await
 }

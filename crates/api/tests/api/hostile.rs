@@ -159,9 +159,7 @@ async fn queries_that_mean_nothing() {
         ("limit=%zz", expect!["200 "]),
         (
             "continue=eyJ2Ijo",
-            expect![
-                "400 invalid continue token: continue key is not valid: unexpected end of JSON input"
-            ],
+            expect!["400 invalid continue token: continue key is not valid: unexpected end of JSON input"],
         ),
         (
             "resourceVersion=-1",
