@@ -1,4 +1,4 @@
-//! Reads one part of an encoded object without building the rest: a tenth of the time, and no memory.
+//! Reads one part of an encoded object without building the rest.
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
