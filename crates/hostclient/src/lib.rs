@@ -4,6 +4,7 @@
 
 mod config;
 mod kubelet;
+mod links;
 mod measured;
 
 pub use config::{Connection, HostError, connect, parse};
@@ -30,20 +31,28 @@ impl HostTransport {
     }
 
     async fn carry(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
-        let failed = |e: &dyn std::fmt::Display| TransportError(e.to_string());
         let query = request.uri().query().unwrap_or("");
-        let streamed = STREAMED.iter().any(|s| query.contains(s));
-        let (parts, body) = request.into_parts();
-        let request = http::Request::from_parts(parts, KubeBody::from(body));
-        let response = self.0.send(request).await.map_err(|e| failed(&explain(&e)))?;
-        let (parts, body) = response.into_parts();
-        let body = if streamed {
+        if STREAMED.iter().any(|s| query.contains(s)) {
+            return self.stream(request).await;
+        }
+        let (parts, body) = self.answer(request).await?.into_parts();
+        let body = body.collect().await.map_err(|e| TransportError(e.to_string()))?.to_bytes();
+        Ok(http::Response::from_parts(parts, Body::Full(body)))
+    }
+
+    /// As [`Transport::send`], but the answer always comes piece by piece: what tenants' programs say has any length.
+    async fn stream(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
+        Ok(self.answer(request).await?.map(|body| {
             let frames = body.into_data_stream().map_err(|e| TransportError(e.to_string()));
             Body::Stream(frames.boxed())
-        } else {
-            Body::Full(body.collect().await.map_err(|e| failed(&e))?.to_bytes())
-        };
-        Ok(http::Response::from_parts(parts, body))
+        }))
+    }
+
+    async fn answer(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<KubeBody>, TransportError> {
+        self.0.send(request.map(KubeBody::from)).await.map_err(|e| TransportError(explain(&e)))
     }
 }
 

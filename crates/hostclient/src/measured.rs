@@ -1,10 +1,11 @@
 //! What a host says of its pods beside logs: figures of its metrics server, and answers through its proxy.
 
-use crate::HostTransport;
+use crate::{HostTransport, links};
 use bytes::Bytes;
-use client::{Body, Transport};
+use client::{Body, Transport, TransportError};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response, header};
+use node::proxy::SeenAt;
 use node::{Metrics, Sample};
 use object::{ApiError, Result, Value, meta};
 use parking_lot::Mutex;
@@ -109,10 +110,18 @@ pub(crate) async fn proxy(
     let scheme = if parts.uri.scheme_str() == Some("https") { "https:" } else { "" };
     let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
     stays_below(path)?;
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{scheme}{pod}:{port}/proxy{path}");
-    parts.uri = path.parse().map_err(|_| ApiError::BadRequest("the path to proxy to is not valid".into()))?;
+    let there = format!("/api/v1/namespaces/{namespace}/pods/{scheme}{pod}:{port}/proxy");
+    let uri = format!("{there}{path}").parse();
+    parts.uri = uri.map_err(|_| ApiError::BadRequest("the path to proxy to is not valid".into()))?;
     pass_no_credentials(&mut parts.headers);
-    send(transport, Request::from_parts(parts, body)).await
+    // Links in packed pages cannot be led back.
+    parts.headers.remove(header::ACCEPT_ENCODING);
+    let seen = parts.extensions.remove::<SeenAt>();
+    let answer = pass_on(transport, Request::from_parts(parts, body)).await?;
+    Ok(match seen {
+        Some(SeenAt(here)) => links::lead_back(answer, there, here),
+        None => answer,
+    })
 }
 
 /// Answers a GET of a node's kubelet through the host's API.
@@ -120,7 +129,7 @@ pub(crate) async fn node_get(transport: &HostTransport, node: &str, path: &str) 
     stays_below(path)?;
     let path = format!("/api/v1/nodes/{node}/proxy{path}");
     let request = Request::builder().method(Method::GET).uri(path).body(Bytes::new());
-    send(transport, request.map_err(|e| ApiError::BadRequest(e.to_string()))?).await
+    pass_on(transport, request.map_err(|e| ApiError::BadRequest(e.to_string()))?).await
 }
 
 /// Whatever is between here and the host's API server may take `..` for the way up, with joey's rights.
@@ -145,8 +154,15 @@ fn pass_no_credentials(headers: &mut HeaderMap) {
 }
 
 async fn send(transport: &HostTransport, request: Request<Bytes>) -> Result<Response<Body>> {
-    let answer = transport.send(request).await;
-    answer.map_err(|e| ApiError::ServiceUnavailable(format!("the host cannot be reached: {e}")))
+    transport.send(request).await.map_err(unreachable)
+}
+
+async fn pass_on(transport: &HostTransport, request: Request<Bytes>) -> Result<Response<Body>> {
+    transport.stream(request).await.map_err(unreachable)
+}
+
+fn unreachable(error: TransportError) -> ApiError {
+    ApiError::ServiceUnavailable(format!("the host cannot be reached: {error}"))
 }
 
 #[cfg(test)]

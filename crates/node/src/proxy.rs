@@ -37,6 +37,17 @@ impl<'a> Named<'a> {
     }
 }
 
+/// Where a client sees what is proxied: the path up to `/proxy`. Goes with a request to a [`Kubelet`], which makes links of
+/// pages lead there if it knows another place.
+#[derive(Clone, Debug)]
+pub struct SeenAt(pub String);
+
+impl SeenAt {
+    fn new(object: &Value, resource: &str, name: &str) -> Self {
+        Self(format!("/api/v1/namespaces/{}/{resource}/{name}/proxy", meta::namespace(object)))
+    }
+}
+
 pub(crate) async fn to_pod(
     kubelet: &Arc<dyn Kubelet>,
     pod: &Value,
@@ -46,7 +57,8 @@ pub(crate) async fn to_pod(
     let invalid = || ApiError::BadRequest(format!("invalid pod request {}", quote(name)));
     let named = Named::parse(name).ok_or_else(invalid)?;
     let port = pod_port(pod, named.port).ok_or_else(invalid)?;
-    pass_on(kubelet, meta::namespace(pod), meta::name(pod), (named.scheme, port), request).await
+    let seen = SeenAt::new(pod, "pods", name);
+    pass_on(kubelet, meta::namespace(pod), meta::name(pod), (named.scheme, port), seen, request).await
 }
 
 /// The port of a pod that is meant: a number or a container port's name; its first one if none is named.
@@ -72,7 +84,8 @@ pub(crate) async fn to_service(
     let invalid = || ApiError::BadRequest(format!("invalid service request {}", quote(name)));
     let named = Named::parse(name).ok_or_else(invalid)?;
     let (pod, port) = endpoint(service, slices, name, named)?;
-    pass_on(kubelet, meta::namespace(service), pod, (named.scheme, port), request).await
+    let seen = SeenAt::new(service, "services", name);
+    pass_on(kubelet, meta::namespace(service), pod, (named.scheme, port), seen, request).await
 }
 
 /// A ready pod behind the port that is meant, and its port there.
@@ -136,11 +149,13 @@ async fn pass_on(
     namespace: &str,
     pod: &str,
     (scheme, port): (&str, u16),
+    seen: SeenAt,
     request: Request,
 ) -> Result<Response<Body>> {
     let path = path_of(&request);
     let uri = if scheme == "https" { format!("https://{pod}:{port}{path}") } else { path };
     let mut inner = http::Request::new(request.body);
+    inner.extensions_mut().insert(seen);
     *inner.method_mut() = request.method;
     *inner.headers_mut() = request.headers;
     // A tenant's credentials for the API are none of the pod's business.
