@@ -3,6 +3,7 @@
 //! A stand-alone control plane allocates from its own range ([`LocalAddresses`]); inside of a host, the host allocates
 //! and the syncer implements [`ServiceAddresses`].
 
+mod ranges;
 mod repair;
 
 use futures::future::BoxFuture;
@@ -89,7 +90,7 @@ impl std::fmt::Display for Cidr {
     }
 }
 
-/// Allocates from a range of its own; every address is an `IPAddress` object, so two servers on one store never give the same.
+/// Allocates from a range of its own and those of ServiceCIDRs; every address is an `IPAddress` object, so two servers on one store never give the same.
 pub struct LocalAddresses {
     store: Arc<dyn Store>,
     cidr: Cidr,
@@ -122,43 +123,6 @@ impl LocalAddresses {
                 tracing::warn!(key, %error, "an address was not given back");
             }
         }
-    }
-
-    async fn address(&self, service: &Value, assigned: &mut Assigned) -> Result<Ipv4Addr> {
-        let wanted = service["spec"]["clusterIP"].as_str().filter(|a| !a.is_empty());
-        if let Some(wanted) = wanted {
-            let address: Option<Ipv4Addr> = wanted.parse().ok();
-            let taken = match address.filter(|a| self.cidr.contains(*a)) {
-                None => {
-                    let range = format!(
-                        "the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {}",
-                        self.cidr
-                    );
-                    return Err(refuse_ip(
-                        service,
-                        wanted,
-                        &format!("failed to allocate IP {wanted}: {range}"),
-                    ));
-                }
-                Some(address) => self.take_address(service, address, assigned).await?.then_some(address),
-            };
-            return taken.ok_or_else(|| {
-                refuse_ip(
-                    service,
-                    wanted,
-                    &format!("failed to allocate IP {wanted}: provided IP is already allocated"),
-                )
-            });
-        }
-        // Addresses below are left for services that ask for theirs (as Kubernetes does).
-        let low = (self.cidr.size() / 16).clamp(16, 256).min(self.cidr.size() / 2);
-        for _ in 0..TRIES {
-            let address = self.cidr.nth(rand::random_range(low..self.cidr.size() - 1));
-            if self.take_address(service, address, assigned).await? {
-                return Ok(address);
-            }
-        }
-        Err(ApiError::Internal("failed to allocate a serviceIP: range is full".into()))
     }
 
     async fn take_address(
