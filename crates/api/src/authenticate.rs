@@ -1,5 +1,7 @@
 //! Who are you? In-process identity, bearer token, client certificate, or nobody.
 
+mod legacy;
+
 use crate::call::Call;
 use crate::{Api, Peer, failure, in_process, stored};
 use access::UserInfo;
@@ -43,7 +45,7 @@ pub(crate) async fn user(api: &Api, call: &mut Call, peer: &Peer) -> Result<User
         }
     }
     if let Some(token) = token {
-        let found = token_user(api, &token, &[], call.now).await?;
+        let found = token_user(call, &token, &[]).await?;
         return found.map(|found| found.user).map_err(|_| ApiError::Unauthorized);
     }
     if peer.certificate.is_some() || !api.config.access.anonymous {
@@ -104,11 +106,11 @@ fn bearer_token(call: &mut Call) -> Result<Option<String>> {
 
 /// The user behind a bearer token and the audiences it is good for; `Err` says why it is good for nothing here.
 pub(crate) async fn token_user(
-    api: &Api,
+    call: &Call,
     token: &str,
     audiences: &[String],
-    now: jiff::Timestamp,
 ) -> Result<std::result::Result<Authenticated, Vec<String>>> {
+    let api = &call.api;
     let mut known: HashMap<String, Option<Value>> = HashMap::new();
     learn_own_key(api, token).await;
     crate::oidc::learn(api, token).await;
@@ -124,7 +126,7 @@ pub(crate) async fn token_user(
                 None
             })
         };
-        outcome = tokens.authenticate(token, audiences, &mut lookup, now.as_second());
+        outcome = tokens.authenticate(token, audiences, &mut lookup, call.now.as_second());
         if missing.is_empty() {
             break;
         }
@@ -133,6 +135,7 @@ pub(crate) async fn token_user(
             known.insert(key, object);
         }
     }
+    legacy::used(call, token, &known, outcome.is_ok()).await;
     Ok(outcome)
 }
 

@@ -114,7 +114,7 @@ async fn token_review(call: &Call, spec: &Value) -> Result<Value> {
         .flatten()
         .filter_map(|a| a.as_str().map(str::to_owned))
         .collect();
-    let found = authenticate::token_user(&call.api, token, &audiences, call.now).await?;
+    let found = authenticate::token_user(call, token, &audiences).await?;
     Ok(match found {
         Ok(found) => tokens::token_review_status(&found.user, &found.audiences),
         Err(errors) => tokens::token_review_failed(&errors),

@@ -8,6 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use object::{ApiError, GroupResource, meta};
 use serde_json::Value;
 
+/// The label of a Secret whose token is good for nothing any more: since which day.
+pub const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
+
 /// Checks that all a verified token is bound to still exists, has the uid it says and has not been deleted for more
 /// than a minute. `lookup` gives an object by resource, namespace and name; `token` is the token itself.
 ///
@@ -40,6 +43,7 @@ pub fn check_bound(
         let found = lookup("secrets", namespace, &secret.name);
         if verified.legacy {
             check_legacy_secret(found.as_ref(), token, now)?;
+            check_marked(found.as_ref(), namespace, &account.name)?;
         } else {
             check_reference("secret", "secret", found.as_ref(), secret, now)?;
         }
@@ -90,11 +94,30 @@ fn check_reference(
 /// The Secret must still hold this very token.
 fn check_legacy_secret(found: Option<&Value>, token: &str, now: i64) -> Result<(), TokenError> {
     let secret = found.filter(|secret| !deleted(secret, now)).ok_or_else(invalidated)?;
-    let held = secret["data"]["token"].as_str().and_then(|data| BASE64_STANDARD.decode(data).ok());
-    if held.is_some_and(|held| crate::same_secret(&held, token.as_bytes())) {
+    if is_kept_in(secret, token) {
         return Ok(());
     }
     Err(TokenError("token does not match server's copy".into()))
+}
+
+/// Whether a Secret holds this very token.
+pub fn is_kept_in(secret: &Value, token: &str) -> bool {
+    let held = secret["data"]["token"].as_str().and_then(|data| BASE64_STANDARD.decode(data).ok());
+    held.is_some_and(|held| crate::same_secret(&held, token.as_bytes()))
+}
+
+/// One that nobody used for long may have been marked, before it is deleted.
+fn check_marked(secret: Option<&Value>, namespace: &str, account: &str) -> Result<(), TokenError> {
+    let marked =
+        secret.filter(|secret| meta::label(secret, INVALID_SINCE).is_some_and(|day| !day.is_empty()));
+    marked.map_or(Ok(()), |secret| {
+        Err(TokenError(format!(
+            "the token in secret {namespace}/{} for service account {namespace}/{account} has been marked invalid. Use tokens \
+             from the TokenRequest API or manually created secret-based tokens, or remove the '{INVALID_SINCE}' label from the \
+             secret to temporarily allow use of this token",
+            meta::name(secret)
+        )))
+    })
 }
 
 fn deleted(object: &Value, now: i64) -> bool {

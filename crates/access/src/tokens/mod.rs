@@ -11,7 +11,7 @@ mod review;
 mod tests;
 mod verify;
 
-pub use bound::check_bound;
+pub use bound::{INVALID_SINCE, check_bound, is_kept_in};
 pub use claims::{Claims, LEGACY_ISSUER, ObjectRef, TokenIssuer, legacy_claims};
 pub use discovery::{jwks, openid_configuration};
 pub use pending::PendingIssuer;

@@ -241,6 +241,16 @@ fn legacy_tokens() {
         };
         assert_eq!(check_bound(&mut verified.clone(), &token, &mut lookup, NOW).is_ok(), good);
     }
+    let mut lookup = |resource: &str, _: &str, _: &str| match resource {
+        "serviceaccounts" => Some(account()),
+        _ => Some(json!({"metadata": {"name": "s", "labels": {INVALID_SINCE: "2026-01-02"}},
+            "data": {"token": BASE64_STANDARD.encode(&token)}})),
+    };
+    let refused = check_bound(&mut verified.clone(), &token, &mut lookup, NOW).unwrap_err().0;
+    assert!(
+        refused
+            .starts_with("the token in secret ns/s for service account ns/robot has been marked invalid. ")
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ use store::memory::MemoryStore as Memory;
 
 pub struct Cluster {
     pub api: Arc<Api>,
+    /// Signs the tokens of service accounts.
+    pub issuer: tokens::PendingIssuer,
     user: UserInfo,
 }
 
@@ -69,18 +71,23 @@ impl Cluster {
             kubernetes_service_ip: cidr.nth(1).into(),
             kubelet: None,
         };
+        let issuer = config.issuer.clone();
         let api = Api::open(store, config).await.expect("opens");
-        Self { api, user: UserInfo::new("admin", &["system:masters", "system:authenticated"]) }
+        Self { api, issuer, user: UserInfo::new("admin", &["system:masters", "system:authenticated"]) }
     }
 
     /// The same server, asked by somebody else.
     pub fn acting_as(&self, name: &str) -> Self {
-        Self { api: self.api.clone(), user: UserInfo::new(name, &["system:authenticated"]) }
+        Self {
+            api: self.api.clone(),
+            issuer: self.issuer.clone(),
+            user: UserInfo::new(name, &["system:authenticated"]),
+        }
     }
 
     /// The same server, asked by this user.
     pub fn asked_by(&self, user: UserInfo) -> Self {
-        Self { api: self.api.clone(), user }
+        Self { api: self.api.clone(), issuer: self.issuer.clone(), user }
     }
 
     pub async fn answer(&self, request: Request<bytes::Bytes>) -> http::Response<Body> {
