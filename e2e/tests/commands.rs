@@ -63,7 +63,7 @@ fn mistakes_of_every_command() {
     let rows: [(&[&str], i32, &str); 25] = [
         (&["create"], 2, "required"),
         (&["create", "-f", "/does/not/exist"], 1, "cannot read /does/not/exist: No such file"),
-        (&["create", "-f", &torn], 1, "torn.yaml is not YAML of one object"),
+        (&["create", "-f", &torn], 1, "torn.yaml is not YAML: "),
         (&["create", "-f", &list], 1, "list.yaml holds no VirtualCluster of joey.dev/v1alpha1"),
         (&["create", "-f", &unknown], 1, "spec.controler"),
         (&["create", "x", "--set", "controler=all"], 1, "spec.controler"),

@@ -71,14 +71,23 @@ fn read(path: &Path) -> Result<Kubeconfig, String> {
 /// # Errors
 /// Says why the text is none.
 pub fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| e.to_string())?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|e| e.without_snippet().to_string())?;
     let mut all = Kubeconfig::default();
     for mut document in documents.into_iter().filter(|d| !d.is_null()) {
         anchor(&mut document, folder);
-        let config = serde_json::from_value(document).map_err(|e| e.to_string())?;
+        let config = serde_json::from_value(document).map_err(|e| without_values(&e.to_string()))?;
         all = all.merge(config).map_err(|e| e.to_string())?;
     }
     Ok(all)
+}
+
+/// What a reader says, without what it found: that may be a key, or all of a file that is something else.
+fn without_values(said: &str) -> String {
+    match said.rsplit_once(", expected ") {
+        Some((_, wanted)) => format!("something in it should be {wanted}"),
+        None => said.to_owned(),
+    }
 }
 
 /// Files that a kubeconfig names are looked for beside it; so are commands, unless they are bare names.
@@ -116,6 +125,15 @@ fn found() -> Option<PathBuf> {
 mod tests {
     use super::*;
     use expect_test::expect;
+
+    #[test]
+    fn what_is_said_of_a_broken_kubeconfig_holds_nothing_of_it() {
+        for text in ["hunter2", "users: hunter2", "users: [{name: a, user: hunter2}]", "token: hunter2\na: ["]
+        {
+            let said = parse(text, Path::new("")).unwrap_err();
+            assert!(!said.is_empty() && !said.contains("hunter2"), "{text}: {said}");
+        }
+    }
 
     #[test]
     fn files_are_looked_for_beside_the_kubeconfig() {

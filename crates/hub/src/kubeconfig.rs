@@ -165,7 +165,9 @@ pub fn read(path: &Path) -> Result<Value, Error> {
         return Ok(empty());
     }
     let malformed = |why: String| Error(format!("{} is not a kubeconfig: {why}", path.display()));
-    let config: Value = serde_saphyr::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+    // Without the lines around it, which may hold keys.
+    let config: Value =
+        serde_saphyr::from_str(&text).map_err(|e| malformed(e.without_snippet().to_string()))?;
     if !config.is_object() || config.get("kind").is_some_and(|k| k != "Config") {
         return Err(malformed("its kind is not Config".into()));
     }
@@ -257,7 +259,8 @@ mod tests {
         assert_eq!(read(&file).unwrap(), empty());
         std::fs::write(&file, "kind: Pod\n").unwrap();
         assert!(read(&file).unwrap_err().0.contains("is not a kubeconfig: its kind is not Config"));
-        std::fs::write(&file, "a: [").unwrap();
-        assert!(read(&file).unwrap_err().0.contains("is not a kubeconfig"));
+        std::fs::write(&file, "token: hunter2\na: [").unwrap();
+        let said = read(&file).unwrap_err().0;
+        assert!(said.contains("is not a kubeconfig") && !said.contains("hunter2"), "{said}");
     }
 }

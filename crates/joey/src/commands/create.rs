@@ -110,11 +110,24 @@ fn from_file(path: &Path) -> Result<Value, Error> {
         _ => std::fs::read_to_string(path),
     };
     let text = text.map_err(|e| Error(format!("cannot read {shown}: {e}")))?;
-    let object: Value = serde_saphyr::from_str(&text)
-        .map_err(|e| Error(format!("{shown} is not YAML of one object: {e}")))?;
+    the_one(&text).map_err(|why| Error(format!("{shown} {why}")))
+}
+
+/// The one VirtualCluster of a YAML text. Namespaces may stand beside it, as in a file for `kubectl apply`: its own is made
+/// anyway.
+fn the_one(text: &str) -> Result<Value, String> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|e| format!("is not YAML: {}", e.without_snippet()))?;
     let wanted = format!("{}/{}", deploy::GROUP, deploy::VERSION);
-    if object["kind"] != deploy::KIND || object["apiVersion"] != wanted.as_str() {
-        return Err(Error(format!("{shown} holds no {} of {wanted}", deploy::KIND)));
+    let is_one = |d: &Value| d["kind"] == deploy::KIND && d["apiVersion"] == wanted.as_str();
+    let (mut clusters, others): (Vec<_>, Vec<_>) = documents.into_iter().partition(is_one);
+    let object = clusters.pop().ok_or_else(|| format!("holds no {} of {wanted}", deploy::KIND))?;
+    if !clusters.is_empty() {
+        return Err(format!("holds more than one {}: use kubectl apply -f", deploy::KIND));
+    }
+    if let Some(other) = others.iter().find(|d| !d.is_null() && d["kind"] != "Namespace") {
+        let kind = other["kind"].as_str().unwrap_or("document of no kind");
+        return Err(format!("holds a {kind} too: use kubectl apply -f"));
     }
     Ok(object)
 }
@@ -171,5 +184,23 @@ mod tests {
         assign(&mut spec, "controllers=none").unwrap();
         assert_eq!(spec, json!({"policy": {"privileged": true}, "controllers": "none"}));
         assert!(assign(&mut spec, "nothing").is_err());
+    }
+
+    #[test]
+    fn a_file_holds_one_virtual_cluster() {
+        let shown = include_str!("../../../../docs/virtualcluster.yaml");
+        assert_eq!(meta::name(&the_one(shown).unwrap()), "team-a");
+        let one = "apiVersion: joey.dev/v1alpha1\nkind: VirtualCluster\nmetadata: {name: a}\n";
+        let account = "apiVersion: v1\nkind: ServiceAccount\n";
+        let rows = [
+            (format!("{one}---\n{one}"), "holds more than one VirtualCluster: use kubectl apply -f"),
+            (format!("{one}---\n{account}"), "holds a ServiceAccount too: use kubectl apply -f"),
+            (account.to_owned(), "holds no VirtualCluster of joey.dev/v1alpha1"),
+            ("apiVersion: [".to_owned(), "is not YAML: "),
+        ];
+        for (text, said) in rows {
+            let why = the_one(&text).unwrap_err();
+            assert!(why.starts_with(said) && !why.contains('\n'), "{why}");
+        }
     }
 }
