@@ -8,6 +8,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("CSIDriver", &["spec/preventPodSchedulingIfMissing"]),
     ("EndpointSlice", &["endpoints/*/deprecatedTopology"]),
     ("Lease", &["spec/preferredHolder", "spec/strategy"]),
+    ("Node", &["spec/configSource"]),
     (
         "ResourceSlice",
         &[

@@ -267,7 +267,8 @@ pub(crate) fn of(resource: &Resource) -> &'static Rules {
             const { &Rules { generation: Generation::Continued(&["spec"]), returns_deleted: true, ..STRICT } }
         }
         ("storage.k8s.io", "storageclasses") => &RETURNED,
-        ("storage.k8s.io", "csinodes" | "volumeattachments" | "volumeattributesclasses") => {
+        ("storage.k8s.io", "volumeattributesclasses") => &RETURNED,
+        ("storage.k8s.io", "csinodes" | "volumeattachments") => {
             const { &Rules { returns_deleted: true, status_keeps: METADATA, ..STRICT } }
         }
         ("storage.k8s.io", "csistoragecapacities") | ("node.k8s.io", _) => &STRICT,

@@ -108,8 +108,10 @@ fn drop_dependent(object: &mut Value, old: &Value) {
 fn is_external(service: &Value) -> bool {
     match service["spec"]["type"].as_str() {
         Some("NodePort" | "LoadBalancer") => true,
-        Some("ExternalName") => false,
-        _ => service["spec"]["externalIPs"].as_array().is_some_and(|ips| !ips.is_empty()),
+        None | Some("ClusterIP") => {
+            service["spec"]["externalIPs"].as_array().is_some_and(|ips| !ips.is_empty())
+        }
+        _ => false,
     }
 }
 
