@@ -124,17 +124,43 @@ pub fn of_claim(claim: &Value) -> Usage {
 
 /// Whether a quota with these scopes concerns a pod.
 pub fn scopes_match(quota: &Value, pod: &Value) -> bool {
-    let plain = quota["spec"]["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let selected = quota["spec"]["scopeSelector"]["matchExpressions"].as_array().into_iter().flatten();
-    plain.into_iter().all(|scope| in_scope(scope, "Exists", &[], pod))
-        && selected.into_iter().all(|expression| {
+    all_scopes(quota, |scope, operator, values| in_scope(scope, operator, values, pod))
+}
+
+/// Whether a quota with these scopes concerns a claim: only those that choose by its attributes class do.
+pub fn scopes_match_claim(quota: &Value, claim: &Value) -> bool {
+    let status = &claim["status"];
+    let classes = [
+        &claim["spec"]["volumeAttributesClassName"],
+        &status["currentVolumeAttributesClassName"],
+        &status["modifyVolumeStatus"]["targetVolumeAttributesClassName"],
+    ];
+    let classes: Vec<_> =
+        classes.into_iter().filter(|class| class.as_str().is_some_and(|c| !c.is_empty())).collect();
+    all_scopes(quota, |scope, operator, values| {
+        scope == "VolumeAttributesClass"
+            && match operator {
+                "In" => classes.iter().any(|class| values.contains(class)),
+                "NotIn" => classes.is_empty() || classes.iter().any(|class| !values.contains(class)),
+                "DoesNotExist" => classes.is_empty(),
+                _ => !classes.is_empty(),
+            }
+    })
+}
+
+/// Whether every scope of a quota, by its name, operator and values, takes something in.
+fn all_scopes(quota: &Value, holds: impl Fn(&str, &str, &[Value]) -> bool) -> bool {
+    let mut plain = quota["spec"]["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut selected = quota["spec"]["scopeSelector"]["matchExpressions"].as_array().into_iter().flatten();
+    plain.all(|scope| holds(scope, "Exists", &[]))
+        && selected.all(|expression| {
             let values = expression["values"].as_array().map_or(&[][..], Vec::as_slice);
             let text = |field: &str| expression[field].as_str().unwrap_or("");
-            in_scope(text("scopeName"), text("operator"), values, pod)
+            holds(text("scopeName"), text("operator"), values)
         })
 }
 
-/// Whether a quota is limited to some pods.
+/// Whether a quota is limited to some pods or claims.
 pub fn has_scopes(quota: &Value) -> bool {
     let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     some(&quota["spec"]["scopes"]) || some(&quota["spec"]["scopeSelector"]["matchExpressions"])
@@ -253,6 +279,34 @@ mod tests {
                 .filter(|scope| scopes_match(&quota(scope), &pod))
                 .collect();
         assert_eq!(matching, ["Terminating", "BestEffort"]);
+    }
+
+    #[test]
+    fn a_scope_selects_claims_by_all_classes_they_have_or_shall_have() {
+        let matching = |claim: Value| {
+            let matches = |(operator, values): (&str, Value)| {
+                let one =
+                    json!({"scopeName": "VolumeAttributesClass", "operator": operator, "values": values});
+                scopes_match_claim(&json!({"spec": {"scopeSelector": {"matchExpressions": [one]}}}), &claim)
+            };
+            let cases = [
+                ("In", json!(["gold"])),
+                ("NotIn", json!(["gold"])),
+                ("Exists", json!([])),
+                ("DoesNotExist", json!([])),
+            ];
+            cases.map(matches)
+        };
+        assert_eq!(matching(json!({})), [false, true, false, true]);
+        assert_eq!(
+            matching(json!({"spec": {"volumeAttributesClassName": "gold"}})),
+            [true, false, true, false]
+        );
+        let changing = json!({"spec": {"volumeAttributesClassName": "gold"},
+            "status": {"currentVolumeAttributesClassName": "silver"}});
+        assert_eq!(matching(changing), [true, true, true, false]);
+        assert!(scopes_match_claim(&json!({"spec": {}}), &json!({})));
+        assert!(!scopes_match_claim(&json!({"spec": {"scopes": ["Terminating"]}}), &json!({})));
     }
 
     #[test]

@@ -149,14 +149,16 @@ fn used(cache: &Cache, quota: &Value, now: Timestamp) -> Usage {
             quota_usage::sum(&mut total, &quota_usage::of_pod(&pod, now));
         }
     }
+    for claim in cache.values(&PERSISTENT_VOLUME_CLAIMS, namespace) {
+        if quota_usage::scopes_match_claim(quota, &claim) {
+            quota_usage::sum(&mut total, &quota_usage::of_claim(&claim));
+        }
+    }
     if quota_usage::has_scopes(quota) {
         return total;
     }
     for service in cache.values(&SERVICES, namespace) {
         quota_usage::sum(&mut total, &quota_usage::of_service(&service));
-    }
-    for claim in cache.values(&PERSISTENT_VOLUME_CLAIMS, namespace) {
-        quota_usage::sum(&mut total, &quota_usage::of_claim(&claim));
     }
     total
 }
