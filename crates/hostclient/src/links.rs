@@ -70,8 +70,8 @@ impl Replacing {
             out.extend_from_slice(self.to.as_bytes());
             done = at + self.from.len();
         }
-        let may_go_on = (done..all.len()).rev().take(self.from.len() - 1);
-        let begun = may_go_on.filter(|at| self.from.as_bytes().starts_with(&all[*at..])).last();
+        let last = done.max(all.len().saturating_sub(self.from.len() - 1));
+        let begun = (last..all.len()).find(|at| self.from.as_bytes().starts_with(&all[*at..]));
         let certain = begun.unwrap_or(all.len());
         out.extend_from_slice(&all[done..certain]);
         self.held.extend_from_slice(&all[certain..]);
