@@ -36,8 +36,7 @@ where
     }
     let reading = async {
         let mut body = body;
-        let mut chunks: Vec<Bytes> = vec![];
-        let (mut total, mut permit) = (0, None);
+        let (mut whole, mut total, mut permit) = (Gathered::default(), 0, None);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Failure::Gone)?.into_data() else { continue };
             total += data.len();
@@ -45,9 +44,9 @@ where
                 return Err(too_large());
             }
             reserve(&mut permit, data.len(), budget)?;
-            chunks.push(data);
+            whole.add(data);
         }
-        Ok(Whole { bytes: join(chunks, total), permit })
+        Ok(Whole { bytes: whole.bytes(), permit })
     };
     match tokio::time::timeout(limits.body_read, reading).await {
         Ok(result) => result,
@@ -74,15 +73,29 @@ fn reserve(
     Ok(())
 }
 
-fn join(mut chunks: Vec<Bytes>, total: usize) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.remove(0);
+/// What came so far: one piece as it is, more in one buffer. Pieces are as small as the client likes, and to keep each would
+/// cost many times what it holds.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    fn add(&mut self, data: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = data;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&data);
     }
-    let mut whole = BytesMut::with_capacity(total);
-    for chunk in chunks {
-        whole.extend_from_slice(&chunk);
+
+    fn bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
-    whole.freeze()
 }
 
 fn timed_out() -> ApiError {

@@ -38,6 +38,9 @@ const SEND_BUFFER: usize = 64 << 10;
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
+/// Bytes of a request's line and headers, and of what is read ahead of a body. Selectors may be long.
+const HEADERS: usize = 128 << 10;
+
 /// All connections of a listener.
 pub(crate) struct Connections {
     shared: Arc<Shared>,
@@ -162,11 +165,16 @@ impl Shared {
     /// Serves HTTP until the client is gone or the listener shuts down.
     async fn serve<T: Io>(self: Arc<Self>, io: T, client: Client) {
         let mut builder = Builder::new(self.turns.clone());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header)
+            .max_buf_size(HEADERS);
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.streams)
+            .max_header_list_size(HEADERS as u32)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER);
