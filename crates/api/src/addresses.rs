@@ -78,10 +78,6 @@ impl Cidr {
     pub fn nth(self, n: u32) -> Ipv4Addr {
         Ipv4Addr::from(self.base + n)
     }
-
-    fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address).wrapping_sub(self.base) < self.size()
-    }
 }
 
 impl std::fmt::Display for Cidr {
