@@ -70,3 +70,20 @@ fn logs_exec_and_events_come_back() {
     let described = joey.kubectl(&["describe", "pod", "shell"]);
     assert!(described.contains("Successfully assigned default/shell to sandbox-"), "{described}");
 }
+
+#[test]
+fn pods_are_watched() {
+    let Some(joey) = Joey::up() else { return };
+    let watched = joey.shell(WATCHED, "");
+    assert!(watched.code == 0 && watched.out.contains(" Running "), "{}{}", watched.out, watched.err);
+}
+
+const WATCHED: &str = "
+set -e
+mkfifo seen
+kubectl --context joey-demo get pods -o wide --watch > seen &
+watching=$!
+kubectl --context joey-demo run talker --image=busybox -- sleep 1000
+grep -m1 'talker .* Running .* sandbox-' seen
+kill $watching
+";
