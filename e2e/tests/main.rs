@@ -9,6 +9,7 @@ mod flood;
 mod folders;
 mod full_disk;
 mod helm;
+mod hostile;
 mod hosts;
 mod invalid;
 mod networks;
