@@ -24,5 +24,5 @@ mod volumes;
 mod workloads;
 
 pub use driver::{Clock, Shell};
-pub use workloads::cron_job::next_start;
 pub use start::{Controllers, Handle, NAMES, Options, SigningCa, Which};
+pub use workloads::cron_job::next_start;
