@@ -72,10 +72,13 @@ fn logs_exec_and_events_come_back() {
 }
 
 #[test]
-fn pods_are_watched() {
+fn pods_are_watched_and_logs_followed() {
     let Some(joey) = Joey::up() else { return };
     let watched = joey.shell(WATCHED, "");
     assert!(watched.code == 0 && watched.out.contains(" Running "), "{}{}", watched.out, watched.err);
+    // Who follows gets what is said as it is said, and an end when the pod goes.
+    let followed = joey.shell(FOLLOWED, "");
+    assert!(followed.code == 0 && followed.out.starts_with("hello\n"), "{}{}", followed.out, followed.err);
 }
 
 const WATCHED: &str = "
@@ -83,7 +86,17 @@ set -e
 mkfifo seen
 kubectl --context joey-demo get pods -o wide --watch > seen &
 watching=$!
-kubectl --context joey-demo run talker --image=busybox -- sleep 1000
+kubectl --context joey-demo run talker --image=busybox -- sh -c 'echo hello; sleep 1000'
 grep -m1 'talker .* Running .* sandbox-' seen
 kill $watching
+";
+
+const FOLLOWED: &str = "
+set -e
+mkfifo said
+kubectl --context joey-demo logs -f talker > said &
+following=$!
+grep -m1 hello said
+kubectl --context joey-demo delete pod talker --now
+wait $following
 ";

@@ -99,13 +99,16 @@ async fn replay(
     sink: mpsc::Sender<Bytes>,
 ) {
     let follow = options.follow && run.finished.is_none();
-    let mut log = Log { since, ..Log::new(&options, &run, follow, sink) };
+    let end = follow.then(|| ended(shared, &found));
+    let mut log = Log { since, ..Log::new(&options, &run, end, sink) };
     let code = write(&found, &mut log).await;
     // Only a client that went away keeps the past from being shown.
-    if log.flush().await.is_err() || !follow || code == Err(Stop::Over) {
+    if log.flush().await.is_err() || code == Err(Stop::Over) {
         return;
     }
-    ended(&shared, &found).await;
+    if let Some(end) = log.end {
+        end.await;
+    }
 }
 
 /// Runs the container's command with its text going to the log.
@@ -138,20 +141,39 @@ async fn write(found: &Found, log: &mut Log) -> std::result::Result<(), Stop> {
     }
 }
 
-/// Waits until the container has ended or is gone.
-async fn ended(shared: &Shared, found: &Found) {
-    let mut changes = shared.changes.subscribe();
-    let id = &found.status["containerID"];
-    loop {
-        let (namespace, name) = (meta::namespace(&found.pod), meta::name(&found.pod));
-        let Some(pod) = shared.cache.get(&shared.resources.pods, namespace, name) else { return };
-        let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
-        let mut all = lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
-        let runs = all.any(|s| s["containerID"] == *id && s["state"]["running"].is_object());
-        if meta::uid(&pod) != meta::uid(&found.pod) || !runs || changes.changed().await.is_err() {
-            return;
+/// Waits until the container has ended or is gone; answers when it did.
+fn ended(shared: Arc<Shared>, found: &Found) -> BoxFuture<'static, Timestamp> {
+    let pod = &found.pod;
+    let [namespace, name, uid] = [meta::namespace(pod), meta::name(pod), meta::uid(pod)].map(str::to_owned);
+    let id = found.status["containerID"].clone();
+    Box::pin(async move {
+        let mut changes = shared.changes.subscribe();
+        loop {
+            let pod = shared.cache.get(&shared.resources.pods, &namespace, &name);
+            let Some(pod) = pod.filter(|pod| meta::uid(pod) == uid) else { return now() };
+            if let Some(end) = end_of(&pod, &id) {
+                return end;
+            }
+            if changes.changed().await.is_err() {
+                return now();
+            }
         }
+    })
+}
+
+/// When the container with this ID ended; `None` while it runs.
+fn end_of(pod: &Value, id: &Value) -> Option<Timestamp> {
+    let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+    let mut end = None;
+    for status in lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten()) {
+        if status["containerID"] == *id && status["state"]["running"].is_object() {
+            return None;
+        }
+        let ended = [&status["state"]["terminated"], &status["lastState"]["terminated"]];
+        let ended = ended.into_iter().find(|ended| ended["containerID"] == *id);
+        end = end.or_else(|| spec::time(&ended?["finishedAt"]));
     }
+    Some(end.unwrap_or_else(now))
 }
 
 /// Takes the text of a run, and gives what was asked for.
@@ -160,7 +182,8 @@ struct Log {
     finished: Option<Timestamp>,
     elapsed: f64,
     skips: u32,
-    follow: bool,
+    /// Of a run that goes on and is followed: its end.
+    end: Option<BoxFuture<'static, Timestamp>>,
     stream: LogStream,
     timestamps: bool,
     since: Option<Timestamp>,
@@ -175,13 +198,18 @@ struct Log {
 }
 
 impl Log {
-    fn new(options: &LogOptions, run: &Run, follow: bool, sink: mpsc::Sender<Bytes>) -> Self {
+    fn new(
+        options: &LogOptions,
+        run: &Run,
+        end: Option<BoxFuture<'static, Timestamp>>,
+        sink: mpsc::Sender<Bytes>,
+    ) -> Self {
         Self {
             started: run.started,
             finished: run.finished,
             elapsed: 0.0,
             skips: 0,
-            follow,
+            end,
             stream: options.stream,
             timestamps: options.timestamps,
             since: None,
@@ -225,6 +253,24 @@ impl Log {
             }
         }
         self.sink.send(text.into()).await.map_err(|_| Stop::Over)
+    }
+
+    /// Waits for what comes at `at`, if the container lasts until then.
+    async fn live_until(&mut self, at: Timestamp) -> std::result::Result<(), Stop> {
+        if self.end.is_some() {
+            self.flush().await?;
+        }
+        let Some(end) = &mut self.end else { return Err(Stop::Over) };
+        let wait = Duration::try_from(at.duration_since(now())).unwrap_or(Duration::ZERO);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.sink.closed() => Err(Stop::Over),
+            end = end => {
+                self.end = None;
+                self.finished = Some(end);
+                if at > end { Err(Stop::Over) } else { Ok(()) }
+            }
+        }
     }
 
     /// Shows the past; from here on lines go out as they come.
@@ -280,15 +326,7 @@ impl Io for Log {
                 }
                 return Ok(());
             }
-            if !self.follow {
-                return Err(Stop::Over);
-            }
-            self.flush().await?;
-            let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => Ok(()),
-                () = self.sink.closed() => Err(Stop::Over),
-            }
+            self.live_until(at).await
         })
     }
 }
