@@ -20,7 +20,9 @@ pub(crate) fn volumes(cluster: &Cluster, pod: &Value, context: &PodContext) -> R
             let mut volume = volume.clone();
             let kind = volume.as_object().and_then(|v| v.keys().find(|k| *k != "name")).cloned().unwrap_or_default();
             // What is judged is what goes: nothing comes along beside it.
-            volume.as_object_mut().map(|all| all.retain(|field, _| field == "name" || *field == kind));
+            if let Some(all) = volume.as_object_mut() {
+                all.retain(|field, _| field == "name" || *field == kind);
+            }
             let host = |name: &Value| Value::from(names::host(cluster, namespace, name.as_str().unwrap_or("")));
             match kind.as_str() {
                 "configMap" => volume["configMap"]["name"] = host(&volume["configMap"]["name"]),
