@@ -22,7 +22,7 @@ pub struct Limits {
     /// From the first wish for a request to its whole header, also idling between requests of HTTP/1.1; a slower client
     /// is hung up on.
     pub header: Duration,
-    /// For a request's body; a slower client is answered 408.
+    /// For a request's body, and less while others need the room; a slower client is answered 408.
     pub body_read: Duration,
     /// For the client to take at least some bytes of an answer; a slower client is hung up on.
     pub stall: Duration,
