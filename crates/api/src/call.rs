@@ -2,13 +2,13 @@
 
 use crate::Api;
 use crate::negotiate::{self, Accepted, Offer};
-use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use access::UserInfo;
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use kinds::{Resource, Subresource};
+use node::Query;
 use object::{ApiError, GroupResource, Result, Value};
 use parking_lot::Mutex;
 use schema::decode::Empty;

@@ -34,7 +34,6 @@ mod oidc;
 mod outbound;
 mod patch;
 mod pipeline;
-mod query;
 mod request;
 mod resource_metrics;
 mod respond;

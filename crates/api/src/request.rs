@@ -1,7 +1,7 @@
 //! What a request asks for, read off its method, path and query: [`RequestInfo`], as Kubernetes' request filter sees it.
 
-use crate::query::Query;
 use http::Method;
+use node::Query;
 
 /// A request to a resource or to another path.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,6 @@
 
 use crate::call::{Call, Target};
 use crate::metrics::About;
-use crate::query::Query;
 use crate::request::{RequestInfo, ResourcePath};
 use crate::respond::{self, Answer};
 use crate::{
@@ -16,6 +15,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response};
 use kinds::{Registry, Resource};
+use node::Query;
 use object::{ApiError, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;

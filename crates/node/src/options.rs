@@ -45,7 +45,7 @@ impl ExecOptions {
             return Err(ApiError::BadRequest("you must specify at least 1 of stdin, stdout, stderr".into()));
         }
         Ok(Self {
-            container: query.get("container").unwrap_or("").into(),
+            container: query.get("container").into(),
             command: query.all("command").map(str::to_owned).collect(),
             streams,
         })
@@ -131,7 +131,7 @@ impl LogOptions {
         let tail = query.int64("tailLines")?;
         let limit = query.int64("limitBytes")?;
         let since = query.int64("sinceSeconds")?;
-        let since_time = query.get("sinceTime").filter(|t| !t.is_empty());
+        let since_time = Some(query.get("sinceTime")).filter(|t| !t.is_empty());
         if let Some(text) = since_time {
             object::time::parse(text).map_err(ApiError::BadRequest)?;
         }
@@ -157,7 +157,7 @@ impl LogOptions {
             return Err(ApiError::Invalid { kind, name: name.into(), errors });
         }
         Ok(Self {
-            container: query.get("container").unwrap_or("").into(),
+            container: query.get("container").into(),
             follow: query.flag("follow"),
             previous: query.flag("previous"),
             timestamps: query.flag("timestamps"),
@@ -171,11 +171,11 @@ impl LogOptions {
 }
 
 fn read_stream(query: &Query) -> (LogStream, Vec<FieldError>) {
-    match query.get("stream").filter(|s| !s.is_empty()) {
-        None | Some("All") => (LogStream::All, vec![]),
-        Some("Stdout") => (LogStream::Stdout, vec![]),
-        Some("Stderr") => (LogStream::Stderr, vec![]),
-        Some(other) => {
+    match query.get("stream") {
+        "" | "All" => (LogStream::All, vec![]),
+        "Stdout" => (LogStream::Stdout, vec![]),
+        "Stderr" => (LogStream::Stderr, vec![]),
+        other => {
             let known = ["All", "Stderr", "Stdout"];
             (
                 LogStream::All,

@@ -194,8 +194,8 @@ impl Subject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Query;
     use http::Method;
+    use node::Query;
     use object::json;
 
     fn schema(rules: Value) -> FlowSchema {

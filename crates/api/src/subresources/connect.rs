@@ -41,7 +41,7 @@ pub(super) async fn answer(mut call: Call, target: Target) -> Result<Answer> {
     let request = node::Request {
         method: call.method.clone(),
         headers: call.headers.clone(),
-        query: node::Query::parse(&call.raw_query),
+        query: call.query.clone(),
         rest: target.at.rest.clone(),
         raw_query: call.raw_query.clone(),
         body: call.body.clone(),
